@@ -1,0 +1,140 @@
+"""One exception tree: every error that a user can cause or meet.
+
+A message says what must hold, what was given and what to do next. The classes
+cross process boundaries (worker to driver), so each one pickles with all of its
+fields: constructors take keyword arguments and ``__reduce__`` restores them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_BAD_INPUT = 2
+EXIT_NOT_CONVERGED = 3
+EXIT_INTERRUPTED = 130
+
+
+class SearchError(Exception):
+    """Root of all errors that scenario-search raises on purpose.
+
+    Args:
+        message: What must hold, what was given and what to do.
+        fields: Context that a subclass carries (file, key, step, model ...).
+    """
+
+    exit_code = EXIT_FAILURE
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = {name: value for name, value in fields.items() if value is not None}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.message, self.fields)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _restore(kind: type[SearchError], message: str, fields: dict[str, Any]) -> SearchError:
+    return kind(message, **fields)
+
+
+class SpecError(SearchError):
+    """The study file is wrong. Carries the ``file`` and the ``key`` path at fault."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(
+        self, message: str, *, file: str | None = None, key: str | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message, file=file, key=key, line=line)
+
+    def __str__(self) -> str:
+        place = self.fields.get("file", "")
+        if place and "line" in self.fields:
+            place += f":{self.fields['line']}"
+        where = ": ".join(part for part in (place, self.fields.get("key", "")) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+
+class ProjectError(SearchError):
+    """The dbt project does not parse, or lacks what the study refers to."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class BudgetError(SearchError):
+    """The memory budget cannot hold what was asked for."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class DatabaseError(SearchError):
+    """A database file cannot be used: missing, locked, beside a ``.wal``, unreadable."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class StorageError(SearchError):
+    """The Optuna storage cannot be opened or written."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class LeaseError(SearchError):
+    """Another live driver owns the study."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class WorkspaceError(SearchError):
+    """A trial's isolated database cannot be made, most often for want of disk."""
+
+
+class ScenarioError(SearchError):
+    """A candidate's evaluation failed at a known stage, step and model.
+
+    Args:
+        message: What went wrong; dbt's or DuckDB's own words where they say it best.
+        stage: One of ``workspace``, ``bind``, ``step``, ``metric``, ``memory``,
+            ``timeout``, ``worker``.
+        step: The step as the study file counts it, for example ``steps[0] simulation_year=2027``.
+        model: The dbt model (or the metric) at fault, when one is.
+        is_retryable: Whether the same candidate may succeed when tried again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str,
+        step: str | None = None,
+        model: str | None = None,
+        is_retryable: bool = False,
+    ) -> None:
+        super().__init__(message, stage=stage, step=step, model=model, is_retryable=is_retryable)
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            f"{name} {self.fields[name]}" for name in ("step", "model") if name in self.fields
+        )
+        return f"{where}: {self.message}" if where else self.message
+
+
+class RecordingError(SearchError):
+    """A scenario cannot be compiled into a program; the message names why."""
+
+
+class AuditError(SearchError):
+    """The audit trail cannot be written or read, or does not verify."""
+
+
+class WorkerError(SearchError):
+    """The worker pool cannot start or keep workers alive."""
+
+
+class StudyFailedError(SearchError):
+    """Every trial failed, so that the search cannot go on."""

@@ -1,0 +1,1 @@
+"""From a candidate to its metrics: dbt project, baseline, workspace, evaluators."""
