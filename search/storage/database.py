@@ -1,0 +1,318 @@
+"""Opening an Optuna storage: durable, checked, and able to group writes in one transaction."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine import URL, make_url
+
+from search.errors import StorageError
+from search.storage import sqlite
+
+INSTALL_HINTS = {
+    "psycopg2": "pip install psycopg2-binary",
+    "psycopg": "pip install psycopg",
+    "pg8000": "pip install pg8000",
+}
+
+
+class _GroupingSession(orm.Session):
+    """A session whose commits wait while its storage groups them."""
+
+    group: _Group | None = None
+
+    def commit(self) -> None:
+        if self.group is None:
+            super().commit()
+        elif self.group.is_broken:
+            raise sqlalchemy.exc.InvalidRequestError("an earlier write of this group failed")
+        else:
+            self.flush()
+
+    def rollback(self) -> None:
+        if self.group is not None:
+            self.group.is_broken = True
+        super().rollback()
+
+    def close(self) -> None:
+        if self.group is None:
+            super().close()
+
+
+class _Group:
+    """One open transaction: whether a write in it failed, so that nothing of it may stay."""
+
+    is_broken = False
+
+
+class GroupingStorage(optuna.storages.RDBStorage):
+    """An ``RDBStorage`` that can write many things in one transaction.
+
+    Optuna commits each attribute, parameter and state alone, and each commit waits for
+    the disk. Inside ``transaction()`` they become durable together or not at all, for
+    every sampler and every database, since Optuna's own code does the writing.
+    """
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        # RDBStorage formats its URL with str.format, so braces in a path must be doubled.
+        super().__init__(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_kwargs)
+        self._group_sessions()
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self._group_sessions()
+
+    def _group_sessions(self) -> None:
+        self.scoped_session = orm.scoped_session(
+            orm.sessionmaker(bind=self.engine, class_=_GroupingSession)
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything that this thread writes inside the block at once; nests.
+
+        Raises:
+            StorageError: If the database refused a write or the commit; nothing was kept.
+        """
+        session = self.scoped_session()
+        assert isinstance(session, _GroupingSession)
+        if session.group is not None:
+            yield
+            return
+        session.group = group = _Group()
+        try:
+            with self.translated():
+                yield
+                if group.is_broken:
+                    raise optuna.exceptions.StorageInternalError("a write of the group failed")
+                session.group = None
+                session.commit()
+        finally:
+            session.group = None
+            # Rolls back whatever has not been committed by now.
+            session.close()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn the database's errors inside the block into one clear sentence.
+
+        Raises:
+            StorageError: If the database failed; a write of the block was not kept.
+        """
+        try:
+            yield
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            advice = "nothing was written; check disk, server and other writers, then start again"
+            raise StorageError(_sentence(self.url, _reason(error), advice)) from error
+
+    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Write several attributes of one unfinished trial with one statement.
+
+        Raises:
+            StorageError: If the database refused.
+        """
+        with self.transaction():
+            session = self.scoped_session()
+            trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
+            self.check_trial_is_updatable(trial_id, trial.state)
+            self._write_attributes(
+                session,
+                [
+                    {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+                    for key, value in attributes.items()
+                ],
+            )
+
+    def set_study_user_attrs(self, study_id: int, attributes: Mapping[str, Any]) -> None:
+        """Write several attributes of a study in one transaction.
+
+        Raises:
+            StorageError: If the database refused.
+        """
+        with self.transaction():
+            for key, value in attributes.items():
+                self.set_study_user_attr(study_id, key, value)
+
+    def start_trials(
+        self, study_id: int, templates: Sequence[optuna.trial.FrozenTrial]
+    ) -> list[optuna.trial.FrozenTrial]:
+        """Create running trials with their parameters and attributes in one transaction.
+
+        Returns:
+            The trials with the numbers and ids that the storage gave them.
+
+        Raises:
+            StorageError: If the database refused; no trial was created.
+        """
+        with self.transaction():
+            session = self.scoped_session()
+            # Trial numbers count the study's trials, so another creator must wait.
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            rows: list[Any] = [
+                models.TrialModel(
+                    study_id=study_id,
+                    number=None,
+                    state=optuna.trial.TrialState.RUNNING,
+                    datetime_start=template.datetime_start,
+                )
+                for template in templates
+            ]
+            session.add_all(rows)
+            session.flush()
+            rows.sort(key=lambda row: row.trial_id)
+            first = rows[0].count_past_trials(session) if rows else 0
+            started = []
+            for number, (row, template) in enumerate(zip(rows, templates, strict=True), first):
+                row.number = number
+                trial = copy.copy(template)
+                trial.number, trial._trial_id = number, row.trial_id
+                started.append(trial)
+            session.flush()
+            self._write_parameters(session, started)
+            self._write_attributes(
+                session,
+                [
+                    {"trial_id": trial._trial_id, "key": key, "value_json": json.dumps(value)}
+                    for trial in started
+                    for key, value in trial.user_attrs.items()
+                ],
+            )
+        return started
+
+    def _write_parameters(
+        self, session: orm.Session, trials: Sequence[optuna.trial.FrozenTrial]
+    ) -> None:
+        rows = [
+            {
+                "trial_id": trial._trial_id,
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for trial in trials
+            for name, value in trial.params.items()
+        ]
+        if rows:
+            session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
+
+    def _write_attributes(self, session: orm.Session, rows: Sequence[dict[str, Any]]) -> None:
+        model = models.TrialUserAttributeModel
+        upserts: dict[str, Any] = {"sqlite": sqlite_dialect.insert, "postgresql": postgresql_dialect.insert}
+        upsert = upserts.get(self.engine.name)
+        if upsert is None:
+            for row in rows:
+                self.set_trial_user_attr(
+                    row["trial_id"], row["key"], json.loads(row["value_json"])
+                )
+        elif rows:
+            statement = upsert(model)
+            session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[model.trial_id, model.key],
+                    set_={"value_json": statement.excluded.value_json},
+                ),
+                rows,
+            )
+
+
+def open_storage(url: str) -> GroupingStorage:
+    """Return the storage at ``url``, created when it does not exist.
+
+    SQLite runs with a write-ahead log, ``synchronous=FULL``, a busy timeout of 30 s and
+    foreign keys; its parent folder is created. PostgreSQL and others need their driver.
+
+    Raises:
+        StorageError: If it cannot be opened; the message names the URL (password masked),
+            what is wrong and what to do.
+    """
+    parsed = _parse(url)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if parsed.get_backend_name() == "sqlite":
+        _check_sqlite(url, parsed)
+        options = sqlite.engine_options()
+    # Optuna reports on stderr by itself (schema, each new study); this package logs its own.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return GroupingStorage(url, engine_kwargs=options)
+    except ImportError as error:
+        raise StorageError(_missing_driver(url, parsed, error)) from error
+    except sqlalchemy.exc.NoSuchModuleError as error:
+        raise StorageError(
+            _sentence(url, f"the scheme {parsed.drivername!r} is unknown", _KNOWN_SCHEMES)
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        advice = "check that the server runs, and host, port, user and password"
+        if parsed.get_backend_name() == "sqlite":
+            advice = "check the disk and that no other program locks the file, or name another file"
+        raise StorageError(_sentence(url, _reason(error), advice)) from error
+    except (RuntimeError, AssertionError) as error:
+        advice = "install the optuna that wrote it, or upgrade it with `optuna storage upgrade`"
+        raise StorageError(_sentence(url, _reason(error), advice)) from error
+
+
+def masked(url: str) -> str:
+    """Return the URL fit to be shown: the password, if any, as ``***``.
+
+    Example:
+        >>> masked("postgresql://me:secret@db/studies")
+        'postgresql://me:***@db/studies'
+    """
+    # Not through a parser: the URL may be one that no parser accepts.
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+
+
+_KNOWN_SCHEMES = (
+    "use sqlite:///folder/study.db or postgresql://user:password@host:5432/database"
+)
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise StorageError(
+            _sentence(url, "it is not a database URL", _KNOWN_SCHEMES)
+        ) from error
+
+
+def _check_sqlite(url: str, parsed: URL) -> None:
+    if not parsed.database or parsed.database == ":memory:":
+        raise StorageError(
+            _sentence(url, "it keeps nothing once the process ends", _KNOWN_SCHEMES)
+        )
+    wrong = sqlite.fault(Path(parsed.database))
+    if wrong is not None:
+        advice = "restore the file from a backup, move it away, or name another file"
+        raise StorageError(_sentence(url, wrong, advice))
+
+
+def _missing_driver(url: str, parsed: URL, error: ImportError) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    module = getattr(cause, "name", None) or parsed.get_driver_name()
+    advice = f"install it ({INSTALL_HINTS.get(module, f'pip install {module}')})"
+    return _sentence(url, f"its driver {module!r} is not installed", advice)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause in one line, without SQLAlchemy's statement dump."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(getattr(error, "orig", None) or error)
+    return " ".join(text.split("[SQL:")[0].split("(Background on")[0].split()).rstrip(".")
+
+
+def _sentence(url: str, wrong: str, advice: str) -> str:
+    return f"storage {masked(url)} cannot be used: {wrong}; {advice}"

@@ -1,0 +1,83 @@
+"""What a SQLite storage file needs: durable connections, and a check before use."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+BUSY_TIMEOUT_SECONDS = 30
+HEADER = b"SQLite format 3\x00"
+
+
+class DurableConnection(sqlite3.Connection):
+    """A connection whose commits survive a power cut and that lets others read meanwhile.
+
+    Set by the connection itself, because Optuna writes its schema before anyone could
+    attach a listener to its engine.
+
+    Source:
+        ``synchronous=FULL`` syncs the write-ahead log at every commit; with NORMAL a
+        commit in WAL mode can roll back after power loss: https://www.sqlite.org/pragma.html#pragma_synchronous
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute("PRAGMA synchronous = FULL")
+        self.execute("PRAGMA foreign_keys = ON")
+
+
+def engine_options() -> dict[str, Any]:
+    """Return the SQLAlchemy engine options for a SQLite storage; they pickle."""
+    return {"connect_args": {"factory": DurableConnection, "timeout": BUSY_TIMEOUT_SECONDS}}
+
+
+def fault(path: Path) -> str | None:
+    """Return why the file cannot hold a study, as the rest of a sentence, or None.
+
+    Creates the parent folder. A file that does not exist yet, or is empty, is fine.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"its folder cannot be created ({error.strerror})"
+    if path.is_dir():
+        return "it is a folder, not a file"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return "its folder is not writable"
+    if not path.exists():
+        return None
+    if not os.access(path, os.R_OK | os.W_OK):
+        return "the file is not readable and writable"
+    return _content_fault(path)
+
+
+def _content_fault(path: Path) -> str | None:
+    with path.open("rb") as file:
+        header = file.read(len(HEADER))
+    if not header:
+        return None
+    if header != HEADER:
+        return "the file is not a SQLite database"
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS)
+        try:
+            check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {
+                name
+                for (name,) in connection.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table'"
+                )
+            }
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return f"the database is damaged or locked ({error})"
+    if check != "ok":
+        return f"the database is damaged ({' '.join(str(check).split())})"
+    if tables and not {"studies", "trials"} <= tables:
+        return f"it is a database of something else (tables: {', '.join(sorted(tables)[:5])})"
+    return None

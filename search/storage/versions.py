@@ -1,0 +1,78 @@
+"""Names of a study's versions: a study whose inputs changed goes on under a new name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import optuna
+
+from search.storage.database import GroupingStorage
+
+BASE_NAME = "base_name"
+
+
+@dataclass(frozen=True)
+class StudyVersion:
+    """One version of a study.
+
+    Attributes:
+        base_name: The name in the study file, for example ``compensation-2026``.
+        version: From 1.
+        name: What Optuna calls it: ``compensation-2026``, ``compensation-2026-v2`` ...
+    """
+
+    base_name: str
+    version: int
+
+    @property
+    def name(self) -> str:
+        """The study's name in the storage."""
+        return self.base_name if self.version == 1 else f"{self.base_name}-v{self.version}"
+
+
+def versions(storage: GroupingStorage, base_name: str) -> list[StudyVersion]:
+    """Return the versions of the study in the storage, oldest first."""
+    found = []
+    for study in _studies(storage):
+        version = _version(study.study_name, base_name)
+        # A study file may itself be named ``budget-v2``: that is no version of ``budget``.
+        if version and study.user_attrs.get(BASE_NAME, study.study_name) in _owners(
+            base_name, study.study_name, version
+        ):
+            found.append(StudyVersion(base_name, version))
+    return sorted(found, key=lambda item: item.version)
+
+
+def latest_version(storage: GroupingStorage, base_name: str) -> StudyVersion | None:
+    """Return the study's newest version in the storage, or None when there is none."""
+    found = versions(storage, base_name)
+    return found[-1] if found else None
+
+
+def next_version(storage: GroupingStorage, base_name: str) -> StudyVersion:
+    """Return the version after the newest one, under a name that nobody uses yet."""
+    latest = latest_version(storage, base_name)
+    names = {study.study_name for study in _studies(storage)}
+    candidate = StudyVersion(base_name, latest.version + 1 if latest else 1)
+    while candidate.name in names:
+        candidate = StudyVersion(base_name, candidate.version + 1)
+    return candidate
+
+
+def _studies(storage: GroupingStorage) -> list[optuna.study._frozen.FrozenStudy]:
+    with storage.translated():
+        return list(storage.get_all_studies())
+
+
+def _owners(base_name: str, study_name: str, version: int) -> set[str]:
+    return {base_name, study_name} if version == 1 else {base_name}
+
+
+def _version(study_name: str, base_name: str) -> int:
+    """Return which version of the study the name stands for; 0 when of none."""
+    if study_name == base_name:
+        return 1
+    match = re.fullmatch(re.escape(base_name) + r"-v([1-9]\d*)", study_name)
+    number = int(match.group(1)) if match else 0
+    return number if number > 1 else 0
