@@ -1,0 +1,47 @@
+"""Who evaluates candidates: the driver itself, or workers in processes of their own."""
+
+from __future__ import annotations
+
+from search.errors import SpecError
+from search.workers.base import Evaluator, EvaluatorFactory, WorkerPool
+from search.workers.inline import InlinePool
+
+__all__ = ["Evaluator", "EvaluatorFactory", "InlinePool", "WorkerPool", "make_pool"]
+
+
+def make_pool(
+    *,
+    workers: int,
+    threads_per_worker: int = 1,
+    retries: int = 1,
+    trial_timeout_seconds: float | None = None,
+    start_timeout_seconds: float = 60.0,
+    memory_bytes_per_worker: int | None = None,
+) -> WorkerPool:
+    """Return the pool for a number of workers; 0 evaluates in this process.
+
+    Args:
+        workers: How many worker processes, at least 0.
+        threads_per_worker: DuckDB threads of one worker; CPUs asked of a shared cluster.
+        retries: How often a dead worker's request or a retryable failure is tried again.
+        trial_timeout_seconds: The longest evaluation; None for no limit. Not kept by 0 workers.
+        start_timeout_seconds: How long one worker may take to appear.
+        memory_bytes_per_worker: What a worker asks of Ray for bookkeeping, or None.
+
+    Raises:
+        SpecError: If ``workers`` or ``retries`` is negative.
+    """
+    if workers < 0 or retries < 0:
+        raise SpecError(f"workers and retries must be at least 0, but got {workers=}, {retries=}")
+    if workers == 0:
+        return InlinePool(retries=retries)
+    from search.workers.ray_pool import RayPool
+
+    return RayPool(
+        workers=workers,
+        threads_per_worker=threads_per_worker,
+        retries=retries,
+        trial_timeout_seconds=trial_timeout_seconds,
+        start_timeout_seconds=start_timeout_seconds,
+        memory_bytes_per_worker=memory_bytes_per_worker,
+    )

@@ -1,0 +1,269 @@
+"""Ray's life: a private one for this study, or the cluster that ``RAY_ADDRESS`` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from search.errors import WorkerError
+from search.scratch import create_scratch, remove_scratch, sweep_scratch
+
+OBJECT_STORE_BYTES = 75 * 2**20
+"""Ray's minimum. Only the evaluator factory travels through the store."""
+
+MAX_PARENT_LENGTH = 20
+"""A socket path has 107 characters; Ray appends 62 of them, the scratch folder's name 25."""
+
+GOODBYE_SECONDS = 10.0
+"""How long Ray's processes get to end before they are killed by pid."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's memory monitor kills workers when the *host* is 95 % full, whoever filled it.
+    # The study keeps its own budget and says which setting to change.
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_enable_metrics_collection": "0",
+}
+
+_logger = logging.getLogger(__name__)
+
+
+class RayHost:
+    """Starts Ray in a thread of its own, and ends it without leaving anything.
+
+    Three things decide the shape:
+
+    * Ray asks the kernel to kill its servers when the *thread* that started them ends
+      (``PR_SET_PDEATHSIG``). The thread therefore lives until ``stop``; in exchange a
+      driver that is killed takes Ray with it.
+    * Outside the main thread ``ray.init`` leaves the driver's SIGTERM and SIGINT
+      handlers alone.
+    * Ray listens on all interfaces. Its token authentication is on by default in 2.60 and
+      writes a token to the home folder; here the token is random and lives in the
+      environment only, so nobody else can join, and no file is left.
+
+    Args:
+        cpus: CPUs that the private Ray offers; one for each worker.
+        memory_bytes: Memory that the private Ray offers for bookkeeping; None lets Ray choose.
+    """
+
+    def __init__(self, *, cpus: int, memory_bytes: int | None = None) -> None:
+        self.address = os.environ.get("RAY_ADDRESS")
+        self._cpus = cpus
+        self._memory_bytes = memory_bytes
+        self._thread: threading.Thread | None = None
+        self._is_up = threading.Event()
+        self._is_wanted = threading.Event()
+        self._is_down = threading.Event()
+        self._error: BaseException | None = None
+        self._servers: list[psutil.Process] = []
+        self._known: set[psutil.Process] = set()
+        self.folder: Path | None = None
+        self.start_seconds = 0.0
+
+    @property
+    def is_private(self) -> bool:
+        """Whether this study has a Ray of its own, on this machine."""
+        return self.address is None
+
+    def start(self) -> None:
+        """Begin to start Ray, and return at once. Does nothing when it was begun before."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._live, name="ray-host", daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until Ray is up.
+
+        Raises:
+            WorkerError: If Ray did not start; the message has Ray's own words.
+        """
+        self.start()
+        while not self._is_up.wait(timeout=1.0):  # slices: an injected exception must arrive
+            pass
+        if self._error is not None:
+            where = "a private Ray" if self.is_private else f"Ray at RAY_ADDRESS={self.address}"
+            raise WorkerError(
+                f"{where} must be reachable, but it is not: {self._error}; "
+                "run `scenario-search doctor`, or use `--workers 0` to do without Ray"
+            ) from self._error
+
+    def check(self) -> None:
+        """Raise if one of Ray's servers died.
+
+        Raises:
+            WorkerError: Naming the dead process.
+        """
+        for server in self._servers:
+            if not _is_alive(server):
+                raise WorkerError(
+                    f"Ray's process {server.pid} must live as long as the study, but it died; "
+                    "finished trials are stored: start the study again to go on"
+                )
+
+    def know(self, process: psutil.Process) -> None:
+        """Remember a worker's process, to be sure of its end."""
+        self._known.add(process)
+
+    def stop(self) -> None:
+        """End Ray, wait for its processes, remove its folder. May be called twice."""
+        if self._thread is None:
+            return
+        self._is_wanted.set()
+        while not self._is_down.wait(timeout=1.0):
+            pass
+        self._thread.join()
+        self._thread = None
+
+    def _live(self) -> None:
+        # Ray sets the mode itself, and only then refreshes the copy that it keeps.
+        names = [*_private_environment(), "RAY_AUTH_MODE"]
+        saved = {name: os.environ.get(name) for name in names}
+        try:
+            started = time.monotonic()
+            try:
+                self._connect()
+            finally:
+                self.start_seconds = time.monotonic() - started
+        except BaseException as error:
+            self._error = error
+            self._is_up.set()
+        else:
+            self._is_up.set()
+            self._is_wanted.wait()
+        finally:
+            try:
+                self._disconnect()
+            except Exception:
+                _logger.exception("Ray did not shut down cleanly")
+            finally:
+                if self.is_private:
+                    _restore_environment(saved)
+                self._is_down.set()
+
+    def _connect(self) -> None:
+        if self.is_private:
+            os.environ.update(
+                {k: v for k, v in _private_environment().items() if k not in os.environ}
+            )
+        import ray
+
+        if ray.is_initialized():
+            raise RuntimeError(
+                "this process is connected to Ray already, and one connection is all it can "
+                "have; call ray.shutdown() first"
+            )
+        options: dict[str, Any] = {
+            "logging_level": logging.ERROR,
+            "log_to_driver": False,
+        }
+        if not self.is_private:
+            ray.init(address=self.address, **options)
+            return
+        parent = _short_temp_folder()
+        sweep_scratch(parent)
+        self.folder = create_scratch(parent)
+        if self._memory_bytes is not None:
+            options["_memory"] = self._memory_bytes
+        ray.init(
+            address="local",
+            num_cpus=self._cpus,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            _temp_dir=str(self.folder),
+            **options,
+        )
+        servers = self._find_servers()
+        self._known.update(servers)
+        # Helpers (log and autoscaler monitors) may die without harm; these two may not.
+        self._servers = [s for s in servers if _program(s) in ("gcs_server", "raylet")]
+
+    def _disconnect(self) -> None:
+        import ray
+
+        if self.is_private:
+            for server in self._find_servers():
+                self._known.add(server)
+                self._known.update(_children(server))
+        if self._error is None or self.is_private:
+            ray.shutdown()
+        _end(self._known)
+        self._known.clear()
+        self._servers.clear()
+        if self.folder is not None:
+            remove_scratch(self.folder)
+
+    def _find_servers(self) -> list[psutil.Process]:
+        if self.folder is None:
+            return []
+        mark = str(self.folder)
+        children = psutil.Process().children()
+        return [child for child in children if any(mark in word for word in _command(child))]
+
+
+@cache
+def _token() -> str:
+    """Return this process's token: Ray caches the first one that it sees."""
+    return secrets.token_hex(32)
+
+
+def _private_environment() -> dict[str, str]:
+    return {**_ENVIRONMENT, "RAY_AUTH_TOKEN": _token()}
+
+
+def _restore_environment(saved: dict[str, str | None]) -> None:
+    for name, value in saved.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _short_temp_folder() -> Path:
+    folder = Path(tempfile.gettempdir())
+    return folder if len(str(folder)) <= MAX_PARENT_LENGTH else Path("/tmp")
+
+
+def _end(processes: set[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(list(processes), timeout=GOODBYE_SECONDS)
+    for process in alive:
+        _logger.warning("Ray's process %s did not end by itself; killing it", process.pid)
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(alive, timeout=GOODBYE_SECONDS)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _program(process: psutil.Process) -> str:
+    return Path((_command(process) or [""])[0]).name
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,383 @@
+"""Workers as Ray actors: real processes, replaced when they die, on one machine or a cluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import psutil
+
+from search.errors import SearchError, WorkerError
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
+from search.scratch import sweep_scratch
+from search.workers.actor import Identity, Note, WorkerProcess
+from search.workers.base import EvaluatorFactory, Ticket, WorkerPool
+from search.workers.deaths import OomCounter, death_message
+from search.workers.ray_host import RayHost
+
+SLICE_SECONDS = 1.0
+"""The longest single wait: exceptions that other threads inject must arrive."""
+
+CLOSE_SECONDS = 3.0
+"""How long idle workers get to remove their files before they are killed."""
+
+MAX_DEATHS_AT_OPENING = 3
+"""Workers that may die one after another before they answer; then the pool gives up."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Worker:
+    """The driver's view of one actor.
+
+    Attributes:
+        actor: Ray's handle.
+        call: The call that runs: ``hello``, ``open`` or ``evaluate``; None when idle.
+        phase: The name of that call, or ``idle``.
+        deadline: When the call must have ended, in ``time.monotonic`` seconds, or None.
+        ticket: What it evaluates.
+        identity: Who it is, once it said hello.
+        began_at: When the evaluation was sent, seconds since the epoch.
+    """
+
+    actor: Any
+    call: Any
+    phase: str
+    deadline: float | None
+    ticket: Ticket | None = None
+    identity: Identity | None = None
+    began_at: float = 0.0
+
+
+class RayPool(WorkerPool):
+    """A pool of Ray actors, each in a process of its own.
+
+    Args:
+        workers: How many, at least 1.
+        threads_per_worker: CPUs that a worker asks of a shared cluster. A private Ray
+            offers one CPU a worker, so that it starts no more processes than needed.
+        retries: How often a request is tried again after a worker's death or a
+            retryable failure, at least 0.
+        trial_timeout_seconds: An evaluation that takes longer is ended by killing its
+            worker, and is not tried again; None never ends one.
+        start_timeout_seconds: How long a worker may take to appear, and again to open
+            its evaluator.
+        memory_bytes_per_worker: Memory that a worker asks of Ray; bookkeeping only.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        threads_per_worker: int = 1,
+        retries: int = 1,
+        trial_timeout_seconds: float | None = None,
+        start_timeout_seconds: float = 60.0,
+        memory_bytes_per_worker: int | None = None,
+    ) -> None:
+        self._size = workers
+        self._retries = retries
+        self._trial_timeout_seconds = trial_timeout_seconds
+        self._start_timeout_seconds = start_timeout_seconds
+        memory = None if memory_bytes_per_worker is None else memory_bytes_per_worker * workers
+        self._host = RayHost(cpus=workers, memory_bytes=memory)
+        self._needs: dict[str, Any] = {
+            "num_cpus": 1 if self._host.is_private else threads_per_worker
+        }
+        if memory_bytes_per_worker is not None:
+            self._needs["memory"] = memory_bytes_per_worker
+        self._factory: Any = None
+        self._workers: list[_Worker] = []
+        self._queue: deque[Ticket] = deque()
+        self._done: deque[Outcome] = deque()
+        self._deaths_at_opening = 0
+        self._oom = OomCounter()
+
+    def start(self) -> None:
+        """Begin to start Ray in the background."""
+        self._host.start()
+
+    def open(self, factory: EvaluatorFactory) -> None:
+        """Wait for Ray and ask it for the workers, without waiting for them."""
+        if self.in_flight:
+            raise WorkerError(
+                f"a pool opens again only when idle, but {self.in_flight} requests are in "
+                "flight; collect their outcomes first"
+            )
+        self._host.wait()
+        import ray
+
+        self._retire_all()
+        self._factory = ray.put(factory)
+        self._workers = [self._new_worker() for _ in range(self._size)]
+
+    def submit(self, request: EvaluationRequest) -> None:
+        """Queue a request, and send it if a worker is free."""
+        if self._factory is None:
+            raise WorkerError("the pool must be open before a request; call open(factory) first")
+        self._queue.append(Ticket(request, self._retries))
+        self._dispatch()
+
+    def next_outcome(self, timeout_seconds: float | None = None) -> Outcome | None:
+        """Wait for the next outcome, replacing workers that die or exceed their time."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while not self._done and self.in_flight:
+            left = SLICE_SECONDS if deadline is None else deadline - time.monotonic()
+            self._handle_events(max(0.0, left))
+            if left <= 0:
+                break
+        return self._done.popleft() if self._done else None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests queued, running, or done and not collected."""
+        running = sum(worker.ticket is not None for worker in self._workers)
+        return len(self._queue) + running + len(self._done)
+
+    @property
+    def size(self) -> int:
+        """Number of workers."""
+        return self._size
+
+    @property
+    def start_seconds(self) -> float:
+        """How long Ray took to start, in seconds; 0 while it starts."""
+        return self._host.start_seconds
+
+    def close(self) -> None:
+        """Kill the workers, end Ray and remove its folder and what killed workers left."""
+        self._queue.clear()
+        self._done.clear()
+        try:
+            self._retire_all()
+        finally:
+            self._factory = None
+            self._host.stop()
+            sweep_scratch()
+
+    # One event after another.
+
+    def _handle_events(self, wait_seconds: float) -> None:
+        import ray
+
+        calls = {worker.call: worker for worker in self._workers if worker.call is not None}
+        deadlines = [worker.deadline for worker in calls.values() if worker.deadline is not None]
+        until_deadline = min(deadlines, default=float("inf")) - time.monotonic()
+        seconds = max(0.0, min(wait_seconds, SLICE_SECONDS, until_deadline))
+        ready, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
+        if ready:  # collect all that came, so that no worker waits while the driver works
+            ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        else:
+            self._host.check()
+        before = len(self._done)
+        for call in ready:
+            self._finish_call(calls[call])
+        self._end_overdue()
+        self._dispatch()
+        if len(self._done) - before > 1:
+            self._done = deque(sorted(self._done, key=lambda o: o.started_at + o.seconds))
+
+    def _finish_call(self, worker: _Worker) -> None:
+        import ray
+
+        call, phase, worker.call = worker.call, worker.phase, None
+        try:
+            answer = ray.get(call)
+        except ray.exceptions.RayTaskError as error:
+            self._on_exception(worker, phase, error)
+        except ray.exceptions.RayError as error:
+            self._on_death(worker, phase, error)
+        else:
+            self._on_answer(worker, phase, answer)
+
+    def _on_answer(self, worker: _Worker, phase: str, answer: Any) -> None:
+        if phase == "hello":
+            self._on_hello(worker, answer)
+        elif phase == "open":
+            self._on_open(worker, answer)
+        else:
+            self._on_outcome(worker, *answer)
+
+    def _on_hello(self, worker: _Worker, identity: Identity) -> None:
+        worker.identity = identity
+        if self._host.is_private:
+            with suppress(psutil.NoSuchProcess):
+                self._host.know(psutil.Process(identity.pid))
+        self._send(worker, "open", self._start_timeout_seconds, self._factory)
+
+    def _on_open(self, worker: _Worker, notes: list[Note]) -> None:
+        self._deaths_at_opening = 0
+        worker.phase, worker.deadline = "idle", None
+        self._forward(worker, notes)
+
+    def _on_outcome(self, worker: _Worker, outcome: Outcome, notes: list[Note]) -> None:
+        ticket = self._release(worker)
+        self._forward(worker, notes)
+        again = ticket.after(outcome)
+        if again is None:
+            self._done.append(outcome)
+        else:
+            self._queue.appendleft(again)
+
+    def _on_exception(self, worker: _Worker, phase: str, error: Any) -> None:
+        """Handle an exception that the actor raised: it lives on."""
+        cause = error.cause if isinstance(error.cause, BaseException) else error
+        if phase == "evaluate":
+            # The evaluator's exceptions are outcomes already, so the answer itself is at fault.
+            ticket = self._release(worker)
+            text = f"a worker's answer must travel to the driver, but it cannot: {cause}"
+            self._fail(ticket, worker, Failure(stage="worker", message=text))
+            return
+        if isinstance(cause, SearchError):
+            raise cause
+        raise WorkerError(
+            f"a worker must be able to open its evaluator, but: {type(cause).__name__}: {cause}"
+        ) from error
+
+    def _on_death(self, worker: _Worker, phase: str, error: Exception) -> None:
+        """Replace a worker that died, and try its request again while tries are left."""
+        folder = self._host.folder
+        message = death_message(worker.identity, error, is_oom=self._oom.grew(), folder=folder)
+        if phase != "evaluate":
+            self._deaths_at_opening += 1
+            if self._deaths_at_opening >= MAX_DEATHS_AT_OPENING:
+                raise WorkerError(
+                    f"a worker must live until its evaluator is open, but "
+                    f"{self._deaths_at_opening} died one after another; the last: {message}"
+                ) from error
+        _logger.warning("%s; it is replaced", message)
+        ticket, worker.ticket = worker.ticket, None
+        self._replace(worker)
+        if ticket is None:
+            return
+        again = ticket.again()
+        if again is not None:
+            self._queue.appendleft(again)
+            return
+        advice = (
+            f"; trial {ticket.request.trial} was tried {self._retries + 1} times: look at its "
+            "parameters, or give a worker more with resources.memory_budget"
+        )
+        self._fail(ticket, worker, Failure(stage="worker", message=message + advice))
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.call is None or worker.deadline is None or worker.deadline > now:
+                continue
+            if worker.phase != "evaluate":
+                raise WorkerError(self._late_message(worker))
+            ticket, worker.ticket = worker.ticket, None
+            self._replace(worker)
+            assert ticket is not None and self._trial_timeout_seconds is not None
+            message = (
+                f"an evaluation must end within {self._trial_timeout_seconds:g} s, but this one "
+                "did not and its worker was killed; raise search.trial_timeout or look at "
+                "the scenario with these parameters"
+            )
+            self._fail(ticket, worker, Failure(stage="timeout", message=message))
+
+    def _late_message(self, worker: _Worker) -> str:
+        ray: Any = import_module("ray")
+
+        if worker.identity is not None:
+            return (
+                f"a worker must open its evaluator within {self._start_timeout_seconds:g} s, but "
+                f"{worker.identity.name} did not; see whether the machine is overloaded"
+            )
+        total, free = ray.cluster_resources(), ray.available_resources()
+        wanted = {"CPU": self._needs["num_cpus"], "memory": self._needs.get("memory")}
+        asked = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
+        offered = ", ".join(
+            f"{name} {free.get(name, 0):g} free of {total.get(name, 0):g}"
+            for name, value in wanted.items()
+            if value is not None
+        )
+        return (
+            f"Ray must place {self._size} workers within {self._start_timeout_seconds:g} s, but "
+            f"one still waits: each asks for {asked}; Ray has {offered}; lower "
+            "resources.workers or threads_per_worker, or give Ray more nodes"
+        )
+
+    # Small moves.
+
+    def _dispatch(self) -> None:
+        for worker in self._workers:
+            if not self._queue:
+                return
+            if worker.phase == "idle":
+                worker.ticket = self._queue.popleft()
+                worker.began_at = time.time()
+                self._send(worker, "evaluate", self._trial_timeout_seconds, worker.ticket.request)
+
+    def _send(self, worker: _Worker, method: str, seconds: float | None, argument: Any) -> None:
+        worker.call = getattr(worker.actor, method).remote(argument)
+        worker.phase = method
+        worker.deadline = None if seconds is None else time.monotonic() + seconds
+
+    def _release(self, worker: _Worker) -> Ticket:
+        ticket, worker.ticket = worker.ticket, None
+        worker.phase, worker.deadline = "idle", None
+        assert ticket is not None
+        return ticket
+
+    def _fail(self, ticket: Ticket, worker: _Worker, failure: Failure) -> None:
+        outcome = Outcome(
+            request=ticket.request,
+            failure=failure,
+            started_at=worker.began_at,
+            seconds=time.time() - worker.began_at,
+            worker=worker.identity.name if worker.identity else "",
+        )
+        self._done.append(outcome)
+
+    def _forward(self, worker: _Worker, notes: list[Note]) -> None:
+        name = worker.identity.name if worker.identity else "worker"
+        for note in notes:
+            logging.getLogger(note.logger).log(note.level, "[%s] %s", name, note.message)
+
+    def _new_worker(self) -> _Worker:
+        import ray
+
+        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1, **self._needs}
+        actor: Any = ray.remote(**options)(WorkerProcess).remote()
+        deadline = time.monotonic() + self._start_timeout_seconds
+        return _Worker(actor, actor.hello.remote(), "hello", deadline)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._kill(worker)
+        self._workers[self._workers.index(worker)] = self._new_worker()
+
+    def _kill(self, worker: _Worker) -> None:
+        import ray
+
+        with suppress(Exception):  # a dead actor, or a Ray that is gone, is dead enough
+            ray.kill(worker.actor, no_restart=True)
+        if self._host.is_private and worker.identity is not None:
+            with suppress(psutil.Error):
+                process = psutil.Process(worker.identity.pid)
+                if process.create_time() == worker.identity.started:
+                    process.kill()
+
+    def _retire_all(self) -> None:
+        """End all workers; idle ones remove their files first."""
+        workers, self._workers = self._workers, []
+        if not workers:
+            return
+        import ray
+
+        try:
+            closing = [w.actor.close.remote() for w in workers if w.phase == "idle"]
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+        except Exception:
+            _logger.debug("workers were not closed in order", exc_info=True)
+        finally:
+            for worker in workers:
+                self._kill(worker)
