@@ -1,0 +1,293 @@
+"""Parameters as Optuna distributions, dbt vars, table cells and unit-cube points. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from search.errors import SpecError
+from search.spec.constraints import Constraint
+from search.spec.fingerprint import canonical_json
+from search.spec.grid import grid_count, grid_index, grid_value
+from search.spec.mistakes import did_you_mean, given, listed
+from search.spec.models import StudySpec
+from search.spec.parameters import ParameterSpec, same_scalar
+from search.spec.values import Scalar, value_text
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Candidate = dict[str, Scalar]
+"""One value for each parameter, in the study file's order."""
+
+SIGNIFICANT_DIGITS = 12
+"""Digits, relative to the range, that a free float proposed by a sampler keeps."""
+
+
+@dataclass(frozen=True)
+class TableUpdate:
+    """A parameter's value as cells of a table.
+
+    Attributes:
+        table: Name as in the study file.
+        column: Column to set.
+        where: SQL condition that picks the rows.
+        value: What to set.
+    """
+
+    table: str
+    column: str
+    where: str
+    value: Scalar
+
+
+def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
+    """Return Optuna's distribution of each parameter, in file order."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    found: dict[str, BaseDistribution] = {}
+    for name, parameter in spec.parameters.items():
+        if parameter.choices is not None:
+            found[name] = CategoricalDistribution(parameter.choices)
+            continue
+        low, high = parameter.bounds
+        step = parameter.step
+        if parameter.kind == "integer":
+            found[name] = IntDistribution(int(low), int(high), parameter.log, int(step or 1))
+        else:
+            top = high if step is None else grid_value(low, step, _grid_size(parameter))
+            found[name] = FloatDistribution(low, top, parameter.log, step)
+    return found
+
+
+def current_candidate(spec: StudySpec) -> Candidate:
+    """Return today's values of all parameters."""
+    current = {name: parameter.current for name, parameter in spec.parameters.items()}
+    return canonical(spec, current)
+
+
+def canonical(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:
+    """Return a candidate in its one form: equal candidates become identical.
+
+    Integers become ints, floats snap to the nearest point of their step's grid (computed
+    in decimals, so 0.3 and never 0.30000000000000004), choices become the listed object,
+    and the order is the study file's.
+
+    Raises:
+        SpecError: If a parameter is missing or unknown, or a value is out of range.
+    """
+    _check_names(spec, values, partial=False)
+    return {name: _canonical(name, one, values[name]) for name, one in spec.parameters.items()}
+
+
+def candidate_key(values: Mapping[str, Scalar]) -> str:
+    """Return a text that is equal for equal canonical candidates.
+
+    Example:
+        >>> candidate_key({"merit": 0.035, "age": 40})
+        '{"age":40,"merit":0.035}'
+    """
+    return canonical_json(dict(values))
+
+
+def validate_candidate(
+    spec: StudySpec, values: Mapping[str, Any], *, partial: bool = False
+) -> Candidate:
+    """Return what a person asked for in canonical form, refusing whatever is not allowed.
+
+    Stricter than ``canonical``: a value beside its step's grid is refused, not snapped,
+    and the constraints must hold (unless partial).
+
+    Args:
+        spec: The study.
+        values: Parameter name to value.
+        partial: Whether parameters may be missing; the result then lacks them as well.
+
+    Raises:
+        SpecError: If a name is unknown or missing, a value is not allowed, or a
+            constraint is violated; the message gives what is allowed.
+    """
+    _check_names(spec, values, partial=partial)
+    candidate: Candidate = {}
+    for name, parameter in spec.parameters.items():
+        if name not in values:
+            continue
+        candidate[name] = _canonical(name, parameter, values[name])
+        step = parameter.grid_step
+        if step is not None and parameter.is_numeric:
+            low, _ = parameter.bounds
+            index, distance = grid_index(low, step, values[name])
+            if distance > 1e-8:
+                near = sorted({_grid_point(parameter, index + by) for by in (-1, 0, 1)})
+                text = f"must be low {low} plus steps of {step}, but got {given(values[name])}"
+                raise SpecError(f"{text}; near it are {listed(map(str, near))}", key=name)
+    if not partial:
+        for constraint in _constraints(spec):
+            if not constraint.holds(candidate):
+                used = ", ".join(f"{name} {candidate[name]}" for name in constraint.names)
+                raise SpecError(f"`{constraint.text}` must hold, but got {used}", key="constraints")
+    return candidate
+
+
+def parse_value(spec: StudySpec, name: str, text: str) -> Scalar:
+    """Return the value of a parameter that a text states, as typed after ``--set name=``.
+
+    Raises:
+        SpecError: If the name is unknown or the text is not one of its values.
+    """
+    _check_names(spec, {name: text}, partial=True)
+    parameter = spec.parameters[name]
+    text = text.strip()
+    if parameter.choices is not None:
+        for choice in parameter.choices:
+            if value_text(choice) == (text.lower() if isinstance(choice, bool) else text):
+                return choice
+        return _canonical(name, parameter, text)
+    try:
+        number: int | float = int(text) if parameter.kind == "integer" else float(text)
+    except ValueError as error:
+        what = "a whole number" if parameter.kind == "integer" else "a number"
+        raise SpecError(f"must be {what}, but got {given(text)}", key=name) from error
+    return validate_candidate(spec, {name: number}, partial=True)[name]
+
+
+def constraint_margins(spec: StudySpec, values: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return each constraint's margin for a candidate, at most 0 where it holds."""
+    return tuple(constraint.margin(values) for constraint in _constraints(spec))
+
+
+def constraints_hold(spec: StudySpec, values: Mapping[str, Any]) -> bool:
+    """Return whether a candidate satisfies all constraints of the study."""
+    return all(constraint.holds(values) for constraint in _constraints(spec))
+
+
+def dbt_vars(spec: StudySpec, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return the dbt vars of a candidate: the values of var-bound parameters."""
+    return {
+        bind.var: values[name]
+        for name, parameter in spec.parameters.items()
+        for bind in parameter.bind
+        if bind.var is not None
+    }
+
+
+def table_updates(spec: StudySpec, values: Mapping[str, Scalar]) -> list[TableUpdate]:
+    """Return the table cells of a candidate: the values of table-bound parameters."""
+    return [
+        TableUpdate(bind.table, bind.column, bind.where, values[name])
+        for name, parameter in spec.parameters.items()
+        for bind in parameter.bind
+        if bind.table is not None and bind.column is not None and bind.where is not None
+    ]
+
+
+def to_unit(spec: StudySpec, values: Mapping[str, Scalar]) -> list[float]:
+    """Return a canonical candidate as a point of the unit cube, one coordinate a parameter.
+
+    Ranges map linearly, or linearly in the logarithm with ``log``; a choice is the middle
+    of its share of the axis, in the listed order.
+    """
+    return [_to_unit(one, values[name]) for name, one in spec.parameters.items()]
+
+
+def from_unit(spec: StudySpec, point: Sequence[float]) -> Candidate:
+    """Return the canonical candidate at (or nearest to) a point of the unit cube.
+
+    Args:
+        spec: The study.
+        point: One coordinate for each parameter; outside 0 to 1 the edge is taken.
+
+    Raises:
+        ValueError: If the number of coordinates is wrong or one is not finite.
+    """
+    parameters = spec.parameters
+    if len(point) != len(parameters) or not all(math.isfinite(x) for x in point):
+        raise ValueError(f"a point must have {len(parameters)} finite coordinates, got {point!r}")
+    return {
+        name: _from_unit(parameter, min(1.0, max(0.0, float(x))))
+        for (name, parameter), x in zip(parameters.items(), point, strict=True)
+    }
+
+
+def _check_names(spec: StudySpec, values: Mapping[str, Any], *, partial: bool) -> None:
+    known = list(spec.parameters)
+    for name in values:
+        if name not in spec.parameters:
+            text = f"must be a parameter, which are {listed(known)}, but got {given(name)}"
+            raise SpecError(text + did_you_mean(name, known), key=str(name))
+    missing = [name for name in known if name not in values]
+    if missing and not partial:
+        raise SpecError(f"a candidate must have all parameters, but lacks {listed(missing)}")
+
+
+def _canonical(name: str, parameter: ParameterSpec, value: Any) -> Scalar:
+    if parameter.choices is not None:
+        for choice in parameter.choices:
+            if same_scalar(choice, value):
+                return choice
+        words = list(map(value_text, parameter.choices))
+        text = f"must be one of {listed(words)}, but got {given(value)}"
+        raise SpecError(text + did_you_mean(value, words), key=name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise SpecError(f"must be a finite number, but got {given(value)}", key=name)
+    low, high = parameter.bounds
+    step = parameter.grid_step
+    point = value if step is None else _grid_point(parameter, grid_index(low, step, value)[0])
+    is_inside = low <= value <= high or (step is not None and math.isclose(value, point))
+    if not is_inside:
+        unit = f" {parameter.unit}" if parameter.unit else ""
+        text = f"must be between {low} and {high}{unit}, but got {given(value)}"
+        raise SpecError(f"{text}; widen the range in the study file if it is meant", key=name)
+    return point if parameter.kind == "integer" else float(point)
+
+
+def _grid_size(parameter: ParameterSpec) -> int:
+    step = parameter.grid_step
+    count = grid_count(*parameter.bounds, step) if step is not None else None
+    if count is None:
+        raise TypeError("a free parameter has no grid")
+    return count
+
+
+def _grid_point(parameter: ParameterSpec, index: int) -> int | float:
+    low, _ = parameter.bounds
+    step = parameter.grid_step or 1
+    index = min(_grid_size(parameter), max(0, index))
+    if parameter.kind == "integer":
+        return int(low) + index * int(step)
+    return grid_value(low, step, index)
+
+
+def _to_unit(parameter: ParameterSpec, value: Scalar) -> float:
+    if parameter.choices is not None:
+        index = next(at for at, one in enumerate(parameter.choices) if same_scalar(one, value))
+        return (index + 0.5) / len(parameter.choices)
+    low, high = parameter.bounds
+    number = float(value)
+    if parameter.log:
+        return min(1.0, math.log(number / low) / math.log(high / low))
+    return min(1.0, (number - low) / (high - low))
+
+
+def _from_unit(parameter: ParameterSpec, x: float) -> Scalar:
+    if parameter.choices is not None:
+        return parameter.choices[min(int(x * len(parameter.choices)), len(parameter.choices) - 1)]
+    low, high = parameter.bounds
+    value = low * math.exp(x * math.log(high / low)) if parameter.log else low + x * (high - low)
+    step = parameter.grid_step
+    if step is not None:
+        return _grid_point(parameter, grid_index(low, step, value)[0])
+    size = abs(value) if parameter.log else high - low
+    digits = SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(size))
+    return min(float(high), max(float(low), round(float(value), digits)))
+
+
+def _constraints(spec: StudySpec) -> list[Constraint]:
+    names = [name for name, parameter in spec.parameters.items() if parameter.is_numeric]
+    return [Constraint.parse(text, names) for text in spec.constraints]

@@ -1,0 +1,22 @@
+"""The study file: strict models, YAML in, JSON schema and fingerprints out."""
+
+from search.spec.fingerprint import changed_keys, scenario_fingerprint, study_fingerprint
+from search.spec.loader import json_schema, load_study, study_from_document
+from search.spec.metrics import ExpandedMetric, expand_metrics, metric_ids
+from search.spec.models import StudySpec
+from search.spec.steps import ExpandedStep, expand
+
+__all__ = [
+    "ExpandedMetric",
+    "ExpandedStep",
+    "StudySpec",
+    "changed_keys",
+    "expand",
+    "expand_metrics",
+    "json_schema",
+    "load_study",
+    "metric_ids",
+    "scenario_fingerprint",
+    "study_fingerprint",
+    "study_from_document",
+]

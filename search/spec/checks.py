@@ -1,0 +1,179 @@
+"""Checks across the sections of a study file; a section that is wrong itself is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from search.spec.constraints import Constraint
+from search.spec.goals import MetricSpec, TargetSpec
+from search.spec.metrics import ExpandedMetric, expand_each
+from search.spec.mistakes import Mistake, did_you_mean, given, listed
+from search.spec.parameters import ParameterSpec
+from search.spec.scenario import ScenarioSpec
+from search.spec.settings import SearchSpec
+from search.spec.values import value_text
+
+Sections = Mapping[str, Any]
+
+
+def check_sections(sections: Sections) -> list[Mistake]:
+    """Return what is wrong between the sections that are right in themselves.
+
+    Args:
+        sections: Key of the study file to its validated value; wrong sections are missing.
+    """
+    mistakes: list[Mistake] = []
+    for needs, check in _CHECKS:
+        if all(need in sections for need in needs):
+            mistakes.extend(check(*(sections[need] for need in needs)))
+    return mistakes
+
+
+def target_metrics(name: str, expanded: tuple[ExpandedMetric, ...]) -> tuple[ExpandedMetric, ...]:
+    """Return the metrics that a target's name stands for: one, or all repetitions; or none."""
+    return tuple(metric for metric in expanded if name in (metric.name, metric.key))
+
+
+def _binds(parameters: dict[str, ParameterSpec]) -> Iterator[Mistake]:
+    owners: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        for bind in parameter.bind:
+            if bind.place in owners:
+                owner = owners[bind.place]
+                text = (
+                    f"a place takes one parameter, but {bind.place} is bound to `{owner}` already"
+                )
+                yield Mistake(("parameters", name, "bind"), text)
+            owners.setdefault(bind.place, name)
+
+
+def _overwritten_vars(
+    scenario: ScenarioSpec, parameters: dict[str, ParameterSpec]
+) -> Iterator[Mistake]:
+    """A parameter's var that a step, a loop or the replications set would never take effect."""
+    bound = {
+        bind.var: name for name, lever in parameters.items() for bind in lever.bind if bind.var
+    }
+    taken: dict[str, tuple[str | int, ...]] = {}
+    for index, step in enumerate(scenario.steps):
+        if step.dbt is not None:
+            taken |= {
+                var: ("scenario", "steps", index, "dbt", "vars", var) for var in step.dbt.vars
+            }
+        if step.loop is not None:
+            taken[step.loop[0]] = ("scenario", "steps", index, "for_each", step.loop[0])
+    if scenario.replications is not None:
+        var = scenario.replications.var
+        if var in taken:
+            text = f"the replication variable must not be set by a step, but `{var}` is"
+            yield Mistake(("scenario", "replications", "var"), text)
+        taken[var] = ("scenario", "replications", "var")
+    for var, path in taken.items():
+        if var in bound:
+            text = (
+                f"`{var}` is the var of parameter `{bound[var]}`, whose value this would overwrite"
+            )
+            yield Mistake(path, text)
+
+
+def _constraints(
+    parameters: dict[str, ParameterSpec], constraints: tuple[str, ...]
+) -> Iterator[Mistake]:
+    current = {name: lever.current for name, lever in parameters.items() if lever.is_numeric}
+    for index, text in enumerate(constraints):
+        try:
+            constraint = Constraint.parse(text, list(current))
+        except ValueError as error:
+            yield Mistake(("constraints", index), str(error))
+            continue
+        if not constraint.holds(current):
+            values = ", ".join(f"{name} {current[name]}" for name in constraint.names)
+            message = f"must hold at the current parameters, but got {values} for {text}"
+            yield Mistake(("constraints", index), message)
+
+
+def _metrics(scenario: ScenarioSpec, metrics: dict[str, MetricSpec]) -> Iterator[Mistake]:
+    for name, metric in metrics.items():
+        try:
+            expand_each({name: metric}, scenario.steps)
+        except PydanticCustomError as error:
+            for mistake in (error.context or {})["mistakes"]:
+                yield Mistake(("metrics", name, *mistake.path), mistake.message)
+
+
+def _targets(
+    scenario: ScenarioSpec, metrics: dict[str, MetricSpec], targets: dict[str, TargetSpec]
+) -> Iterator[Mistake]:
+    try:
+        expanded = expand_each(metrics, scenario.steps)
+    except PydanticCustomError:
+        return
+    known = [metric.name for metric in expanded]
+    owners: dict[str, str] = {}
+    for name, target in targets.items():
+        found = target_metrics(name, expanded)
+        if not found:
+            names = [*metrics, *known]
+            text = f"must be a metric, of which there are {listed(dict.fromkeys(names))}"
+            yield Mistake(("targets", name), f"{text}{did_you_mean(name, names)}")
+            continue
+        yield from _levels(name, target, found)
+        for metric in found:
+            if target.kind in _BY_REPETITION and target.level(_repetition(metric)) is None:
+                continue
+            owner = owners.setdefault(metric.name, name)
+            if owner != name:
+                text = f"a metric takes one target, but {metric.name} has `targets.{owner}` already"
+                yield Mistake(("targets", name), text)
+
+
+_BY_REPETITION = ("value", "change", "at_most", "at_least")
+
+
+def _repetition(metric: ExpandedMetric) -> Any:
+    return metric.loop[1] if metric.loop else None
+
+
+def _levels(name: str, target: TargetSpec, found: tuple[ExpandedMetric, ...]) -> Iterator[Mistake]:
+    """Check a mapping from repetitions to numbers against the metric's repetitions."""
+    level = getattr(target, target.kind)
+    if not isinstance(level, dict):
+        return
+    known = [value_text(metric.loop[1]) for metric in found if metric.loop]
+    path = ("targets", name, target.kind)
+    if not known or name == found[0].name:
+        text = f"must be one number, since {name} is one number, but got {given(level)}"
+        yield Mistake(path, text)
+        return
+    for key in level:
+        if key not in known:
+            text = f"must be a repetition of {name}, which are {listed(known)}, but got {key}"
+            yield Mistake((*path, key), f"{text}{did_you_mean(key, known)}")
+
+
+def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mistake]:
+    if search.confirm_seeds == 0:
+        return
+    path = ("search", "confirm_seeds")
+    if scenario.replications is None:
+        text = (
+            "needs scenario.replications, whose var takes the fresh seeds, but got "
+            f"{search.confirm_seeds} without; add it or set 0"
+        )
+        yield Mistake(path, text)
+    elif not all(type(value) is int for value in scenario.replications.values):
+        text = "needs whole numbers in scenario.replications.values, to draw fresh ones from"
+        yield Mistake(path, text)
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = (
+    (("parameters",), _binds),
+    (("scenario", "parameters"), _overwritten_vars),
+    (("parameters", "constraints"), _constraints),
+    (("scenario", "metrics"), _metrics),
+    (("scenario", "metrics", "targets"), _targets),
+    (("scenario", "search"), _confirm_seeds),
+)

@@ -1,0 +1,119 @@
+"""The study file as a whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+
+from search.spec.checks import check_sections
+from search.spec.goals import MetricSpec, TargetSpec
+from search.spec.mistakes import given, wrong, wrongs
+from search.spec.parameters import ParameterSpec
+from search.spec.scenario import ScenarioSpec
+from search.spec.settings import ResourcesSpec, SearchSpec
+from search.spec.values import Identifier, Items, Model
+
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_STORAGE = re.compile(r"sqlite:///\S.*|postgresql(\+\w+)?://\S+", re.DOTALL)
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
+
+
+def _study_name(value: Any) -> Any:
+    if isinstance(value, str) and _STUDY_NAME.fullmatch(value):
+        return value
+    raise wrong(
+        "must be 1 to 80 letters, digits, dots, - or _, a letter or digit first, "
+        f"but got {given(value)}"
+    )
+
+
+def _storage(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and _STORAGE.fullmatch(value)):
+        return value
+    shown = _PASSWORD.sub(r"\1***\2", value) if isinstance(value, str) else value
+    raise wrong(
+        "must be the URL of a lasting database, sqlite:///path/study.db or postgresql://..., "
+        f"but got {given(shown)}"
+    )
+
+
+def _without_none(value: Any) -> Any:
+    """Drop what was left out; a null among dbt vars is a value and stays."""
+    if isinstance(value, dict):
+        return {
+            key: inner if key == "vars" else _without_none(inner)
+            for key, inner in value.items()
+            if inner is not None
+        }
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+class StudySpec(Model):
+    """A study: which scenario, which parameters to move, which targets to meet."""
+
+    study: Annotated[str, BeforeValidator(_study_name)] = Field(
+        pattern=f"^{_STUDY_NAME.pattern}$", examples=["compensation-2026"]
+    )
+    """Name of the study; the same name in the same storage goes on where it stopped."""
+    description: str | None = None
+    """What the study is for, for people."""
+    scenario: ScenarioSpec
+    """The dbt run that turns a candidate into metrics."""
+    parameters: dict[Identifier, ParameterSpec] = Field(min_length=1, max_length=100)
+    """The levers, by name."""
+    constraints: Items[str] = Field(default=(), examples=[["merit_budget + cola_rate <= 0.09"]])
+    """Comparisons over numeric parameters; a candidate that violates one is never run."""
+    metrics: dict[Identifier, MetricSpec] = Field(min_length=1, max_length=1000)
+    """The numbers to read, by name."""
+    targets: dict[str, TargetSpec] = Field(min_length=1, max_length=1000)
+    """What metrics should be, by the metric's name; `metric@2026` for one repetition."""
+    search: SearchSpec = SearchSpec()
+    """How to search, and when to stop."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What the study may use of the machine."""
+    storage: Annotated[str | None, BeforeValidator(_storage)] = Field(
+        default=None, examples=["sqlite:///results/study.db"]
+    )
+    """Optuna storage URL, its path relative to the working directory; chosen when left out."""
+
+    _file: Path = PrivateAttr(default_factory=lambda: Path.cwd() / "study.yaml")
+
+    @model_validator(mode="after")
+    def _check(self) -> StudySpec:
+        if mistakes := check_sections(dict(self)):
+            raise wrongs(mistakes)
+        return self
+
+    @property
+    def file(self) -> Path:
+        """Absolute path of the study file."""
+        return self._file
+
+    def at(self, file: Path) -> StudySpec:
+        """Return this spec as read from ``file``, against which its paths are resolved."""
+        copy = self.model_copy()
+        copy._file = file.absolute()
+        return copy
+
+    def resolve_path(self, path: str | Path) -> Path:
+        """Return a path of the file as an absolute one.
+
+        Relative paths start at the study file's folder and ``~`` is the home folder.
+        ``storage`` is no path: its URL follows SQLAlchemy, relative to the working directory.
+        """
+        expanded = Path(path).expanduser()
+        return expanded if expanded.is_absolute() else self._file.parent / expanded
+
+    def to_document(self) -> dict[str, Any]:
+        """Return everything in the file, defaults filled in, as JSON-safe values.
+
+        The storage's password is left out, so that the document may be stored and shown.
+        Durations are in seconds and sizes in bytes; the result loads as a study again.
+        """
+        document: dict[str, Any] = _without_none(self.model_dump(mode="json"))
+        if self.storage is not None:
+            document["storage"] = _PASSWORD.sub(r"\1***\2", self.storage)
+        return document

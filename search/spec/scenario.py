@@ -1,0 +1,161 @@
+"""The study file's ``scenario``: which dbt project, and which steps turn it into metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from search.spec.mistakes import given, wrong
+from search.spec.values import (
+    Identifier,
+    Items,
+    Model,
+    PathText,
+    Scalar,
+    ScalarValue,
+    SqlText,
+    Vars,
+    value_text,
+)
+
+
+def repeated(values: tuple[Scalar, ...]) -> str | None:
+    """Return the text of the first value that stands twice, compared as text, or None."""
+    seen: set[str] = set()
+    for text in map(value_text, values):
+        if text in seen:
+            return text
+        seen.add(text)
+    return None
+
+
+def _for_each(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(value) != 1:
+        raise wrong(
+            "for_each must have exactly one name with its list of values, such as "
+            f"{{simulation_year: [2026, 2027]}}, but got {given(value)}"
+        )
+    ((name, values),) = value.items()
+    if not isinstance(values, (list, tuple)) or not 1 <= len(values) <= 1000:
+        raise wrong(f"must be a list of 1 to 1000 values, but got {given(values)}", str(name))
+    return value
+
+
+def check_loop(for_each: dict[str, tuple[Scalar, ...]] | None) -> None:
+    """Refuse a loop whose values, as text, are not unique: their metrics would share a name."""
+    for name, values in (for_each or {}).items():
+        if (twice := repeated(values)) is not None:
+            raise wrong(f"values must be unique, but {twice} stands twice", "for_each", name)
+
+
+def _words(value: Any) -> Any:
+    if value is None:
+        return ()
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise wrong(f"must be dbt selection text or a list of it, but got {given(value)}")
+    return tuple(word for item in items for word in item.split())
+
+
+ForEach = Annotated[
+    dict[Identifier, Items[ScalarValue]] | None,
+    BeforeValidator(_for_each),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": {"type": "array", "minItems": 1},
+            "examples": [{"simulation_year": [2026, 2027, 2028]}],
+        }
+    ),
+]
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_words),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class DbtSpec(Model):
+    """One dbt invocation."""
+
+    command: Literal["run", "build", "seed"]
+    """dbt's command; `build` also runs the tests."""
+    select: Words = Field(default=(), examples=["tag:simulation"])
+    """dbt's --select, as one text or a list; everything when left out."""
+    exclude: Words = ()
+    """dbt's --exclude, as one text or a list."""
+    vars: Vars = Field(default={})
+    """dbt vars of this step alone; they come on top of `scenario.vars`."""
+    full_refresh: bool = False
+    """dbt's --full-refresh."""
+
+
+class StepSpec(Model):
+    """One step of a scenario: a dbt invocation or SQL, once or for each value of a loop."""
+
+    dbt: DbtSpec | None = None
+    """A dbt invocation; the loop's value becomes a var."""
+    sql: SqlText | None = None
+    """SQL statements; the loop's value is available as `{{ name }}`."""
+    for_each: ForEach = None
+    """Repeat the step for each value of one name, in order."""
+
+    @model_validator(mode="after")
+    def _check(self) -> StepSpec:
+        if (self.dbt is None) == (self.sql is None):
+            count = "neither" if self.dbt is None else "both"
+            raise wrong(f"a step must have exactly one of dbt and sql, but got {count}")
+        check_loop(self.for_each)
+        return self
+
+    @property
+    def loop(self) -> tuple[str, tuple[Scalar, ...]] | None:
+        """The loop's name and its values, or None."""
+        return next(iter(self.for_each.items())) if self.for_each else None
+
+
+class ReplicationsSpec(Model):
+    """Monte Carlo: every candidate runs once under each value, and its metrics are averaged."""
+
+    var: Identifier
+    """The dbt var that carries the value, most often a random seed."""
+    values: Items[ScalarValue] = Field(min_length=1, max_length=1000, examples=[[1, 2, 3]])
+    """The values; each one is a full evaluation of the candidate."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ReplicationsSpec:
+        if (twice := repeated(self.values)) is not None:
+            raise wrong(f"values must be unique, but {twice} stands twice", "values")
+        return self
+
+
+class ScenarioSpec(Model):
+    """The dbt run that turns a candidate into metrics."""
+
+    dbt_project: PathText = Field(examples=["../dbt"])
+    """Folder of the dbt-duckdb project, relative to the study file."""
+    profiles_dir: PathText | None = None
+    """Folder of profiles.yml; found as dbt finds it when left out."""
+    profile: str | None = Field(default=None, min_length=1)
+    """dbt profile, when it is not the project's own."""
+    target: str | None = Field(default=None, min_length=1)
+    """dbt target within the profile, when it is not the default."""
+    vars: Vars = Field(default={}, examples=[{"scenario_id": "baseline", "start_year": 2026}])
+    """dbt vars of every step; parameters and loops come on top."""
+    inputs: Items[PathText] = ()
+    """Files outside the project that the baseline reads; their content joins its fingerprint."""
+    database: PathText | None = None
+    """A DuckDB file to start from; it is copied, never written."""
+    setup: Items[StepSpec] = ()
+    """Steps that build the baseline once (seeds, staging): the part that no parameter touches."""
+    steps: Items[StepSpec] = Field(min_length=1, max_length=1000)
+    """Steps that are evaluated for each candidate, in order."""
+    replications: ReplicationsSpec | None = None
+    """Run each candidate under several values of one var (random seeds)."""
+    allow_external_access: bool = False
+    """Whether SQL of steps and metrics may read files and load extensions."""

@@ -1,0 +1,74 @@
+"""The study file's ``search`` and ``resources``: how long to look, and with what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from search.spec.values import AutoOrCount, AutoOrCountFromZero, Duration, Model, PathText, Size
+
+Sampler = Literal["auto", "target", "tpe", "random", "grid", "cmaes", "nsga2"]
+"""Every sampler that a study file may name."""
+
+
+class SearchSpec(Model):
+    """How to search, and when to stop."""
+
+    sampler: Sampler = "auto"
+    """`auto` seeks all targets at once (target) when there are numeric ones, else tpe or nsga2."""
+    max_iterations: int = Field(default=10, ge=1, le=1_000_000)
+    """Batches of trials at most."""
+    batch_size: AutoOrCount = "auto"
+    """Trials proposed together; auto follows the number of workers and parameters."""
+    max_trials: int = Field(default=200, ge=1, le=10_000_000)
+    """Evaluations at most, over the study's whole life."""
+    timeout: Duration = None
+    """Stop proposing after this time, such as 20m or 1h30m; no limit when left out."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Seed of the sampler: the same seed proposes the same candidates."""
+    confirm_seeds: int = Field(default=0, ge=0, le=1000)
+    """Fresh values of the replication variable to run the winner under, for its spread."""
+    retries: int = Field(default=1, ge=0, le=10)
+    """How often a trial is tried again after a failure that may pass."""
+    trial_timeout: Duration = None
+    """Time allowed for one evaluation; no limit when left out."""
+    tolerance: float = Field(default=0.02, gt=0, le=1)
+    """Relative tolerance of targets that name none."""
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """``timeout`` in seconds."""
+        return self.timeout
+
+    @property
+    def trial_timeout_seconds(self) -> float | None:
+        """``trial_timeout`` in seconds."""
+        return self.trial_timeout
+
+
+class ResourcesSpec(Model):
+    """What the study may use of the machine."""
+
+    memory_budget: Size = 8_000_000_000
+    """Memory of driver, Ray and workers together; KB/MB/GB count in 1000s, KiB/MiB/GiB in 1024s."""
+    workers: AutoOrCountFromZero = "auto"
+    """Worker processes; auto follows budget and cores, 0 evaluates in the driver's process."""
+    threads_per_worker: int = Field(default=1, ge=1, le=256)
+    """DuckDB threads of a worker; 1 gives bit-identical results."""
+    engine: Literal["auto", "compiled", "dbt"] = "auto"
+    """`dbt` runs dbt each time; `compiled` replays its recorded SQL; auto: when that verifies."""
+    isolation: Literal["auto", "overlay", "copy"] = "auto"
+    """A trial's database: an `overlay` on the shared baseline, or a file `copy`."""
+    scratch: PathText | None = None
+    """Folder for temporary databases and spill files; the system's when left out."""
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """``memory_budget`` in bytes."""
+        return self.memory_budget
+
+    @property
+    def requested_workers(self) -> int | None:
+        """``workers`` as a number; None is auto."""
+        return None if self.workers == "auto" else self.workers

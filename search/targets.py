@@ -1,0 +1,349 @@
+"""Targets against metrics: variances, what is met, and one loss to minimise. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from search.errors import SpecError
+from search.spec.checks import target_metrics
+from search.spec.metrics import ExpandedMetric, expand_metrics
+from search.spec.models import StudySpec
+
+Kind = Literal["equal", "at_most", "at_least", "between", "minimize", "maximize"]
+
+MAX_VIOLATION = 1e140
+"""Violations are cut off here, so that a weighted sum of squares stays finite."""
+DEFAULT_TOLERANCE = 0.02
+
+_KINDS: dict[str, Kind] = {
+    "value": "equal",
+    "change": "equal",
+    "at_most": "at_most",
+    "at_least": "at_least",
+    "between": "between",
+    "minimize": "minimize",
+    "maximize": "maximize",
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What one metric should be.
+
+    Attributes:
+        metric: Name of the metric, ``growth@2026`` for one repetition.
+        kind: What is asked.
+        value: With ``equal``: the target, in the metric's unit; None until a ``change`` is
+            resolved. With ``minimize`` and ``maximize``: the metric at the current
+            parameters once resolved, which only sets the scale.
+        low: With ``at_least`` and ``between``: the lower bound.
+        high: With ``at_most`` and ``between``: the upper bound.
+        change: The fraction by which the metric should change, when so asked.
+        tolerance: Allowed distance: a fraction of the target or bound, or in the metric's unit.
+        is_relative_tolerance: Whether ``tolerance`` is a fraction.
+        weight: Priority as a number.
+        priority: Priority as in the study file.
+        unit: Of the metric, for people.
+    """
+
+    metric: str
+    kind: Kind
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    change: float | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    is_relative_tolerance: bool = True
+    weight: float = 2.0
+    priority: str = "medium"
+    unit: str | None = None
+
+    @property
+    def is_objective(self) -> bool:
+        """Whether the goal has no point at which it is met: minimize and maximize."""
+        return self.kind in ("minimize", "maximize")
+
+
+def goals_of(spec: StudySpec) -> tuple[Goal, ...]:
+    """Return the targets of a study, one goal for each metric, in file order."""
+    expanded = expand_metrics(spec)
+    goals = []
+    for name in spec.targets:
+        for metric in target_metrics(name, expanded):
+            goal = _goal(spec, name, metric)
+            goals += [goal] if goal else []
+    return tuple(goals)
+
+
+def _goal(spec: StudySpec, name: str, metric: ExpandedMetric) -> Goal | None:
+    """Return the goal of one repetition; None when the target's mapping leaves it out."""
+    target = spec.targets[name]
+    kind = _KINDS[target.kind]
+    level = None
+    low, high = target.between or (None, None)
+    if target.kind in ("value", "change", "at_most", "at_least"):
+        level = target.level(metric.loop[1] if metric.loop else None)
+        if level is None:
+            return None
+        low = level if kind == "at_least" else None
+        high = level if kind == "at_most" else None
+    default = spec.search.tolerance if kind == "equal" else 0.0
+    written = target.tolerance_abs if target.tolerance_abs is not None else target.tolerance
+    return Goal(
+        metric=metric.name,
+        kind=kind,
+        value=level if target.kind == "value" else None,
+        low=None if low is None else float(low),
+        high=None if high is None else float(high),
+        change=level if target.kind == "change" else None,
+        tolerance=default if written is None else float(written),
+        is_relative_tolerance=target.tolerance_abs is None,
+        weight=target.weight,
+        priority=str(target.priority),
+        unit=metric.unit,
+    )
+
+
+def resolve_goals(
+    goals: Sequence[Goal], reference_metrics: Mapping[str, float]
+) -> tuple[Goal, ...]:
+    """Return the goals with every ``change`` turned into a value.
+
+    Args:
+        goals: From ``goals_of``.
+        reference_metrics: Metrics at the current parameters.
+
+    Raises:
+        SpecError: If a metric to change is 0 there, or the target becomes 0 without
+            an absolute tolerance.
+        ValueError: If a metric is missing or not finite.
+    """
+    resolved = []
+    for goal in goals:
+        if goal.change is None and not goal.is_objective:
+            resolved.append(goal)
+            continue
+        reference = _metric(goal, reference_metrics)
+        if goal.change is None:
+            resolved.append(replace(goal, value=reference))
+            continue
+        if reference == 0:
+            text = "must be a metric that is not 0 at the current parameters; use `value` instead"
+            raise SpecError(text, key=f"targets.{goal.metric}.change")
+        value = reference + abs(reference) * goal.change
+        resolved.append(replace(goal, value=value))
+    return tuple(resolved)
+
+
+def objective_goals(goals: Sequence[Goal]) -> tuple[Goal, ...]:
+    """Return the goals to minimise or maximise."""
+    return tuple(goal for goal in goals if goal.is_objective)
+
+
+def variance(goal: Goal, metric_value: float) -> float:
+    """Return the relative distance of a metric from its target: metric / target - 1.
+
+    The sign says above (+) or below (-), for negative targets too. It is 0 for a bound
+    that holds and for minimize and maximize; a violated bound is its own target. For a
+    target or bound of 0 it is the absolute distance, in the metric's unit.
+
+    Raises:
+        ValueError: If the metric is not finite or the goal's ``change`` is not resolved.
+    """
+    distance, anchor = _distance(goal, metric_value)
+    if distance == 0 or anchor == 0:
+        return distance
+    return distance / abs(anchor)
+
+
+def violation(goal: Goal, metric_value: float) -> float:
+    """Return the distance from the target in units of its tolerance; finite, at least 0.
+
+    At most 1 means met. A bound counts only what lies beyond it; a bound without
+    tolerance is violated by more than 1, growing by 1 for each 2 % beyond (of the bound,
+    or of 1 when the bound is 0).
+
+    Raises:
+        ValueError: As for ``variance``.
+    """
+    distance, anchor = _distance(goal, metric_value)
+    if distance == 0:
+        return 0.0
+    allowed = _allowed(goal, anchor)
+    if allowed > 0:
+        units = abs(distance) / allowed
+        if _is_within(distance, allowed, anchor):
+            units = min(units, 1.0)
+    else:
+        units = math.nextafter(1.0, 2.0) + abs(distance) / (DEFAULT_TOLERANCE * (abs(anchor) or 1))
+    return min(units, MAX_VIOLATION)
+
+
+def is_met(goal: Goal, metric_value: float) -> bool:
+    """Return whether a metric is within its target's tolerance; objectives always are.
+
+    Raises:
+        ValueError: As for ``variance``.
+    """
+    return violation(goal, metric_value) <= 1
+
+
+def verdict(goal: Goal, metric_value: float) -> str:
+    """Return a goal's outcome in words.
+
+    Example:
+        >>> verdict(Goal("cost", "equal", value=50.0, tolerance=0.02, unit="USD"), 50.5)
+        'met: 50.5 USD is +1.00 % from 50 USD (allowed 2 %)'
+    """
+    unit = f" {goal.unit}" if goal.unit else ""
+    shown = f"{metric_value:,.6g}{unit}"
+    if goal.is_objective:
+        return f"{goal.kind}: {shown}"
+    state = "met" if is_met(goal, metric_value) else "missed"
+    distance, anchor = _distance(goal, metric_value)
+    if distance == 0 and goal.kind != "equal":
+        return f"{state}: {shown} is {_bound_text(goal, unit)}"
+    off = f"{distance:+,.4g}{unit}" if anchor == 0 else f"{distance / abs(anchor):+.2%}"
+    limit = f"{goal.tolerance:.4g}{unit}"
+    if goal.is_relative_tolerance:
+        limit = f"{goal.tolerance * 100:.4g} %"
+    return (
+        f"{state}: {shown} is {off.replace('%', ' %')} from {anchor:,.6g}{unit} (allowed {limit})"
+    )
+
+
+def variances(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the variance of each goal, by metric.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    return {goal.metric: variance(goal, _metric(goal, metrics)) for goal in goals}
+
+
+def all_met(goals: Sequence[Goal], metrics: Mapping[str, float]) -> bool:
+    """Return whether every goal is met; objectives do not count.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    return all(is_met(goal, _metric(goal, metrics)) for goal in goals)
+
+
+def constraint_values(goals: Sequence[Goal], metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """Return violation - 1 of each goal that is no objective: at most 0 where it is met.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    return tuple(
+        violation(goal, _metric(goal, metrics)) - 1 for goal in goals if not goal.is_objective
+    )
+
+
+def objective(goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:
+    """Return minimize and maximize goals as one number in (0, 1), smaller is better.
+
+    Each metric's change from the current parameters is squashed by an arctangent, which
+    keeps the order; 0.5 stands for today. 0 without such goals.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    parts = objective_goals(goals)
+    if not parts:
+        return 0.0
+    total = sum(goal.weight for goal in parts)
+    return sum(goal.weight * _squashed(goal, _metric(goal, metrics)) for goal in parts) / total
+
+
+def loss(goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:
+    """Return one finite number to minimise.
+
+    The sum over goals of weight x (violation - 1)^2 beyond tolerance: 0 exactly when all
+    targets are met, continuous at the edge. With minimize or maximize goals, ``objective``
+    is added, and 1 for candidates that miss a target: meeting all comes first.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    missed = sum(
+        goal.weight * max(0.0, violation(goal, _metric(goal, metrics)) - 1) ** 2 for goal in goals
+    )
+    if not objective_goals(goals):
+        return missed
+    return missed + objective(goals, metrics) + (0.0 if all_met(goals, metrics) else 1.0)
+
+
+def rank_key(goals: Sequence[Goal], metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """Return a key by which the best candidate sorts first.
+
+    Candidates that meet all targets come first, ordered by the objective; the others by
+    loss; equal ones by the weighted distance from the targets inside tolerance.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    is_missed = not all_met(goals, metrics)
+    inside = math.fsum(
+        goal.weight * min(violation(goal, _metric(goal, metrics)), 1.0) ** 2 for goal in goals
+    )
+    leading = loss(goals, metrics) if is_missed else objective(goals, metrics)
+    return (float(is_missed), leading, inside)
+
+
+def _metric(goal: Goal, metrics: Mapping[str, float]) -> float:
+    if goal.metric not in metrics:
+        raise ValueError(f"metrics must have {goal.metric!r}, but have {sorted(metrics)}")
+    return _finite(goal, metrics[goal.metric])
+
+
+def _finite(goal: Goal, value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"metric {goal.metric} must be finite, but got {value}")
+    return float(value)
+
+
+def _distance(goal: Goal, metric_value: float) -> tuple[float, float]:
+    """Return the signed distance from the target or the violated bound, and that anchor."""
+    value = _finite(goal, metric_value)
+    if goal.is_objective:
+        return 0.0, 0.0
+    if goal.kind == "equal":
+        if goal.value is None:
+            raise ValueError(f"the change of {goal.metric} must be resolved by resolve_goals first")
+        return _finite(goal, value - goal.value), goal.value
+    if goal.high is not None and value > goal.high:
+        return value - goal.high, goal.high
+    if goal.low is not None and value < goal.low:
+        return value - goal.low, goal.low
+    return 0.0, value
+
+
+def _allowed(goal: Goal, anchor: float) -> float:
+    return goal.tolerance * abs(anchor) if goal.is_relative_tolerance else goal.tolerance
+
+
+def _is_within(distance: float, allowed: float, anchor: float) -> bool:
+    """Compare with the rounding of a subtraction forgiven: 51 is within 2 % of 50."""
+    return abs(distance) <= allowed + 4 * math.ulp(max(abs(anchor), abs(anchor + distance)))
+
+
+def _squashed(goal: Goal, value: float) -> float:
+    sign = 1.0 if goal.kind == "minimize" else -1.0
+    if goal.value:
+        scaled = (value - goal.value) / abs(goal.value)
+    else:
+        scaled = math.asinh(value)
+    return 0.5 + math.atan(sign * scaled) / math.pi
+
+
+def _bound_text(goal: Goal, unit: str) -> str:
+    if goal.kind == "between":
+        return f"between {goal.low:,.6g} and {goal.high:,.6g}{unit}"
+    if goal.kind == "at_most":
+        return f"at most {goal.high:,.6g}{unit}"
+    return f"at least {goal.low:,.6g}{unit}"
