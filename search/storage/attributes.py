@@ -53,7 +53,7 @@ class Proposal:
 
     Attributes:
         values: The candidate: parameter name to value.
-        iteration: The iteration that proposed it, from 1.
+        iteration: The iteration that proposed it; 0 is the current parameters.
         lineage: Where it comes from: ``current``, ``proposed``, ``retry of trial 4`` ...
         replications: Values of the replication variable that it is evaluated with;
             empty when the study has none.

@@ -210,13 +210,14 @@ class GroupingStorage(optuna.storages.RDBStorage):
 
     def _write_attributes(self, session: orm.Session, rows: Sequence[dict[str, Any]]) -> None:
         model = models.TrialUserAttributeModel
-        upserts: dict[str, Any] = {"sqlite": sqlite_dialect.insert, "postgresql": postgresql_dialect.insert}
+        upserts: dict[str, Any] = {
+            "sqlite": sqlite_dialect.insert,
+            "postgresql": postgresql_dialect.insert,
+        }
         upsert = upserts.get(self.engine.name)
         if upsert is None:
             for row in rows:
-                self.set_trial_user_attr(
-                    row["trial_id"], row["key"], json.loads(row["value_json"])
-                )
+                self.set_trial_user_attr(row["trial_id"], row["key"], json.loads(row["value_json"]))
         elif rows:
             statement = upsert(model)
             session.execute(
@@ -274,25 +275,19 @@ def masked(url: str) -> str:
     return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
-_KNOWN_SCHEMES = (
-    "use sqlite:///folder/study.db or postgresql://user:password@host:5432/database"
-)
+_KNOWN_SCHEMES = "use sqlite:///folder/study.db or postgresql://user:password@host:5432/database"
 
 
 def _parse(url: str) -> URL:
     try:
         return make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise StorageError(
-            _sentence(url, "it is not a database URL", _KNOWN_SCHEMES)
-        ) from error
+        raise StorageError(_sentence(url, "it is not a database URL", _KNOWN_SCHEMES)) from error
 
 
 def _check_sqlite(url: str, parsed: URL) -> None:
     if not parsed.database or parsed.database == ":memory:":
-        raise StorageError(
-            _sentence(url, "it keeps nothing once the process ends", _KNOWN_SCHEMES)
-        )
+        raise StorageError(_sentence(url, "it keeps nothing once the process ends", _KNOWN_SCHEMES))
     wrong = sqlite.fault(Path(parsed.database))
     if wrong is not None:
         advice = "restore the file from a backup, move it away, or name another file"

@@ -1,0 +1,1 @@
+"""The audit trail: append-only events, and tables that analysts read."""
