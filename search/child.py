@@ -1,0 +1,126 @@
+"""Runs one function in a process of its own.
+
+dbt changes the working directory, grows with every parse and may hang; none of that
+may happen to the driver. The child is a fresh interpreter, dies with its parent, and
+answers over a pipe of its own, so that nothing printed can be mistaken for the answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from search.errors import SearchError, WorkerError
+
+_PR_SET_PDEATHSIG = 1
+_STOP_SECONDS = 5.0
+
+Report = Callable[[str], None]
+"""Takes a line of progress for a person."""
+
+
+def run_in_child(
+    function: Callable[..., Any], *args: Any, report: Report, env: dict[str, str] | None = None
+) -> Any:
+    """Call ``function(*args, report=...)`` in a child process and return what it returns.
+
+    Args:
+        function: A module-level function; it and its arguments travel by pickle.
+        *args: Its arguments.
+        report: Called here with each line of progress that the child reports.
+        env: Environment variables on top of this process's.
+
+    Raises:
+        SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
+    """
+    request_read, request_write = os.pipe()
+    answer_read, answer_write = os.pipe()
+    code = f"from search.child import serve; serve({request_read}, {answer_write})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        pass_fds=(request_read, answer_write),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | (env or {}),
+        start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the child
+    )
+    os.close(request_read)
+    os.close(answer_write)
+    try:
+        with Connection(request_write, readable=False) as request:
+            request.send((function, args, sys.path))
+        with Connection(answer_read, writable=False) as answers:
+            return _await_answer(answers, process, report)
+    finally:
+        _end(process)
+
+
+def _await_answer(answers: Connection, process: subprocess.Popen[bytes], report: Report) -> Any:
+    while True:
+        try:
+            kind, value = answers.recv()
+        except EOFError:
+            assert process.stderr is not None
+            last_words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:]
+            code = process.wait()
+            raise WorkerError(
+                f"a helper process ended with code {code} before it answered"
+                + (f"; its last words: {last_words}" if last_words else "")
+                + (_killed_advice(code) if code < 0 else "")
+            ) from None
+        if kind == "progress":
+            report(value)
+        elif kind == "error":
+            raise value
+        else:
+            return value
+
+
+def _killed_advice(code: int) -> str:
+    name = signal.Signals(-code).name
+    return f" (killed by {name}; when that was the system short of memory, lower the census size)"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stderr is not None:
+        process.stderr.close()
+
+
+def serve(request_fd: int, answer_fd: int) -> None:
+    """Be the child: read one call, answer it, end."""
+    die_with_parent()
+    with Connection(request_fd, writable=False) as request:
+        function, args, path = _receive(request)
+    sys.path[:] = path
+    with Connection(answer_fd, readable=False) as answers:
+        try:
+            result = function(*args, report=lambda line: answers.send(("progress", line)))
+            answers.send(("result", result))
+        except SearchError as error:
+            answers.send(("error", error))
+
+
+def _receive(request: Connection) -> Any:
+    return request.recv()
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent dies, also by SIGKILL (Linux)."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,461 @@
+"""The search: propose a batch, submit it, collect outcomes, tell, record, until a reason to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.errors import StudyFailedError
+from search.progress import Progress, Standing, TrialNews
+from search.sampling.choice import make_sampler
+from search.sampling.feasible import SpaceExhaustedError
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
+from search.space import canonical, current_candidate, distributions
+from search.spec import StudySpec
+from search.storage.attributes import (
+    CURRENT,
+    ITERATION,
+    METRIC_PREFIX,
+    PROPOSED,
+    Conclusion,
+    Proposal,
+    resumption_of,
+)
+from search.storage.study_store import StudyStore
+from search.targets import Goal, all_met, loss, objective_goals, rank_key, resolve_goals, variances
+from search.workers.base import WorkerPool
+
+HOPELESS_TRIALS = 6
+"""Failed trials in a row, with none complete, after which a study is given up."""
+WAIT_SECONDS = 0.5
+"""Longest wait before a pending interrupt is noticed."""
+MAX_DEATHS = 2
+"""Drivers that may die over one candidate before it is left alone."""
+
+
+class Recorder(Protocol):
+    """Takes what belongs in the audit trail, when it happens."""
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Take an event."""
+
+    def publish(self) -> None:
+        """Bring the analyst-facing trail up to date."""
+
+
+@dataclass(frozen=True)
+class CompleteTrial:
+    """A trial that yielded its metrics.
+
+    Attributes:
+        number: Its number.
+        iteration: Its iteration; 0 is the current parameters.
+        values: Its candidate.
+        metrics: What came out.
+    """
+
+    number: int
+    iteration: int
+    values: Mapping[str, ParameterValue]
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class _Pending:
+    """A trial whose evaluations are not all in yet."""
+
+    proposal: Proposal
+    missing: int
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SearchEnd:
+    """How a search ended.
+
+    Attributes:
+        reason: In a sentence.
+        is_converged: Whether the best trial meets every target.
+        best: The best complete trial; None when none is complete.
+        current: The trial of the current parameters; None when it is not complete.
+        iterations: Iterations that were completed, the current parameters not counted.
+        trials: Trials that ended.
+        failed_trials: Those of them that failed.
+        goals: The goals, with relative ones resolved.
+    """
+
+    reason: str
+    is_converged: bool
+    best: CompleteTrial | None
+    current: CompleteTrial | None
+    iterations: int
+    trials: int
+    failed_trials: int
+    goals: tuple[Goal, ...]
+
+
+class Driver:
+    """Searches one study. The only writer of its storage.
+
+    Args:
+        spec: The study.
+        goals: Its goals, not yet resolved against the current parameters.
+        store: The study in its storage.
+        pool: Evaluates candidates; opened.
+        batch_size: Candidates of one iteration.
+        recorder: Takes the trail.
+        progress: Takes news for a person.
+        details: Stored with each trial (run id, fingerprints).
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: StudySpec,
+        goals: Sequence[Goal],
+        store: StudyStore,
+        pool: WorkerPool,
+        batch_size: int,
+        recorder: Recorder,
+        progress: Progress,
+        details: Mapping[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._goals = tuple(goals)
+        self._store = store
+        self._pool = pool
+        self._batch_size = batch_size
+        self._recorder = recorder
+        self._progress = progress
+        self._details = dict(details)
+        self._clock = clock
+        self._space = distributions(spec)
+        self._pending: dict[int, _Pending] = {}
+        self._is_exhausted = False
+        self._complete: dict[int, CompleteTrial] = {}
+        self._failed = 0
+        self._iteration = 0
+        self._iteration_seconds: list[float] = []
+        self.first_submit_at: float | None = None
+
+    # --- the loop ---------------------------------------------------------------
+
+    def run(self, preflight: Outcome | None = None) -> SearchEnd:
+        """Search until a target is met or a limit reached, and return how it ended.
+
+        Args:
+            preflight: The outcome of the current candidate, when it was evaluated already.
+
+        Raises:
+            StudyFailedError: If every trial fails.
+            StorageError: If the storage refuses; nothing that was told is lost.
+        """
+        self._started = self._clock()
+        self._take_up()
+        self._measure_current(preflight)
+        while (reason := self._reason_to_stop()) is None:
+            began = self._clock()
+            batch = self._propose()
+            self._submit(batch)
+            self._collect(len(batch))
+            self._complete_iteration(self._clock() - began)
+        return self._end(reason)
+
+    def _take_up(self) -> None:
+        """Go on where an earlier driver stopped, or died."""
+        orphans = self._store.fail_orphans("the driver ended while this trial ran")
+        for trial in self._store.finished():
+            self._remember(trial)
+        self._goals = self._resolved_goals()
+        waiting = [orphan for orphan in orphans if orphan.deaths < MAX_DEATHS]
+        if not waiting:
+            return
+        self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
+        began = self._clock()
+        proposals = [
+            Proposal(
+                values=orphan.values,
+                iteration=orphan.iteration,
+                lineage=resumption_of(orphan.trial),
+                replications=orphan.replications,
+                details=self._details,
+            )
+            for orphan in waiting
+        ]
+        numbers = self._store.start(proposals, self._space)
+        self._iteration = max(self._iteration, *(one.iteration for one in proposals))
+        self._submit(dict(zip(numbers, proposals, strict=True)))
+        self._collect(len(numbers))
+        self._complete_iteration(self._clock() - began)
+
+    def _measure_current(self, preflight: Outcome | None) -> None:
+        """Iteration 0: the current parameters, what relative targets refer to."""
+        if any(trial.iteration == 0 for trial in self._complete.values()):
+            return
+        proposal = self._proposal(current_candidate(self._spec), lineage=CURRENT)
+        (number,) = self._store.start([proposal], self._space)
+        if preflight is not None and len(proposal.replications) <= 1:
+            self._pending[number] = _Pending(proposal, missing=1)
+            self._recorder.event("preflight", trial=number)
+            self._receive(number, preflight)
+        else:
+            self._submit({number: proposal})
+            self._collect(1)
+        self._goals = self._resolved_goals()
+        self._recorder.event("iteration_completed", iteration=0)
+        self._recorder.publish()
+
+    def _propose(self) -> dict[int, Proposal]:
+        """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
+        self._iteration += 1
+        room = self._spec.search.max_trials - self._count()
+        size = min(self._batch_size, room)
+        self._store.study.sampler = make_sampler(
+            self._spec, iteration=self._iteration, batch_size=size
+        )
+        batch: dict[int, Proposal] = {}
+        while len(batch) < size and not self._is_exhausted:
+            try:
+                number, proposal = self._store.ask(
+                    self._space, lambda values: self._proposal(values, lineage=PROPOSED)
+                )
+            except SpaceExhaustedError:
+                self._is_exhausted = True
+            else:
+                batch[number] = proposal
+        self._recorder.event(
+            "iteration_proposed", iteration=self._iteration, trials=sorted(batch)
+        )
+        return batch
+
+    def _submit(self, batch: Mapping[int, Proposal]) -> None:
+        for number, proposal in batch.items():
+            seeds: Sequence[ParameterValue | None] = proposal.replications or (None,)
+            self._pending[number] = _Pending(proposal, missing=len(seeds))
+            self._recorder.event(
+                "trial_dispatched",
+                trial=number,
+                iteration=proposal.iteration,
+                candidate=dict(proposal.values),
+                lineage=proposal.lineage,
+            )
+            for seed in seeds:
+                self._pool.submit(
+                    EvaluationRequest(trial=number, values=proposal.values, replication=seed)
+                )
+        if self.first_submit_at is None:
+            self.first_submit_at = self._clock()
+
+    def _collect(self, size: int) -> None:
+        """Wait for the whole batch; tell each trial as soon as it is whole."""
+        self._show(size)
+        while self._pending:
+            outcome = self._pool.next_outcome(WAIT_SECONDS)
+            if outcome is not None:
+                self._receive(outcome.request.trial, outcome)
+                self._show(size)
+
+    def _receive(self, number: int, outcome: Outcome) -> None:
+        pending = self._pending[number]
+        pending.outcomes.append(outcome)
+        pending.missing -= 1
+        if pending.missing == 0:
+            self._tell(number, pending)
+            del self._pending[number]
+
+    def _tell(self, number: int, pending: _Pending) -> None:
+        """Store how a trial ended, then let people know."""
+        conclusion = self._conclude(pending)
+        self._store.finish(number, conclusion)
+        iteration = pending.proposal.iteration
+        is_best = False
+        if conclusion.failure is None:
+            values = pending.proposal.values
+            before = self._best()
+            trial = CompleteTrial(number, iteration, values, conclusion.metrics)
+            self._complete[number] = trial
+            is_best = before is None or self._best() is trial
+        else:
+            self._failed += 1
+        last = pending.outcomes[-1]
+        shown = next((one for one in pending.outcomes if one.failure is not None), last)
+        self._recorder.event(
+            "trial_finished",
+            trial=number,
+            iteration=iteration,
+            metrics=dict(conclusion.metrics),
+            failure=None if shown.failure is None else shown.failure.message,
+        )
+        self._progress.trial(
+            TrialNews(
+                iteration=iteration,
+                outcome=shown,
+                variances=conclusion.variances,
+                is_met=bool(conclusion.is_all_targets_met),
+                is_best=is_best,
+            )
+        )
+
+    def _conclude(self, pending: _Pending) -> Conclusion:
+        outcomes = pending.outcomes
+        failure = next((one.failure for one in outcomes if one.failure is not None), None)
+        if failure is not None:
+            return Conclusion(outcomes=outcomes, failure=failure)
+        metrics = mean_metrics(outcomes)
+        goals = self._goals
+        if any(goal.change is not None and goal.value is None for goal in goals):
+            # The trial of the current parameters is what relative goals refer to.
+            goals = resolve_goals(goals, metrics)
+        try:
+            value = loss(goals, metrics)
+        except ValueError as error:
+            failure = Failure(stage="metric", message=str(error))
+            return Conclusion(outcomes=outcomes, metrics=metrics, failure=failure)
+        return Conclusion(
+            outcomes=outcomes,
+            values=[value],
+            metrics=metrics,
+            variances=variances(goals, metrics),
+            is_all_targets_met=all_met(goals, metrics),
+        )
+
+    def _complete_iteration(self, seconds: float) -> None:
+        self._iteration_seconds.append(seconds)
+        best = self._best()
+        self._recorder.event(
+            "iteration_completed",
+            iteration=self._iteration,
+            seconds=seconds,
+            best_trial=best.number if best else None,
+            best_variances=dict(variances(self._goals, best.metrics)) if best else {},
+        )
+        self._recorder.publish()
+
+    # --- when to stop -----------------------------------------------------------
+
+    def _reason_to_stop(self) -> str | None:
+        search = self._spec.search
+        best = self._best()
+        if best is not None and self._is_converged(best):
+            return f"trial {best.number} meets every target"
+        if not self._complete and self._failed >= HOPELESS_TRIALS:
+            raise StudyFailedError(
+                f"all {self._failed} trials failed and none was complete, so the search cannot go "
+                f"on; the last one said: {self._last_failure()}"
+            )
+        if self._iteration >= search.max_iterations:
+            return f"max_iterations ({search.max_iterations}) reached"
+        if self._count() >= search.max_trials:
+            return f"max_trials ({search.max_trials}) reached"
+        if search.timeout is not None and self._clock() - self._started >= search.timeout:
+            return f"timeout ({search.timeout:g} s) reached"
+        if self._is_exhausted:
+            return "every candidate that the constraints allow was evaluated"
+        return None
+
+    def _is_converged(self, trial: CompleteTrial) -> bool:
+        return not objective_goals(self._goals) and all_met(self._goals, trial.metrics)
+
+    def _last_failure(self) -> str:
+        failed = [t for t in self._store.finished() if t.state == TrialState.FAIL]
+        document = failed[-1].user_attrs.get("outcome") or {} if failed else {}
+        return str((document.get("failure") or {}).get("message", "nothing"))
+
+    def _end(self, reason: str) -> SearchEnd:
+        best = self._best()
+        return SearchEnd(
+            reason=reason,
+            is_converged=best is not None and all_met(self._goals, best.metrics),
+            best=best,
+            current=next((t for t in self._complete.values() if t.iteration == 0), None),
+            iterations=self._iteration,
+            trials=self._count(),
+            failed_trials=self._failed,
+            goals=self._goals,
+        )
+
+    # --- what is known ----------------------------------------------------------
+
+    def _remember(self, trial: FrozenTrial) -> None:
+        iteration = int(trial.user_attrs.get(ITERATION, 0))
+        self._iteration = max(self._iteration, iteration)
+        if trial.state != TrialState.COMPLETE:
+            self._failed += 1
+            return
+        self._complete[trial.number] = CompleteTrial(
+            number=trial.number,
+            iteration=iteration,
+            values=trial.params,
+            metrics=metrics_of(trial),
+        )
+
+    def _proposal(self, values: Mapping[str, ParameterValue], *, lineage: str) -> Proposal:
+        replications = self._spec.scenario.replications
+        return Proposal(
+            values=canonical(self._spec, values),
+            iteration=self._iteration,
+            lineage=lineage,
+            replications=replications.values if replications else (),
+            details=self._details,
+        )
+
+    def _resolved_goals(self) -> tuple[Goal, ...]:
+        current = next((t for t in self._complete.values() if t.iteration == 0), None)
+        return resolve_goals(self._goals, current.metrics) if current else self._goals
+
+    def _best(self) -> CompleteTrial | None:
+        trials = self._complete.values()
+        return min(trials, key=lambda t: (rank_key(self._goals, t.metrics), t.number), default=None)
+
+    def _count(self) -> int:
+        return len(self._complete) + self._failed
+
+    def _show(self, size: int) -> None:
+        best = self._best()
+        search = self._spec.search
+        seconds_left = None
+        if self._iteration_seconds:
+            mean = math.fsum(self._iteration_seconds) / len(self._iteration_seconds)
+            seconds_left = mean * max(0, search.max_iterations - self._iteration + 1)
+            seconds_left *= 1 if self._pending else 0
+            if search.timeout is not None:
+                left = search.timeout - (self._clock() - self._started)
+                seconds_left = min(seconds_left, max(0.0, left))
+        self._progress.standing(
+            Standing(
+                iteration=self._iteration,
+                max_iterations=search.max_iterations,
+                done=size - len(self._pending),
+                size=size,
+                trials=self._count(),
+                failed=self._failed,
+                best_variances=variances(self._goals, best.metrics) if best else {},
+                seconds_left=seconds_left,
+            )
+        )
+
+
+def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Return each metric's mean over the replications; exact for a single one."""
+    if len(outcomes) == 1:
+        return dict(outcomes[0].metrics)
+    return {
+        name: math.fsum(outcome.metrics[name] for outcome in outcomes) / len(outcomes)
+        for name in outcomes[0].metrics
+    }
+
+
+def metrics_of(trial: FrozenTrial) -> dict[str, float]:
+    """Return the metrics that a finished trial carries in the storage."""
+    return {
+        name.removeprefix(METRIC_PREFIX): float(value)
+        for name, value in trial.user_attrs.items()
+        if name.startswith(METRIC_PREFIX)
+    }

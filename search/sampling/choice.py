@@ -1,0 +1,107 @@
+"""Makes the sampler that a study file asks for, and says why."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+
+from search.sampling.feasible import FeasibleSampler, GridOrderSampler
+from search.space import candidate_key, canonical, constraints_hold, distributions
+from search.spec import StudySpec
+
+MAX_GRID_POINTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SamplerChoice:
+    """A sampler's name, and the reason for it in a sentence."""
+
+    name: str
+    why: str
+
+
+def choose_sampler(spec: StudySpec) -> SamplerChoice:
+    """Return which sampler a study uses; ``auto`` picks one that suits its targets."""
+    asked = spec.search.sampler
+    if asked != "auto":
+        return SamplerChoice(asked, "the study file asks for it")
+    return SamplerChoice("tpe", "it handles numbers and choices and needs no gradient")
+
+
+def make_sampler(spec: StudySpec, *, iteration: int, batch_size: int) -> BaseSampler:
+    """Return the sampler for one iteration.
+
+    The random numbers of an iteration follow from the study's seed and the iteration's
+    number alone, so a study that is interrupted goes on as an undisturbed one would.
+
+    Args:
+        spec: The study.
+        iteration: Number of the iteration, from 1.
+        batch_size: Candidates that the iteration proposes.
+    """
+    seed = derived_seed(spec.search.seed, iteration)
+    space = distributions(spec)
+    return FeasibleSampler(
+        _inner(spec, seed=seed, batch_size=batch_size),
+        distributions=space,
+        is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
+        key=lambda candidate: candidate_key(canonical(spec, candidate)),
+        seed=seed,
+    )
+
+
+def derived_seed(seed: int, iteration: int) -> int:
+    """Return a 32-bit seed that depends on both numbers, the same on every machine."""
+    digest = hashlib.sha256(f"{seed}/{iteration}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def _inner(spec: StudySpec, *, seed: int, batch_size: int) -> BaseSampler:
+    name = choose_sampler(spec).name
+    if name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    if name == "grid":
+        # The order is the study's, not the iteration's: every point comes once.
+        return GridOrderSampler(grid_levels(spec), seed=spec.search.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=seed, popsize=max(batch_size, 4), warn_independent_sampling=False
+            )
+        if name == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(batch_size, 4))
+        return optuna.samplers.TPESampler(seed=seed)
+
+
+def grid_levels(spec: StudySpec) -> dict[str, list[Any]]:
+    """Return the values of each parameter on a grid of about ``max_trials`` points.
+
+    A parameter with a step or choices gives its own values when they are few enough;
+    the others are spread evenly (evenly in the logarithm with ``log``).
+    """
+    space = distributions(spec)
+    share = max(2, math.floor(spec.search.max_trials ** (1 / len(space))))
+    return {name: _levels(distribution, share) for name, distribution in space.items()}
+
+
+def _levels(distribution: Any, count: int) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution) or distribution.step is not None:
+        steps = round((high - low) / distribution.step)
+        picked = sorted({round(i * steps / (count - 1)) for i in range(count)})
+        return [low + k * distribution.step for k in picked]
+    assert isinstance(distribution, FloatDistribution)
+    fractions = [i / (count - 1) for i in range(count)]
+    if distribution.log:
+        return [low * (high / low) ** fraction for fraction in fractions]
+    return [low + (high - low) * fraction for fraction in fractions]

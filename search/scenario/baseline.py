@@ -1,0 +1,312 @@
+"""The baseline: the part of a scenario that no parameter touches, built once.
+
+It is addressed by a fingerprint of everything it depends on, so a changed input makes
+another baseline, and an unchanged one is used again by any study.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.child import Report
+from search.errors import DatabaseError, ProjectError, ScenarioError
+from search.scenario.dbt_session import DbtSession
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect, strip_resource_settings
+from search.scenario.plan import Profile
+from search.scenario.project import hash_file, hash_parts, package_versions
+from search.scenario.relations import Relations, render_sql
+from search.scenario.workspace import copy_error
+from search.spec.steps import ExpandedStep
+
+RECORD_FILE = "baseline.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class BaselineRecipe:
+    """What a baseline is made from.
+
+    Attributes:
+        project_dir: The dbt project.
+        project_fingerprint: Hash of its files.
+        profile: The resolved profile.
+        vars: The scenario's vars.
+        setup: Steps to run, loops unrolled.
+        database: An existing database to start from, or None.
+        inputs: Further files whose content counts (a census, say).
+    """
+
+    project_dir: Path
+    project_fingerprint: str
+    profile: Profile
+    vars: Mapping[str, Any]
+    setup: tuple[ExpandedStep, ...]
+    database: Path | None
+    inputs: tuple[Path, ...]
+
+    @property
+    def catalog(self) -> str:
+        """DuckDB's name for the database: compiled SQL and views inside it carry it."""
+        return self.profile.catalog
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that the baseline's content depends on."""
+        output = {
+            key: value
+            for key, value in self.profile.output.items()
+            if key not in ("path", "threads", "settings", "config_options")
+        }
+        for key in ("settings", "config_options"):
+            settings = self.profile.output.get(key) or {}
+            output[key] = {k: v for k, v in settings.items() if k not in RESOURCE_SETTINGS}
+        return hash_parts(
+            [
+                f"baseline format {FORMAT_VERSION}",
+                self.project_fingerprint,
+                _canonical(package_versions()),
+                _canonical(output),
+                _canonical(dict(self.vars)),
+                _canonical([asdict(step) for step in self.setup]),
+                hash_file(self.database) if self.database else "",
+                *(f"{file.name} {hash_file(file)}" for file in self.inputs),
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A built baseline.
+
+    Attributes:
+        path: The database file; never written again.
+        fingerprint: What it was made from.
+        content_sha256: Hash of the file.
+        size_bytes: Size of the file.
+        was_built: Whether it was built now, and not found in the cache.
+        seconds: What building took when it was built.
+    """
+
+    path: Path
+    fingerprint: str
+    content_sha256: str
+    size_bytes: int
+    was_built: bool
+    seconds: float
+
+
+def check_database(path: Path) -> None:
+    """Refuse a database that cannot be copied safely.
+
+    Raises:
+        DatabaseError: If it is missing, not DuckDB, held by a process (says which), or
+            has a ``.wal`` beside it: copying the file alone would lose those commits.
+    """
+    if not path.is_file():
+        raise DatabaseError(f"scenario.database must be a DuckDB file, but there is none at {path}")
+    with connect(path, read_only=True):
+        pass
+    wal = path.with_name(path.name + ".wal")
+    if wal.exists():
+        raise DatabaseError(
+            f"{path} has commits in {wal.name} that a copy would lose; open it once with "
+            "duckdb and run CHECKPOINT, then start again"
+        )
+
+
+def ensure_baseline(
+    recipe: BaselineRecipe,
+    *,
+    cache: Path,
+    relations: Relations,
+    limits: DuckLimits,
+    report: Report,
+) -> Baseline:
+    """Return the baseline of a recipe: from the cache, or built now.
+
+    Args:
+        recipe: What to build from.
+        cache: Folder of all baselines.
+        relations: For ``ref`` in ``sql:`` steps.
+        limits: What the build may take.
+        report: Takes a line of progress.
+
+    Raises:
+        ProjectError: If a setup step fails; names the step and the model.
+        DatabaseError: If the database to start from cannot be used.
+        WorkspaceError: If there is no room.
+    """
+    fingerprint = recipe.fingerprint()
+    folder = cache / fingerprint[:16]
+    found = _load(folder, recipe, fingerprint)
+    if found is not None:
+        report(f"baseline {fingerprint[:8]} is in the cache ({found.size_bytes / 1e6:,.1f} MB)")
+        return found
+    report(f"building baseline {fingerprint[:8]}")
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=cache))
+    try:
+        started = time.perf_counter()
+        database = building / "content" / f"{recipe.catalog}.duckdb"
+        _build(recipe, database, building, relations, limits, report)
+        baseline = _describe(database, fingerprint, time.perf_counter() - started)
+        _publish(database.parent, folder, baseline)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    built = _load(folder, recipe, fingerprint)
+    if built is None:
+        raise DatabaseError(f"the baseline in {folder} was damaged while it was being made")
+    return Baseline(**(asdict(built) | {"path": built.path, "was_built": True}))
+
+
+def _build(
+    recipe: BaselineRecipe,
+    database: Path,
+    home: Path,
+    relations: Relations,
+    limits: DuckLimits,
+    report: Report,
+) -> None:
+    database.parent.mkdir()
+    if recipe.database is not None:
+        check_database(recipe.database)
+        try:
+            shutil.copyfile(recipe.database, database)
+        except OSError as error:
+            raise copy_error(error, recipe.database, database.parent) from error
+    session = DbtSession(
+        project_dir=recipe.project_dir,
+        profile=recipe.profile,
+        database=database,
+        home=home / "dbt",
+        limits=limits,
+    )
+    for number, step in enumerate(recipe.setup, start=1):
+        report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
+        try:
+            if step.kind == "sql":
+                sql = render_sql(
+                    step.sql, relations, scenario_vars=recipe.vars, loop=step.loop, key=step.name
+                )
+                with connect(database, limits) as connection:
+                    connection.execute(strip_resource_settings(sql) or "select 1")
+            else:
+                session.run(
+                    step.command,
+                    select=step.select,
+                    exclude=step.exclude,
+                    dbt_vars=dict(recipe.vars) | dict(step.vars),
+                    full_refresh=step.full_refresh,
+                )
+        except ScenarioError as error:
+            where = f", {error.fields['model']}" if "model" in error.fields else ""
+            raise ProjectError(
+                f"the baseline cannot be built: {step.name}{where}: {error.message}"
+            ) from error
+    with connect(database, limits) as connection:
+        connection.execute("checkpoint")
+
+
+def _describe(database: Path, fingerprint: str, seconds: float) -> Baseline:
+    return Baseline(
+        path=database,
+        fingerprint=fingerprint,
+        content_sha256=hash_file(database),
+        size_bytes=database.stat().st_size,
+        was_built=True,
+        seconds=seconds,
+    )
+
+
+def _publish(content: Path, folder: Path, baseline: Baseline) -> None:
+    """Move a finished baseline into the cache, whole or not at all."""
+    record = {
+        "format_version": FORMAT_VERSION,
+        "fingerprint": baseline.fingerprint,
+        "content_sha256": baseline.content_sha256,
+        "size_bytes": baseline.size_bytes,
+        "seconds": baseline.seconds,
+        "versions": package_versions(),
+    }
+    (content / RECORD_FILE).write_text(json.dumps(record, indent=2))
+    for file in content.iterdir():
+        _fsync(file)
+        file.chmod(0o444)
+    _fsync(content)
+    try:
+        content.rename(folder)
+    except OSError:
+        if not (folder / RECORD_FILE).exists():
+            raise
+        # Another process finished the same baseline first; both have the same content.
+    _fsync(folder.parent)
+
+
+def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | None:
+    """Return the cached baseline when it is whole; a damaged one is removed."""
+    path = folder / f"{recipe.catalog}.duckdb"
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text())
+        if record["fingerprint"] == fingerprint and record["content_sha256"] == hash_file(path):
+            return Baseline(
+                path=path,
+                fingerprint=fingerprint,
+                content_sha256=record["content_sha256"],
+                size_bytes=record["size_bytes"],
+                was_built=False,
+                seconds=record["seconds"],
+            )
+    except (OSError, ValueError, KeyError):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what builders that died left in the cache."""
+    for folder in cache.glob(".building-*"):
+        pid = folder.name.split("-")[1]
+        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def input_files(named: Iterable[Path], scenario_vars: Mapping[str, Any], project_dir: Path) -> tuple[Path, ...]:
+    """Return the files that a scenario reads beside its project.
+
+    These are the ones that the study file names, and every var whose text is the path
+    of an existing file, seen from the project's folder as dbt sees it.
+
+    Raises:
+        ProjectError: If a named file does not exist.
+    """
+    files = []
+    for file in named:
+        if not file.is_file():
+            raise ProjectError(f"scenario.inputs must name existing files, but there is no {file}")
+        files.append(file)
+    for value in scenario_vars.values():
+        if isinstance(value, str) and value and "\0" not in value and len(value) < 4096:
+            candidate = project_dir / value
+            if candidate.is_file():
+                files.append(candidate)
+    return tuple(dict.fromkeys(files))

@@ -1,0 +1,323 @@
+"""dbt inside this process: the only room that imports dbt.
+
+dbt-core keeps global state (flags, adapters, the working directory) and is not
+thread-safe, so a process has one session at a time. Every invocation parses the
+project in full: a manifest that was parsed with other vars gives wrong results
+silently when a var decides a config, an alias or a ``ref``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.errors import ProjectError, ScenarioError
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
+from search.scenario.plan import Profile
+
+EventCallback = Callable[[Any], None]
+
+_LOCK_MESSAGE = "Could not set lock"
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """How one dbt node ended.
+
+    Attributes:
+        unique_id: dbt's id, for example ``model.workforce.fct_yearly_events``.
+        status: dbt's word: ``success``, ``pass``, ``error``, ``fail``, ``skipped``, ``warn``.
+        message: dbt's message, when it has one.
+        seconds: Execution time.
+    """
+
+    unique_id: str
+    status: str
+    message: str | None
+    seconds: float
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the node failed, or was skipped because another did."""
+        return self.status in ("error", "fail", "runtime error", "partial success")
+
+
+def resolve_profile(
+    project_dir: Path,
+    *,
+    profiles_dir: Path | None = None,
+    profile: str | None = None,
+    target: str | None = None,
+    cli_vars: Mapping[str, Any] | None = None,
+) -> Profile:
+    """Resolve and render the project's profile as dbt does.
+
+    The folder is, in dbt's order: the one given, ``DBT_PROFILES_DIR``, the project's own
+    when it has a ``profiles.yml``, ``~/.dbt``.
+
+    Raises:
+        ProjectError: If there is no project, no such profile or target, or it is not DuckDB.
+    """
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.config.profile import Profile as DbtProfile
+    from dbt.config.profile import read_profile
+    from dbt.config.renderer import ProfileRenderer
+    from dbt_common.clients.system import get_env
+    from dbt_common.context import set_invocation_context
+    from dbt_common.exceptions import DbtBaseException
+
+    set_invocation_context(get_env())
+    name = profile or _profile_of_project(project_dir)
+    folder = profiles_dir or _default_profiles_dir(project_dir)
+    try:
+        raw = read_profile(str(folder))
+        if name not in raw:
+            known = ", ".join(sorted(key for key in raw if key != "config")) or "none"
+            raise ProjectError(
+                f"profile {name!r} must be in {folder / 'profiles.yml'}, which has: {known}"
+            )
+        renderer = ProfileRenderer(dict(cli_vars or {}))
+        target_name, output = DbtProfile.render_profile(raw[name], name, target, renderer)
+    except DbtBaseException as error:
+        raise ProjectError(f"dbt cannot use the profile in {folder}: {_text(error)}") from error
+    if output.get("type") != "duckdb":
+        raise ProjectError(
+            f"profile {name!r}, target {target_name!r} must be of type duckdb, "
+            f"but is {output.get('type')!r}"
+        )
+    path = str(output.get("path", ":memory:"))
+    if re.match(r"(md|motherduck|ducklake):", path):
+        raise ProjectError(
+            f"profile {name!r} must point at a local DuckDB file, but its path is {path!r}"
+        )
+    catalog = DuckDBCredentials.path_derived_database_name(path)
+    return Profile(name=name, target=target_name, output=output, catalog=catalog)
+
+
+def _profile_of_project(project_dir: Path) -> str:
+    file = project_dir / "dbt_project.yml"
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProjectError(
+            f"scenario.dbt_project must be a folder with a dbt_project.yml, but {file} "
+            f"cannot be read: {error.strerror}"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{file} is not valid YAML: {error}") from error
+    name = document.get("profile") if isinstance(document, dict) else None
+    if not isinstance(name, str):
+        raise ProjectError(f"{file} must name its profile; add `profile: <name>`")
+    return name
+
+
+def _default_profiles_dir(project_dir: Path) -> Path:
+    if os.environ.get("DBT_PROFILES_DIR"):
+        return Path(os.environ["DBT_PROFILES_DIR"])
+    return project_dir if (project_dir / "profiles.yml").exists() else Path.home() / ".dbt"
+
+
+class DbtSession:
+    """Runs dbt commands of one project against a database file of ours.
+
+    Args:
+        project_dir: The dbt project; it is only read.
+        profile: The resolved profile; its path, threads and resource settings are replaced.
+        database: The database file; its stem must be the profile's catalog.
+        home: A folder of this session alone, for the written profile, target and logs.
+        limits: What DuckDB may take.
+    """
+
+    def __init__(
+        self, *, project_dir: Path, profile: Profile, database: Path, home: Path, limits: DuckLimits
+    ) -> None:
+        self._project_dir = project_dir
+        self._home = home
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._write_profile(profile, database, limits)
+
+    def _write_profile(self, profile: Profile, database: Path, limits: DuckLimits) -> None:
+        output = copy.deepcopy(dict(profile.output))
+        for key in ("settings", "config_options"):
+            settings = output.get(key) or {}
+            output[key] = {k: v for k, v in settings.items() if k.lower() not in RESOURCE_SETTINGS}
+        output["config_options"] |= limits.config()
+        output |= {"path": str(database), "threads": 1, "keep_open": True}
+        output.pop("database", None)
+        for attachment in output.get("attach") or []:
+            if not attachment.get("options", {}).get("read_only"):
+                attachment["read_only"] = True  # shared by all workers
+        document = {profile.name: {"target": profile.target, "outputs": {profile.target: output}}}
+        file = self._home / "profiles.yml"
+        # The rendered profile may hold secrets that came from the environment.
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            yaml.safe_dump(document, stream)
+
+    def run(
+        self,
+        command: str,
+        *,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        dbt_vars: Mapping[str, Any] | None = None,
+        full_refresh: bool = False,
+        on_event: EventCallback | None = None,
+    ) -> list[NodeResult]:
+        """Run ``run``, ``build`` or ``seed`` and return how each node ended.
+
+        Raises:
+            ScenarioError: If a node fails, nothing is selected, or dbt itself stops; it
+                names the model and gives dbt's message.
+        """
+        args = [command, *_selection(select, exclude), *_vars(dbt_vars)]
+        if full_refresh:
+            args.append("--full-refresh")
+        result = self._invoke(args, on_event)
+        if result.result is None:
+            raise _stopped(result.exception, command)
+        nodes = [
+            NodeResult(
+                unique_id=getattr(one.node, "unique_id", "") if hasattr(one, "node") else "",
+                status=str(one.status),
+                message=one.message,
+                seconds=one.execution_time,
+            )
+            for one in result.result.results
+        ]
+        failed = [one for one in nodes if one.is_failure]
+        if failed:
+            raise _node_error(failed)
+        if not result.success:
+            raise _stopped(result.exception, command)
+        if not nodes:
+            chosen = " ".join(_selection(select, exclude)) or "the whole project"
+            raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
+        return nodes
+
+    def parse(self, dbt_vars: Mapping[str, Any] | None = None) -> Any:
+        """Parse the project and return dbt's manifest.
+
+        Raises:
+            ProjectError: If the project does not parse; dbt's message is passed on.
+        """
+        result = self._invoke(["parse", *_vars(dbt_vars)], None)
+        if not result.success or result.result is None:
+            message = _text(result.exception) if result.exception else "dbt parse failed"
+            raise ProjectError(
+                f"the dbt project {self._project_dir} does not parse; dbt says: {message}"
+            )
+        return result.result
+
+    def list_selected(
+        self,
+        command: str,
+        *,
+        select: Sequence[str],
+        exclude: Sequence[str],
+        dbt_vars: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Return the unique ids of the nodes that a step would run.
+
+        Raises:
+            ProjectError: If dbt cannot resolve the selection.
+        """
+        kinds = {
+            "run": ["model"],
+            "seed": ["seed"],
+            "build": ["model", "seed", "snapshot", "test", "unit_test"],
+        }[command]
+        args = ["list", "--output", "json", "--output-keys", "unique_id"]
+        args += [word for kind in kinds for word in ("--resource-type", kind)]
+        result = self._invoke([*args, *_selection(select, exclude), *_vars(dbt_vars)], None)
+        if not result.success:
+            raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
+        return [json.loads(line)["unique_id"] for line in result.result or []]
+
+    def _invoke(self, args: list[str], on_event: EventCallback | None) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        place = [
+            *("--project-dir", str(self._project_dir)),
+            *("--profiles-dir", str(self._home)),
+            *("--target-path", str(self._home / "target")),
+            *("--log-path", str(self._home / "logs")),
+        ]
+        quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none", "--no-print"]
+        quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
+        with _dbt_process_state():
+            runner = dbtRunner(callbacks=[on_event] if on_event else [])
+            return runner.invoke([*quiet, args[0], *place, *args[1:]])
+
+
+@contextmanager
+def _dbt_process_state() -> Iterator[None]:
+    """Keep dbt's traces in this process to the time of one invocation.
+
+    dbt changes the working directory, and dbt-duckdb keeps the database open (and so
+    its lock) after an invocation ends. Resource settings in the project's hooks are
+    dropped on their way to DuckDB, in dbt-duckdb's cursor: a hook runs as SQL of the
+    project and has no other seam.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+
+    folder = os.getcwd()
+    execute = DuckDBCursorWrapper.execute
+
+    def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
+        return execute(self, strip_resource_settings(sql) or "select 1", bindings)
+
+    DuckDBCursorWrapper.execute = guarded
+    try:
+        yield
+    finally:
+        DuckDBCursorWrapper.execute = execute
+        environment = DuckDBConnectionManager._ENV
+        if environment is not None:
+            environment.close()
+        DuckDBConnectionManager.close_all_connections()
+        os.chdir(folder)
+
+
+def _selection(select: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    words = ["--select", *select] if select else []
+    return words + (["--exclude", *exclude] if exclude else [])
+
+
+def _vars(dbt_vars: Mapping[str, Any] | None) -> list[str]:
+    return ["--vars", json.dumps(dict(dbt_vars))] if dbt_vars else []
+
+
+def _text(error: BaseException | None) -> str:
+    if error is None:
+        return "no message"
+    message = getattr(error, "msg", None) or str(error) or type(error).__name__
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(message)).split())
+
+
+def _stopped(error: BaseException | None, command: str) -> ScenarioError:
+    text = _text(error)
+    return ScenarioError(
+        f"dbt {command} stopped: {text}", stage="step", is_retryable=_LOCK_MESSAGE in text
+    )
+
+
+def _node_error(failed: Sequence[NodeResult]) -> ScenarioError:
+    first = failed[0]
+    message = " ".join((first.message or first.status).split())
+    more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
+    return ScenarioError(
+        f"{message}{more}",
+        stage="step",
+        model=first.unique_id,
+        is_retryable=_LOCK_MESSAGE in message,
+    )

@@ -1,0 +1,265 @@
+"""From a candidate to its metrics: the reference engine runs real dbt, step by step."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.errors import ScenarioError, SearchError
+from search.scenario.limits import DuckLimits, connect, strip_resource_settings
+from search.scenario.metrics import MetricReader
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
+from search.scenario.plan import ScenarioPlan
+from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
+from search.scenario.relations import render_sql
+from search.scenario.workspace import FileCopyWorkspace, Workspace
+from search.scratch import create_scratch, remove_scratch
+from search.spec.steps import ExpandedStep
+
+OUT_OF_MEMORY_ADVICE = (
+    "give a worker more: raise resources.memory_budget or lower resources.workers"
+)
+
+
+class Evaluator(ABC):
+    """Turns candidates into metrics, one at a time, in one process.
+
+    Obligations of an implementation:
+
+    * ``evaluate`` never raises for what a scenario does: the outcome carries the failure.
+    * The same request gives the same metrics, whatever was evaluated before.
+    * After ``close`` nothing is left on disk.
+    """
+
+    engine: str
+    isolation: str
+
+    @abstractmethod
+    def open(self) -> None:
+        """Prepare what all evaluations share."""
+
+    @abstractmethod
+    def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
+        """Return the metrics of a candidate.
+
+        Raises:
+            SearchError: If the scenario fails; ``ScenarioError`` says where.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release and remove everything. May be called twice."""
+
+    def evaluate(self, request: EvaluationRequest) -> Outcome:
+        """Evaluate a candidate and return its outcome, whatever happens."""
+        reset_peak_memory()
+        stages = StageClock()
+        started_at, started = time.time(), time.perf_counter()
+        metrics: dict[str, float] = {}
+        failure = None
+        try:
+            metrics = self.measure(request, stages)
+        except (SearchError, duckdb.Error, OSError) as error:
+            failure = failure_of(error, stages.current)
+        return Outcome(
+            request=request,
+            metrics=metrics,
+            failure=failure,
+            started_at=started_at,
+            seconds=time.perf_counter() - started,
+            stage_seconds=stages.seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            worker=worker_name(),
+            engine=self.engine,
+            isolation=self.isolation,
+        )
+
+
+class StageClock:
+    """Wall time by stage of one evaluation, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.current = "workspace"
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; its name stays current when the stage fails."""
+        self.current = name
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+def failure_of(error: Exception, stage: str) -> Failure:
+    """Return an exception of an evaluation as a failure for the trail."""
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
+        first = text.split("\n\n", 1)[0]
+        return Failure(stage="memory", message=f"{first}; {OUT_OF_MEMORY_ADVICE}", step=stage)
+    if isinstance(error, ScenarioError):
+        return Failure(message=error.message, **error.fields)
+    known = stage if stage in ("workspace", "bind", "metrics") else "step"
+    return Failure(
+        stage="metric" if known == "metrics" else known,
+        message=text,
+        step=stage if known == "step" else None,
+    )
+
+
+@dataclass(frozen=True)
+class DbtEvaluatorFactory:
+    """Makes a reference evaluator inside a worker process; travels there by pickle.
+
+    Attributes:
+        plan: The prepared scenario.
+        memory_limit_bytes: DuckDB's limit for one worker.
+        max_temp_bytes: The most that one worker may spill to disk.
+        threads: DuckDB threads of one worker.
+        scratch_parent: Where workers make their scratch folders; the temp folder when None.
+    """
+
+    plan: ScenarioPlan
+    memory_limit_bytes: int
+    max_temp_bytes: int
+    threads: int
+    scratch_parent: Path | None = None
+
+    def __call__(self) -> Evaluator:
+        """Return a new evaluator, not opened yet."""
+        return DbtEvaluator(self)
+
+
+class DbtEvaluator(Evaluator):
+    """The reference engine: in-process dbt, one invocation a step, on a file copy.
+
+    Always right and slow. Whatever else evaluates candidates is checked against it.
+
+    Args:
+        factory: The plan and this worker's limits.
+    """
+
+    engine = "dbt"
+
+    def __init__(self, factory: DbtEvaluatorFactory) -> None:
+        self._plan = factory.plan
+        self._factory = factory
+        self._scratch: Path | None = None
+
+    def open(self) -> None:
+        """Make this worker's folder, and the dbt session in it."""
+        from search.scenario.dbt_session import DbtSession
+
+        self._scratch = create_scratch(self._factory.scratch_parent)
+        self._limits = DuckLimits(
+            memory_limit_bytes=self._factory.memory_limit_bytes,
+            threads=self._factory.threads,
+            temp_directory=self._scratch / "spill",
+            max_temp_bytes=self._factory.max_temp_bytes,
+        )
+        self._workspace: Workspace = FileCopyWorkspace(
+            baseline=self._plan.baseline, folder=self._scratch / "workspace"
+        )
+        self.isolation = self._workspace.isolation
+        self._session = DbtSession(
+            project_dir=self._plan.project_dir,
+            profile=self._plan.profile,
+            database=self._workspace.path,
+            home=self._scratch / "dbt",
+            limits=self._limits,
+        )
+
+    def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
+        """Run the scenario through dbt and return the candidate's metrics.
+
+        Raises:
+            SearchError: If the scenario fails.
+        """
+        reader = MetricReader(self._plan.metrics)
+        values = dict(request.values)
+        candidate_vars = self._plan.vars_of(request)
+        with stages.stage("workspace"):
+            self._workspace.create()
+        try:
+            with stages.stage("bind"):
+                self._write_table_cells(values)
+            for step in self._plan.steps:
+                with stages.stage(step.name):
+                    self._run_step(step, candidate_vars)
+                if step.loop and reader.is_due(step.index):
+                    with stages.stage("metrics"), self._connection() as connection:
+                        reader.read_after(connection, step.index, step.loop[1])
+            with stages.stage("metrics"), self._connection() as connection:
+                return dict(reader.finish(connection))
+        finally:
+            self._workspace.discard()
+
+    def close(self) -> None:
+        """Remove this worker's folder."""
+        if self._scratch is not None:
+            remove_scratch(self._scratch)
+            self._scratch = None
+
+    def _write_table_cells(self, values: dict[str, ParameterValue]) -> None:
+        if not self._plan.table_binds:
+            return
+        with connect(self._workspace.path, self._limits) as connection:
+            for bind in self._plan.table_binds:
+                connection.execute(bind.update_sql(), [values[bind.parameter]])
+
+    def _run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        try:
+            if step.kind == "sql":
+                self._run_sql(step, candidate_vars)
+                return
+            self._session.run(
+                step.command,
+                select=step.select,
+                exclude=step.exclude,
+                dbt_vars=candidate_vars | dict(step.vars),
+                full_refresh=step.full_refresh,
+            )
+        except ScenarioError as error:
+            raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+
+    def _run_sql(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        sql = render_sql(
+            step.sql, self._plan.relations, scenario_vars=candidate_vars, loop=step.loop
+        )
+        with self._connection() as connection:
+            connection.execute(strip_resource_settings(sql) or "select 1")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        with connect(self._workspace.path, self._limits) as connection:
+            prepare_author_sql(connection, self._plan)
+            yield connection
+
+
+def prepare_author_sql(connection: Any, plan: ScenarioPlan) -> None:
+    """Make a connection fit for the study author's own SQL.
+
+    Unqualified names resolve in the profile's schema, and files outside the database
+    are out of reach unless the study file allows them.
+    """
+    schema = str(plan.profile.output.get("schema", "main"))
+    found = connection.execute(
+        "select count(*) from information_schema.schemata where schema_name = ?"
+        " and catalog_name = current_database()",
+        [schema],
+    ).fetchone()
+    if found and found[0]:
+        quoted = schema.replace("'", "''")
+        connection.execute(f"set schema = '{quoted}'")
+    if not plan.allow_external_access:
+        connection.execute("set enable_external_access = false")

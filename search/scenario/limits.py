@@ -1,0 +1,132 @@
+"""DuckDB's share of the memory budget, and nothing in a project may change it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.errors import DatabaseError
+
+RESOURCE_SETTINGS = frozenset(
+    {
+        "memory_limit",
+        "max_memory",
+        "threads",
+        "worker_threads",
+        "external_threads",
+        "temp_directory",
+        "max_temp_directory_size",
+        "temp_file_encryption",
+    }
+)
+"""Settings that decide how much of the machine DuckDB takes."""
+
+_MENTION = re.compile("|".join(sorted(RESOURCE_SETTINGS)), re.IGNORECASE)
+_SETTING = re.compile(
+    r"^\s*(?:set|reset|pragma)\s+(?:(?:global|session|local)\s+)?\"?(?P<name>\w+)\"?", re.IGNORECASE
+)
+_COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class DuckLimits:
+    """What one DuckDB instance may take.
+
+    Attributes:
+        memory_limit_bytes: DuckDB's buffer manager limit. The process takes about
+            1.15 times that (``docs/memory.md``).
+        threads: Threads of one instance.
+        temp_directory: Where it spills; belongs to one worker alone.
+        max_temp_bytes: The most it may spill.
+    """
+
+    memory_limit_bytes: int
+    threads: int
+    temp_directory: Path
+    max_temp_bytes: int
+
+    def config(self) -> dict[str, str | int]:
+        """Return the limits as DuckDB's connection options."""
+        return {
+            "memory_limit": f"{self.memory_limit_bytes // 1024}KiB",
+            "threads": self.threads,
+            "temp_directory": str(self.temp_directory),
+            "max_temp_directory_size": f"{self.max_temp_bytes // 1024}KiB",
+        }
+
+
+def strip_resource_settings(sql: str) -> str:
+    """Return the SQL without statements that set or reset a resource setting.
+
+    The budget is the study's; a project written for a bigger machine sets
+    ``memory_limit`` or ``threads`` in its hooks. An empty string comes back when
+    nothing else is left. Text that DuckDB cannot split is returned as it is: running
+    it gives the better error.
+
+    Example:
+        >>> strip_resource_settings("set memory_limit = '64GB'; select 1")
+        'select 1'
+        >>> strip_resource_settings("select 'set threads = 8'")
+        "select 'set threads = 8'"
+    """
+    if not _MENTION.search(sql):
+        return sql
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error:
+        return sql
+    kept = [one.query for one in statements if not _is_resource_setting(one.query)]
+    return sql if len(kept) == len(statements) else "".join(kept)
+
+
+def _is_resource_setting(statement: str) -> bool:
+    match = _SETTING.match(_COMMENTS.sub(" ", statement))
+    return match is not None and match["name"].lower() in RESOURCE_SETTINGS
+
+
+def holder_of(error: Exception) -> str | None:
+    """Return who holds the lock that a DuckDB error complains of, for example ``PID 4711``.
+
+    Example:
+        >>> holder_of(Exception("Conflicting lock is held in /usr/bin/python3 (PID 4711)."))
+        '/usr/bin/python3 (PID 4711)'
+    """
+    found = re.search(r"held in (?P<who>.*?\(PID \d+\))", str(error))
+    return found["who"] if found else None
+
+
+@contextmanager
+def connect(
+    path: Path, limits: DuckLimits | None = None, *, read_only: bool = False
+) -> Iterator[Any]:
+    """Open a database file under limits, and close it whatever happens.
+
+    Raises:
+        DatabaseError: If the file is not a DuckDB database of this version, or another
+            process holds it; the message names that process.
+    """
+    config = limits.config() if limits else {"threads": 1}
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.Error as error:
+        raise open_error(path, error) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_error(path: Path, error: Exception) -> DatabaseError:
+    """Return the error for a database that cannot be opened, in words for its owner."""
+    holder = holder_of(error)
+    if holder:
+        return DatabaseError(
+            f"database {path} must be free, but {holder} holds it; close it there and start again"
+        )
+    return DatabaseError(f"database {path} cannot be opened by duckdb {duckdb.__version__}: {error}")

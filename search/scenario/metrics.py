@@ -1,0 +1,104 @@
+"""Reading metrics: one row, one finite number, or an error that says which metric and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from search.errors import ScenarioError
+from search.scenario.plan import PlannedMetric
+
+
+def read_metric(connection: Any, metric: PlannedMetric) -> float:
+    """Run a metric's query and return its number.
+
+    Raises:
+        ScenarioError: If the query fails, or yields anything but one row with one
+            finite number; the stage is ``metric``.
+    """
+    try:
+        rows = connection.execute(metric.sql).fetchmany(2)
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise _wrong(metric, f"its SQL fails: {_first_paragraph(error)}") from error
+    if len(rows) != 1:
+        raise _wrong(metric, "its SQL must yield one row, but yields " + ("two or more" if rows else "none"))
+    if len(rows[0]) != 1:
+        raise _wrong(metric, f"its SQL must yield one column, but yields {len(rows[0])}")
+    value = rows[0][0]
+    if value is None:
+        raise _wrong(metric, "its SQL must yield a number, but yields NULL")
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise _wrong(metric, f"its SQL must yield a number, but yields {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise _wrong(metric, f"its SQL must yield a finite number, but yields {number}")
+    return number
+
+
+def combine(readings: Sequence[float], how: str) -> float:
+    """Combine the readings of a repeated metric, in the order of the repetitions.
+
+    Args:
+        readings: At least one finite number.
+        how: ``mean``, ``last``, ``max``, ``min`` or ``sum``.
+
+    Example:
+        >>> combine([1.0, 2.0, 6.0], "mean")
+        3.0
+    """
+    if how == "last":
+        return readings[-1]
+    if how == "mean":
+        return math.fsum(readings) / len(readings)
+    return {"max": max, "min": min, "sum": math.fsum}[how](readings)
+
+
+class MetricReader:
+    """Collects a candidate's metrics while its steps run.
+
+    Args:
+        metrics: What to read.
+    """
+
+    def __init__(self, metrics: Sequence[PlannedMetric]) -> None:
+        self._metrics = metrics
+        self._readings: dict[str, list[float]] = {}
+
+    def is_due(self, step_index: int) -> bool:
+        """Whether some metric is read after each repetition of this step."""
+        return any(metric.step == step_index for metric in self._metrics)
+
+    def read_after(self, connection: Any, step_index: int, loop_value: Any) -> None:
+        """Read the metrics that belong to this repetition of a step."""
+        for metric in self._metrics:
+            if metric.step == step_index and metric.loop_value in (None, loop_value):
+                self._readings.setdefault(metric.name, []).append(read_metric(connection, metric))
+
+    def finish(self, connection: Any) -> Mapping[str, float]:
+        """Read the metrics of the end and return all, in the study file's order."""
+        return {
+            metric.name: (
+                read_metric(connection, metric)
+                if metric.step is None
+                else combine(self._readings[metric.name], _reduction(metric))
+            )
+            for metric in self._metrics
+        }
+
+
+def _reduction(metric: PlannedMetric) -> str:
+    return "last" if metric.combine in (None, "each") else metric.combine
+
+
+def _wrong(metric: PlannedMetric, message: str) -> ScenarioError:
+    return ScenarioError(f"{message} ({metric.sql})", stage="metric", model=metric.name)
+
+
+def _first_paragraph(error: Exception) -> str:
+    return str(error).split("\n\n", 1)[0].replace("\n", " ")

@@ -1,0 +1,123 @@
+"""The prepared scenario: all that a worker needs to evaluate candidates, without the study file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.scenario.outcome import EvaluationRequest, ParameterValue
+from search.scenario.relations import Relations
+from search.spec.steps import ExpandedStep
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A dbt profile, resolved and rendered as dbt does it.
+
+    Attributes:
+        name: Name of the profile.
+        target: Name of the target.
+        output: The target's settings, rendered; ``path`` is replaced for every workspace.
+        catalog: DuckDB's name for the database, which compiled SQL and views carry.
+    """
+
+    name: str
+    target: str
+    output: Mapping[str, Any]
+    catalog: str
+
+
+@dataclass(frozen=True)
+class VarBind:
+    """A parameter that reaches dbt as a var."""
+
+    parameter: str
+    var: str
+
+
+@dataclass(frozen=True)
+class TableBind:
+    """A parameter that reaches the scenario as a cell of a table.
+
+    Attributes:
+        parameter: The parameter's name.
+        table: The table as the study file names it.
+        relation: Its quoted SQL name.
+        column: Name of the column, not quoted.
+        where: The study author's condition; picks the rows.
+    """
+
+    parameter: str
+    table: str
+    relation: str
+    column: str
+    where: str
+
+    def update_sql(self) -> str:
+        """Return the UPDATE with the value as its one SQL parameter."""
+        column = '"' + self.column.replace('"', '""') + '"'
+        return f"update {self.relation} set {column} = ? where {self.where}"
+
+
+@dataclass(frozen=True)
+class PlannedMetric:
+    """A metric with its SQL rendered for this project.
+
+    Attributes:
+        name: As in the study file; ``growth@2026`` for one of several repetitions.
+        sql: A query that yields one row with one number.
+        unit: For people; may be None.
+        step: Index of the looping step after whose repetitions it is read, or None
+            when it is read once at the end.
+        loop_value: With ``step``: only after this repetition (``combine: each``).
+        combine: With ``step``: ``mean``, ``last``, ``max``, ``min``, ``sum`` or ``each``.
+    """
+
+    name: str
+    sql: str
+    unit: str | None = None
+    step: int | None = None
+    loop_value: ParameterValue | None = None
+    combine: str | None = None
+
+
+@dataclass(frozen=True)
+class ScenarioPlan:
+    """A scenario that is ready to be evaluated, on any machine that sees its files.
+
+    Attributes:
+        project_dir: The dbt project's folder.
+        profile: The resolved profile.
+        baseline: The baseline's database file.
+        vars: The scenario's own vars; parameters come on top.
+        steps: Steps of one candidate, loops unrolled, in order.
+        relations: What ``ref`` and ``source`` mean in the author's own SQL.
+        metrics: What to read, in the study file's order.
+        var_binds: Parameters that travel as vars.
+        table_binds: Parameters that travel as table cells.
+        replication_var: The var that carries a replication's random seed, or None.
+        allow_external_access: Whether the author's own SQL may read files.
+        fingerprints: ``project``, ``baseline`` and ``scenario`` content hashes.
+    """
+
+    project_dir: Path
+    profile: Profile
+    baseline: Path
+    vars: Mapping[str, Any]
+    steps: tuple[ExpandedStep, ...]
+    relations: Relations
+    metrics: tuple[PlannedMetric, ...]
+    var_binds: tuple[VarBind, ...]
+    table_binds: tuple[TableBind, ...]
+    replication_var: str | None
+    allow_external_access: bool
+    fingerprints: Mapping[str, str]
+
+    def vars_of(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Return the vars of a candidate: the scenario's, the parameters', the replication's."""
+        bound = {bind.var: request.values[bind.parameter] for bind in self.var_binds}
+        if self.replication_var is not None and request.replication is not None:
+            bound[self.replication_var] = request.replication
+        return dict(self.vars) | bound

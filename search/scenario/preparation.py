@@ -1,0 +1,408 @@
+"""From a study file to a plan that workers can run; every mistake is found here, before any trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.child import Report
+from search.errors import ProjectError, SpecError
+from search.scenario.baseline import Baseline, BaselineRecipe, ensure_baseline, input_files
+from search.scenario.dbt_session import DbtSession, resolve_profile
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.limits import DuckLimits, connect
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
+from search.scenario.project import DbtProject, hash_parts
+from search.scenario.relations import Relations, render_sql
+from search.scratch import create_scratch, remove_scratch
+from search.space import current_candidate
+from search.spec import StudySpec, scenario_fingerprint
+from search.spec.metrics import expand_metrics
+from search.spec.steps import ExpandedStep, expand
+
+
+@dataclass(frozen=True)
+class PreparationLimits:
+    """What preparing may take.
+
+    Attributes:
+        memory_limit_bytes: DuckDB's limit while the baseline is built.
+        max_temp_bytes: The most it may spill.
+        threads: DuckDB threads while the baseline is built.
+        scratch_parent: Where to make the scratch folder; the temp folder when None.
+    """
+
+    memory_limit_bytes: int
+    max_temp_bytes: int
+    threads: int
+    scratch_parent: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario that is ready to search.
+
+    Attributes:
+        plan: What workers run.
+        baseline: The baseline that they start from.
+        warnings: What the user should know, one sentence each.
+    """
+
+    plan: ScenarioPlan
+    baseline: Baseline
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    spec: StudySpec, *, cache: Path, limits: PreparationLimits, report: Report
+) -> Prepared:
+    """Check a study against its dbt project, build its baseline, and return the plan.
+
+    Args:
+        spec: The study.
+        cache: Folder of all baselines.
+        limits: What preparing may take.
+        report: Takes a line of progress.
+
+    Raises:
+        SpecError: If the study names what the project does not have.
+        ProjectError: If the project does not parse or its setup fails.
+        DatabaseError: If the database to start from cannot be used.
+    """
+    scratch = create_scratch(limits.scratch_parent)
+    try:
+        return _Preparation(spec, cache, limits, scratch, report).run()
+    finally:
+        remove_scratch(scratch)
+
+
+def preflight(factory: DbtEvaluatorFactory, spec: StudySpec, *, report: Report) -> Outcome:
+    """Evaluate the current candidate once, so that a broken scenario is told before the search.
+
+    Raises:
+        SpecError: If a metric is at fault.
+        ProjectError: If a step of the scenario fails.
+    """
+    report("evaluating the current parameters")
+    replication = spec.scenario.replications.values[0] if spec.scenario.replications else None
+    evaluator = factory()
+    evaluator.open()
+    try:
+        outcome = evaluator.evaluate(
+            EvaluationRequest(trial=0, values=current_candidate(spec), replication=replication)
+        )
+    finally:
+        evaluator.close()
+    failure = outcome.failure
+    if failure is None:
+        return outcome
+    if failure.stage == "metric" and failure.model:
+        name = failure.model.split("@")[0]
+        raise SpecError(failure.message, file=str(spec.file), key=f"metrics.{name}")
+    where = ", ".join(part for part in (failure.step, failure.model) if part)
+    raise ProjectError(
+        f"the scenario fails at the current parameters ({where or failure.stage}): {failure.message}"
+    )
+
+
+class _Preparation:
+    """The order of the checks: cheap before dear, files before dbt, dbt before data."""
+
+    def __init__(
+        self, spec: StudySpec, cache: Path, limits: PreparationLimits, scratch: Path, report: Report
+    ) -> None:
+        self._spec = spec
+        self._scenario = spec.scenario
+        self._cache = cache
+        self._limits = limits
+        self._scratch = scratch
+        self._report = report
+        self._project = DbtProject(spec.resolve_path(self._scenario.dbt_project).resolve())
+        self._warnings: list[str] = []
+
+    def run(self) -> Prepared:
+        self._check_project_folder()
+        self._check_var_binds()
+        profile = self._resolve_profile()
+        project_fingerprint = self._project.fingerprint()
+        steps = expand(self._scenario.steps)
+        setup = expand(self._scenario.setup, kind="setup")
+
+        self._report("parsing the dbt project")
+        session = self._session(profile)
+        manifest = session.parse(self._vars_of_step(steps[0]))
+        relations = Relations.of_manifest(manifest)
+        selected = self._check_selections(session, [*setup, *steps])
+        metrics = self._plan_metrics(relations)
+        self._check_sql_steps(relations, setup, steps)
+        table_binds = self._plan_table_binds(relations, selected)
+
+        baseline = ensure_baseline(
+            BaselineRecipe(
+                project_dir=self._project.folder,
+                project_fingerprint=project_fingerprint,
+                profile=profile,
+                vars=dict(self._scenario.vars),
+                setup=setup,
+                database=self._database(),
+                inputs=input_files(
+                    [self._spec.resolve_path(one) for one in self._scenario.inputs],
+                    self._scenario.vars,
+                    self._project.folder,
+                ),
+            ),
+            cache=self._cache,
+            relations=relations,
+            limits=self._duck_limits(),
+            report=self._report,
+        )
+        self._check_table_binds(baseline, table_binds)
+        replications = self._scenario.replications
+        fingerprints = {
+            "project": project_fingerprint,
+            "baseline": baseline.fingerprint,
+            "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
+        }
+        plan = ScenarioPlan(
+            project_dir=self._project.folder,
+            profile=profile,
+            baseline=baseline.path.resolve(),
+            vars=dict(self._scenario.vars),
+            steps=steps,
+            relations=relations,
+            metrics=metrics,
+            var_binds=tuple(self._var_binds()),
+            table_binds=tuple(table_binds),
+            replication_var=replications.var if replications else None,
+            allow_external_access=self._scenario.allow_external_access,
+            fingerprints=fingerprints,
+        )
+        return Prepared(plan=plan, baseline=baseline, warnings=tuple(self._warnings))
+
+    def _check_project_folder(self) -> None:
+        if not (self._project.folder / "dbt_project.yml").is_file():
+            raise self._error(
+                "scenario.dbt_project",
+                "must be a folder with a dbt_project.yml (relative to the study file), "
+                f"but there is none in {self._project.folder}",
+            )
+
+    def _resolve_profile(self) -> Profile:
+        folder = self._scenario.profiles_dir
+        profile = resolve_profile(
+            self._project.folder,
+            profiles_dir=self._spec.resolve_path(folder) if folder else None,
+            profile=self._scenario.profile,
+            target=self._scenario.target,
+            cli_vars=self._scenario.vars,
+        )
+        database = self._database()
+        if database is None:
+            return profile
+        # Views inside an existing file carry the name of its catalog.
+        catalog = database.name.lstrip(".").split(".")[0]
+        return replace(profile, catalog=catalog)
+
+    def _database(self) -> Path | None:
+        database = self._scenario.database
+        return self._spec.resolve_path(database).resolve() if database else None
+
+    def _duck_limits(self) -> DuckLimits:
+        return DuckLimits(
+            memory_limit_bytes=self._limits.memory_limit_bytes,
+            threads=self._limits.threads,
+            temp_directory=self._scratch / "spill",
+            max_temp_bytes=self._limits.max_temp_bytes,
+        )
+
+    def _session(self, profile: Profile) -> DbtSession:
+        # Parsing and selecting open no database of the project; this file is never made.
+        return DbtSession(
+            project_dir=self._project.folder,
+            profile=profile,
+            database=self._scratch / "parse" / f"{profile.catalog}.duckdb",
+            home=self._scratch / "dbt",
+            limits=self._duck_limits(),
+        )
+
+    # --- vars -----------------------------------------------------------------
+
+    def _var_binds(self) -> list[VarBind]:
+        return [
+            VarBind(parameter=name, var=bind.var)
+            for name, parameter in self._spec.parameters.items()
+            for bind in parameter.bind
+            if bind.var is not None
+        ]
+
+    def _check_var_binds(self) -> None:
+        reads = self._project.var_reads()
+        sql_text = "\n".join(
+            [step.sql or "" for step in (*self._scenario.setup, *self._scenario.steps)]
+        )
+        for bind in self._var_binds():
+            if bind.var in reads.places or f"'{bind.var}'" in sql_text or f'"{bind.var}"' in sql_text:
+                continue
+            if reads.has_dynamic:
+                self._warnings.append(
+                    f"parameter {bind.parameter} is bound to var {bind.var}, which no file of the "
+                    "dbt project reads by that name; some var is read by a computed name"
+                )
+                continue
+            nearest = reads.nearest(bind.var)
+            hint = f"; did you mean {nearest!r}?" if nearest else ""
+            raise self._error(
+                f"parameters.{bind.parameter}.bind.var",
+                f"must be a var that the dbt project reads, but no file reads {bind.var!r}{hint}",
+            )
+
+    def _vars_of_step(self, step: ExpandedStep) -> dict[str, Any]:
+        current = current_candidate(self._spec)
+        bound = {bind.var: current[bind.parameter] for bind in self._var_binds()}
+        return dict(self._scenario.vars) | bound | dict(step.vars)
+
+    # --- steps ----------------------------------------------------------------
+
+    def _check_selections(
+        self, session: DbtSession, steps: Sequence[ExpandedStep]
+    ) -> dict[str, set[str]]:
+        """Refuse a step that selects nothing; return the nodes that the steps select."""
+        by_selection: dict[tuple[Any, ...], set[str]] = {}
+        selected: dict[str, set[str]] = {}
+        for step in steps:
+            if step.kind != "dbt":
+                continue
+            selection = (step.command, step.select, step.exclude)
+            if selection not in by_selection:
+                nodes = session.list_selected(
+                    step.command,
+                    select=step.select,
+                    exclude=step.exclude,
+                    dbt_vars=self._vars_of_step(step),
+                )
+                by_selection[selection] = set(nodes)
+            if not by_selection[selection]:
+                raise self._error(
+                    f"scenario.{step.name.split(' ')[0]}.dbt",
+                    f"must select something, but dbt {step.command} finds no node for "
+                    f"select {' '.join(step.select) or '(all)'!r}"
+                    + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),
+                )
+            selected[step.name] = by_selection[selection]
+        return selected
+
+    def _check_sql_steps(
+        self, relations: Relations, setup: Sequence[ExpandedStep], steps: Sequence[ExpandedStep]
+    ) -> None:
+        for step in (*setup, *steps):
+            if step.kind == "sql":
+                render_sql(
+                    step.sql,
+                    relations,
+                    scenario_vars=self._vars_of_step(step),
+                    loop=step.loop,
+                    key=f"scenario.{step.name}",
+                )
+
+    # --- metrics --------------------------------------------------------------
+
+    def _plan_metrics(self, relations: Relations) -> tuple[PlannedMetric, ...]:
+        planned = []
+        for metric in expand_metrics(self._spec):
+            sql = self._render(metric.sql, relations, metric.loop, f"metrics.{metric.key}.sql")
+            planned.append(
+                PlannedMetric(
+                    name=metric.name,
+                    sql=sql,
+                    unit=metric.unit,
+                    step=metric.step,
+                    loop_value=metric.loop[1] if metric.loop and metric.step is not None else None,
+                    combine=metric.combine,
+                )
+            )
+        return tuple(planned)
+
+    def _render(
+        self, template: str, relations: Relations, loop: tuple[str, Any] | None, key: str
+    ) -> str:
+        try:
+            return render_sql(
+                template, relations, scenario_vars=self._scenario.vars, loop=loop, key=key
+            )
+        except SpecError as error:
+            raise self._error(key, error.message) from error
+
+    # --- table binds ----------------------------------------------------------
+
+    def _plan_table_binds(
+        self, relations: Relations, selected: Mapping[str, set[str]]
+    ) -> list[TableBind]:
+        planned = []
+        for name, parameter in self._spec.parameters.items():
+            for bind in parameter.bind:
+                if bind.table is None or bind.column is None or bind.where is None:
+                    continue
+                relation = relations.find(bind.table) or _quoted(bind.table)
+                node = relations.node_ids.get(bind.table)
+                for step, nodes in selected.items():
+                    if step.startswith("steps") and node in nodes:
+                        raise self._error(
+                            f"parameters.{name}.bind.table",
+                            f"must be a table that the steps leave alone, but scenario.{step} builds "
+                            f"{bind.table} anew and would undo the value; exclude it there",
+                        )
+                where = self._render(bind.where, relations, None, f"parameters.{name}.bind.where")
+                planned.append(TableBind(name, bind.table, relation, bind.column, where))
+        return planned
+
+    def _check_table_binds(
+        self, baseline: Baseline, binds: Sequence[TableBind]
+    ) -> None:
+        if not binds:
+            return
+        with connect(baseline.path, self._duck_limits(), read_only=True) as connection:
+            for bind in binds:
+                self._check_table_bind(connection, bind)
+
+    def _check_table_bind(self, connection: Any, bind: TableBind) -> None:
+        key = f"parameters.{bind.parameter}.bind"
+        try:
+            described = connection.execute(f"describe {bind.relation}").fetchall()
+        except duckdb.Error as error:
+            raise self._error(
+                f"{key}.table",
+                f"must be a table of the baseline, but {bind.table!r} is not: "
+                f"{str(error).splitlines()[0]}",
+            ) from error
+        columns = [row[0] for row in described]
+        if bind.column not in columns:
+            raise self._error(
+                f"{key}.column",
+                f"must be a column of {bind.table}, but {bind.column!r} is not one of: "
+                f"{', '.join(columns)}",
+            )
+        try:
+            count = connection.execute(
+                f"select count(*) from {bind.relation} where {bind.where}"
+            ).fetchone()[0]
+        except duckdb.Error as error:
+            raise self._error(
+                f"{key}.where", f"must be a condition on {bind.table}: {str(error).splitlines()[0]}"
+            ) from error
+        if count == 0:
+            raise self._error(
+                f"{key}.where", f"must match a row of {bind.table}, but {bind.where!r} matches none"
+            )
+
+    def _error(self, key: str, message: str) -> SpecError:
+        return SpecError(message, file=str(self._spec.file), key=key)
+
+
+def _quoted(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+

@@ -1,0 +1,60 @@
+"""Scratch folders that know their owner, so that the folders of dead owners are swept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+PREFIX = "scenario-search-"
+OWNER_FILE = "owner.json"
+
+
+def create_scratch(parent: Path | None = None) -> Path:
+    """Make a scratch folder that belongs to this process, and return it.
+
+    Args:
+        parent: Where to make it; the system's temp folder when None.
+    """
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    (folder / OWNER_FILE).write_text(json.dumps(owner))
+    return folder
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a scratch folder with all it holds; a missing one is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_scratch(parent: Path | None = None) -> list[Path]:
+    """Remove the scratch folders of owners that are no longer alive, and return them.
+
+    An owner is its pid and its start time, because pids are used again. A folder
+    without an owner file was cut off while being made, and is swept too when this
+    user owns it and it is empty.
+    """
+    swept = []
+    for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
+        if folder.is_dir() and folder.stat().st_uid == os.getuid() and not _has_live_owner(folder):
+            remove_scratch(folder)
+            swept.append(folder)
+    return swept
+
+
+def _has_live_owner(folder: Path) -> bool:
+    try:
+        owner = json.loads((folder / OWNER_FILE).read_text())
+        return bool(psutil.Process(int(owner["pid"])).create_time() == owner["started"])
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return any(folder.iterdir())

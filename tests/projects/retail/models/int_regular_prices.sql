@@ -1,0 +1,5 @@
+select
+    product_id,
+    price,
+    price as paid_price
+from {{ ref('int_prices') }}
