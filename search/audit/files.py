@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,11 +23,20 @@ def temporary_path(target: Path) -> Path:
     return target.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}-{target.name}")
 
 
-def replace_durably(temporary: Path, target: Path) -> None:
-    """Put a finished file in the place of ``target``; both survive a power cut, one or other."""
-    _sync(temporary)
-    os.replace(temporary, target)
-    sync_folder(target.parent)
+def replace_durably(replacements: Mapping[Path, Path]) -> None:
+    """Put finished files in the place of others, all of one folder.
+
+    After a power cut each target is whole: the file before or the file after.
+
+    Args:
+        replacements: Finished file to the name it takes.
+    """
+    for temporary in replacements:
+        _sync(temporary)
+    for temporary, target in replacements.items():
+        os.replace(temporary, target)
+    for folder in {target.parent for target in replacements.values()}:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -79,7 +79,7 @@ def _replace_database(target: Path, arrows: dict[str, pa.Table], views: list[str
         connection.execute("CHECKPOINT")
     finally:
         connection.close()
-    files.replace_durably(temporary, target)
+    files.replace_durably({temporary: target})
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, table: Table, arrow: pa.Table) -> None:
@@ -92,19 +92,22 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: Table, arrow: pa
         connection.register("published_rows", arrow)
         connection.execute(f"INSERT INTO {table.name} SELECT * FROM published_rows")
         connection.unregister("published_rows")
-    connection.execute(f"COMMENT ON TABLE {table.name} IS {_quoted(table.comment)}")
-    for column in table.columns:
-        connection.execute(
-            f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_quoted(column.comment)}'
-        )
+    comments = [f"COMMENT ON TABLE {table.name} IS {_quoted(table.comment)}"]
+    comments += [
+        f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_quoted(column.comment)}'
+        for column in table.columns
+    ]
+    connection.execute("; ".join(comments))
 
 
 def _replace_parquet(folder: Path, arrows: dict[str, pa.Table]) -> None:
+    replacements = {}
     for name, arrow in arrows.items():
         target = folder / f"{TABLES[name].name}.parquet"
         temporary = files.temporary_path(target)
         pq.write_table(arrow, temporary, compression="zstd")
-        files.replace_durably(temporary, target)
+        replacements[temporary] = target
+    files.replace_durably(replacements)
 
 
 def _quoted(text: str) -> str:

@@ -24,7 +24,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     format_version: int = Field(
-        FORMAT_VERSION, description="Version of the row's format; 1 at first"
+        default=FORMAT_VERSION, description="Version of the row's format; 1 at first"
     )
     study: str = Field(description="Name of the study in the storage, version included")
 
@@ -33,89 +33,137 @@ class RunRecord(Record):
     """One start of the driver for a study, from its beginning to its end."""
 
     run_id: str = Field(description="Identifies the run")
-    state: str = Field("running", description="running, finished, interrupted or failed")
+    state: str = Field(default="running", description="running, finished, interrupted or failed")
     started_at: AwareDatetime = Field(description="When the driver started (UTC)")
-    finished_at: AwareDatetime | None = Field(None, description="When it ended (UTC); null if not")
-    base_study: str | None = Field(None, description="Name of the study in the study file")
-    study_version: int = Field(1, description="Version of the study; changed inputs start another")
-    study_file: str | None = Field(None, description="Path of the study file")
-    user_name: str | None = Field(None, description="Who started the run")
-    host: str | None = Field(None, description="Where the driver ran")
-    pid: int | None = Field(None, description="Process id of the driver")
-    spec: Json = Field(None, description="The whole study specification")
-    spec_fingerprint: str | None = Field(None, description="Hash of the study specification")
-    project_fingerprint: str | None = Field(None, description="Hash of the dbt project")
-    baseline_fingerprint: str | None = Field(None, description="Hash of the baseline database")
-    program_fingerprint: str | None = Field(None, description="Hash of the compiled program")
-    git_commit: str | None = Field(None, description="Commit of the study file's repository")
-    git_is_dirty: bool | None = Field(None, description="Whether it had uncommitted changes")
-    scenario_search_version: str | None = Field(None, description="Version of scenario-search")
-    dbt_core_version: str | None = Field(None, description="Version of dbt-core")
-    dbt_duckdb_version: str | None = Field(None, description="Version of dbt-duckdb")
-    duckdb_version: str | None = Field(None, description="Version of DuckDB")
-    optuna_version: str | None = Field(None, description="Version of Optuna")
-    ray_version: str | None = Field(None, description="Version of Ray")
-    python_version: str | None = Field(None, description="Version of Python")
-    engine: str | None = Field(None, description="dbt (reference) or compiled (replayed SQL)")
-    isolation: str | None = Field(None, description="copy or overlay")
-    sampler: str | None = Field(None, description="What proposed the candidates")
-    sampler_seed: int | None = Field(None, description="Seed of the sampler")
-    workers: int | None = Field(None, description="Parallel workers")
-    threads_per_worker: int | None = Field(None, description="DuckDB threads of a worker")
-    memory_budget_bytes: int | None = Field(None, description="Memory budget of the study, bytes")
-    peak_memory_bytes: int | None = Field(None, description="Highest memory of the run, bytes")
-    startup_seconds: float | None = Field(None, description="Start to first dispatch, seconds")
-    wall_seconds: float | None = Field(None, description="Start to end, seconds")
-    iterations: int | None = Field(None, description="Iterations that the study has completed")
-    trials: int | None = Field(None, description="Trials of the study so far")
-    failed_trials: int | None = Field(None, description="Of these, failed ones")
-    is_converged: bool | None = Field(None, description="Whether all targets are met")
-    is_verified: bool | None = Field(
-        None, description="Whether the reference engine confirmed the winner"
+    finished_at: AwareDatetime | None = Field(
+        default=None, description="When it ended (UTC); null if not"
     )
-    best_trial: int | None = Field(None, description="Number of the best trial")
-    reason: str | None = Field(None, description="Why the run ended, for a person")
-    storage_url: str | None = Field(None, description="Optuna storage, password masked")
+    base_study: str | None = Field(default=None, description="Name of the study in the study file")
+    study_version: int = Field(
+        default=1, description="Version of the study; changed inputs start another"
+    )
+    study_file: str | None = Field(default=None, description="Path of the study file")
+    user_name: str | None = Field(default=None, description="Who started the run")
+    host: str | None = Field(default=None, description="Where the driver ran")
+    pid: int | None = Field(default=None, description="Process id of the driver")
+    spec: Json = Field(default=None, description="The whole study specification")
+    spec_fingerprint: str | None = Field(
+        default=None, description="Hash of the study specification"
+    )
+    project_fingerprint: str | None = Field(default=None, description="Hash of the dbt project")
+    baseline_fingerprint: str | None = Field(
+        default=None, description="Hash of the baseline database"
+    )
+    program_fingerprint: str | None = Field(
+        default=None, description="Hash of the compiled program"
+    )
+    git_commit: str | None = Field(
+        default=None, description="Commit of the study file's repository"
+    )
+    git_is_dirty: bool | None = Field(
+        default=None, description="Whether it had uncommitted changes"
+    )
+    scenario_search_version: str | None = Field(
+        default=None, description="Version of scenario-search"
+    )
+    dbt_core_version: str | None = Field(default=None, description="Version of dbt-core")
+    dbt_duckdb_version: str | None = Field(default=None, description="Version of dbt-duckdb")
+    duckdb_version: str | None = Field(default=None, description="Version of DuckDB")
+    optuna_version: str | None = Field(default=None, description="Version of Optuna")
+    ray_version: str | None = Field(default=None, description="Version of Ray")
+    python_version: str | None = Field(default=None, description="Version of Python")
+    engine: str | None = Field(
+        default=None, description="dbt (reference) or compiled (replayed SQL)"
+    )
+    isolation: str | None = Field(default=None, description="copy or overlay")
+    sampler: str | None = Field(default=None, description="What proposed the candidates")
+    sampler_seed: int | None = Field(default=None, description="Seed of the sampler")
+    workers: int | None = Field(default=None, description="Parallel workers")
+    threads_per_worker: int | None = Field(default=None, description="DuckDB threads of a worker")
+    memory_budget_bytes: int | None = Field(
+        default=None, description="Memory budget of the study, bytes"
+    )
+    peak_memory_bytes: int | None = Field(
+        default=None, description="Highest memory of the run, bytes"
+    )
+    startup_seconds: float | None = Field(
+        default=None, description="Start to first dispatch, seconds"
+    )
+    wall_seconds: float | None = Field(default=None, description="Start to end, seconds")
+    iterations: int | None = Field(
+        default=None, description="Iterations that the study has completed"
+    )
+    trials: int | None = Field(default=None, description="Trials of the study so far")
+    failed_trials: int | None = Field(default=None, description="Of these, failed ones")
+    is_converged: bool | None = Field(default=None, description="Whether all targets are met")
+    is_verified: bool | None = Field(
+        default=None, description="Whether the reference engine confirmed the winner"
+    )
+    best_trial: int | None = Field(default=None, description="Number of the best trial")
+    reason: str | None = Field(default=None, description="Why the run ended, for a person")
+    storage_url: str | None = Field(default=None, description="Optuna storage, password masked")
 
 
 class TrialRecord(Record):
     """One trial: what was evaluated, by whom, how long it took and what went wrong."""
 
     trial: int = Field(description="Number of the trial in the study, from 0")
-    run_id: str | None = Field(None, description="The run that dispatched it")
+    run_id: str | None = Field(default=None, description="The run that dispatched it")
     iteration: int | None = Field(
-        None, description="The iteration that proposed it; 0 is the current parameters"
+        default=None, description="The iteration that proposed it; 0 is the current parameters"
     )
     state: str = Field(description="running, complete or failed")
     lineage: str | None = Field(
-        None, description="proposed, current, 'retry of trial 4', 'resumption of trial 4' ..."
+        default=None,
+        description="proposed, current, 'retry of trial 4', 'resumption of trial 4' ...",
     )
-    parent_trial: int | None = Field(None, description="The trial that the lineage refers to")
-    dispatched_at: AwareDatetime | None = Field(None, description="When it was stored (UTC)")
-    started_at: AwareDatetime | None = Field(None, description="When evaluation began (UTC)")
-    finished_at: AwareDatetime | None = Field(None, description="When evaluation ended (UTC)")
-    candidate: Json = Field(None, description="Parameter values, exactly")
-    replications: Json = Field(None, description="Values of the replication variable (seeds)")
+    parent_trial: int | None = Field(
+        default=None, description="The trial that the lineage refers to"
+    )
+    dispatched_at: AwareDatetime | None = Field(
+        default=None, description="When it was stored (UTC)"
+    )
+    started_at: AwareDatetime | None = Field(
+        default=None, description="When evaluation began (UTC)"
+    )
+    finished_at: AwareDatetime | None = Field(
+        default=None, description="When evaluation ended (UTC)"
+    )
+    candidate: Json = Field(default=None, description="Parameter values, exactly")
+    replications: Json = Field(
+        default=None, description="Values of the replication variable (seeds)"
+    )
     loss: float | None = Field(
-        None, description="Objective: weighted squared variance in units of tolerance, 0 when met"
+        default=None, description="Objective that the sampler minimises; 0 when all targets are met"
     )
-    objective_values: Json = Field(None, description="All objective values, when there are several")
-    is_all_targets_met: bool | None = Field(None, description="Whether every target is met")
-    attempts: int | None = Field(None, description="Evaluations tried for one replication, most")
-    seconds: float | None = Field(None, description="Evaluation time over replications, seconds")
-    stage_seconds: Json = Field(None, description="Evaluation time by stage, seconds")
-    peak_memory_bytes: int | None = Field(None, description="Highest worker memory, bytes")
-    worker: str | None = Field(None, description="host:pid of the last worker")
-    engine: str | None = Field(None, description="dbt or compiled")
-    isolation: str | None = Field(None, description="copy or overlay")
-    error_stage: str | None = Field(None, description="Where it failed: step, metric, memory ...")
-    error_step: str | None = Field(None, description="The scenario's step that failed")
-    error_model: str | None = Field(None, description="The dbt model or metric that failed")
-    error_message: str | None = Field(None, description="Why it failed, for a person")
+    objective_values: Json = Field(
+        default=None, description="All objective values, when there are several"
+    )
+    is_all_targets_met: bool | None = Field(default=None, description="Whether every target is met")
+    attempts: int | None = Field(
+        default=None, description="Evaluations tried for one replication, most"
+    )
+    seconds: float | None = Field(
+        default=None, description="Evaluation time over replications, seconds"
+    )
+    stage_seconds: Json = Field(default=None, description="Evaluation time by stage, seconds")
+    peak_memory_bytes: int | None = Field(default=None, description="Highest worker memory, bytes")
+    worker: str | None = Field(default=None, description="host:pid of the last worker")
+    engine: str | None = Field(default=None, description="dbt or compiled")
+    isolation: str | None = Field(default=None, description="copy or overlay")
+    error_stage: str | None = Field(
+        default=None, description="Where it failed: step, metric, memory ..."
+    )
+    error_step: str | None = Field(default=None, description="The scenario's step that failed")
+    error_model: str | None = Field(default=None, description="The dbt model or metric that failed")
+    error_message: str | None = Field(default=None, description="Why it failed, for a person")
     evaluations: Json = Field(
-        None, description="Each evaluation: replication, attempt, metrics, seconds, worker, failure"
+        default=None,
+        description="Each evaluation: replication, attempt, metrics, seconds, worker, failure",
     )
-    details: Json = Field(None, description="What else was stored with it, fingerprints included")
+    details: Json = Field(
+        default=None, description="What else was stored with it, fingerprints included"
+    )
 
 
 class TrialParameter(Record):
@@ -123,14 +171,22 @@ class TrialParameter(Record):
 
     trial: int = Field(description="Number of the trial")
     parameter: str = Field(description="Name of the parameter")
-    value: float | None = Field(None, description="The value in the parameter's unit; null if text")
+    value: float | None = Field(
+        default=None, description="The value in the parameter's unit; null if text"
+    )
     value_text: str = Field(description="The value as text, exactly")
     value_type: str = Field(description="float, int, bool or str")
-    unit: str | None = Field(None, description="Unit of the value")
-    low: float | None = Field(None, description="Least allowed value, in the parameter's unit")
-    high: float | None = Field(None, description="Greatest allowed value, in the parameter's unit")
-    step: float | None = Field(None, description="Grid step, in the parameter's unit; null if none")
-    choices: Json = Field(None, description="Allowed values, when they are listed")
+    unit: str | None = Field(default=None, description="Unit of the value")
+    low: float | None = Field(
+        default=None, description="Least allowed value, in the parameter's unit"
+    )
+    high: float | None = Field(
+        default=None, description="Greatest allowed value, in the parameter's unit"
+    )
+    step: float | None = Field(
+        default=None, description="Grid step, in the parameter's unit; null if none"
+    )
+    choices: Json = Field(default=None, description="Allowed values, when they are listed")
 
 
 class TrialMetric(Record):
@@ -138,18 +194,34 @@ class TrialMetric(Record):
 
     trial: int = Field(description="Number of the trial")
     metric: str = Field(description="Name of the metric")
-    value: float | None = Field(None, description="What the scenario yielded, in the metric's unit")
-    unit: str | None = Field(None, description="Unit of the metric")
-    target_kind: str | None = Field(None, description="value, at_most, between, minimize ...")
-    target: float | None = Field(None, description="Wanted value, in the metric's unit")
-    target_low: float | None = Field(None, description="Least wanted value, in the metric's unit")
-    target_high: float | None = Field(
-        None, description="Largest wanted value, in the metric's unit"
+    value: float | None = Field(
+        default=None, description="What the scenario yielded, in the metric's unit"
     )
-    tolerance: float | None = Field(None, description="Accepted distance, fraction of the target")
-    weight: float | None = Field(None, description="Weight of the target in the loss")
-    variance: float | None = Field(None, description="metric / target - 1, as a fraction")
-    is_met: bool | None = Field(None, description="Whether the target is met; null without one")
+    unit: str | None = Field(default=None, description="Unit of the metric")
+    target_kind: str | None = Field(
+        default=None, description="equal, at_most, between, minimize ..."
+    )
+    target: float | None = Field(default=None, description="Wanted value, in the metric's unit")
+    target_low: float | None = Field(
+        default=None, description="Least wanted value, in the metric's unit"
+    )
+    target_high: float | None = Field(
+        default=None, description="Largest wanted value, in the metric's unit"
+    )
+    tolerance: float | None = Field(
+        default=None,
+        description="Accepted distance: fraction of the target, or in the metric's unit",
+    )
+    is_relative_tolerance: bool | None = Field(default=None, description="Whether it is a fraction")
+    priority: str | None = Field(default=None, description="Priority as in the study file")
+    weight: float | None = Field(default=None, description="Weight of the target in the loss")
+    variance: float | None = Field(
+        default=None,
+        description="metric / target - 1, a fraction; 0 within a bound; distance if target 0",
+    )
+    is_met: bool | None = Field(
+        default=None, description="Whether the target is met; null without one"
+    )
 
 
 class TrialEvent(Record):
@@ -158,42 +230,50 @@ class TrialEvent(Record):
     sequence: int = Field(description="Position in the log, from 1, without gaps")
     at: AwareDatetime = Field(description="When it happened (UTC)")
     kind: str = Field(description="run_started, trial_dispatched, trial_finished ...")
-    run_id: str | None = Field(None, description="The run that it belongs to")
-    iteration: int | None = Field(None, description="The iteration that it belongs to")
-    trial: int | None = Field(None, description="The trial that it belongs to")
-    fields: Json = Field(None, description="What else was noted")
+    run_id: str | None = Field(default=None, description="The run that it belongs to")
+    iteration: int | None = Field(default=None, description="The iteration that it belongs to")
+    trial: int | None = Field(default=None, description="The trial that it belongs to")
+    fields: Json = Field(default=None, description="What else was noted")
 
 
 class IterationRecord(Record):
     """One batch of trials proposed together, and the best known after it."""
 
     iteration: int = Field(description="Number of the iteration; 0 is the current parameters")
-    started_at: AwareDatetime | None = Field(None, description="First dispatch (UTC)")
-    finished_at: AwareDatetime | None = Field(None, description="Last end (UTC)")
+    started_at: AwareDatetime | None = Field(default=None, description="First dispatch (UTC)")
+    finished_at: AwareDatetime | None = Field(default=None, description="Last end (UTC)")
     trials: int = Field(description="Trials of the iteration")
     complete_trials: int = Field(description="Of these, complete ones")
     failed_trials: int = Field(description="Of these, failed ones")
-    best_trial: int | None = Field(None, description="Best trial of the iteration")
-    best_loss: float | None = Field(None, description="Its objective value")
-    best_parameters: Json = Field(None, description="Its parameter values")
-    best_variances: Json = Field(None, description="Its variances by metric, as fractions")
-    is_all_targets_met: bool | None = Field(None, description="Whether it meets every target")
-    best_trial_so_far: int | None = Field(None, description="Best trial up to this iteration")
-    best_loss_so_far: float | None = Field(None, description="Its objective value")
+    best_trial: int | None = Field(default=None, description="Best trial of the iteration")
+    best_loss: float | None = Field(default=None, description="Its objective value")
+    best_parameters: Json = Field(default=None, description="Its parameter values")
+    best_variances: Json = Field(default=None, description="Its variances by metric, as fractions")
+    is_all_targets_met: bool | None = Field(
+        default=None, description="Whether it meets every target"
+    )
+    best_trial_so_far: int | None = Field(
+        default=None, description="Best trial up to this iteration"
+    )
+    best_loss_so_far: float | None = Field(default=None, description="Its objective value")
 
 
 class BestParameter(Record):
     """One parameter's value in the study's best trial."""
 
-    run_id: str | None = Field(None, description="The run that dispatched the trial")
+    run_id: str | None = Field(default=None, description="The run that dispatched the trial")
     trial: int = Field(description="Number of the best trial")
     parameter: str = Field(description="Name of the parameter")
-    value: float | None = Field(None, description="The value in the parameter's unit; null if text")
+    value: float | None = Field(
+        default=None, description="The value in the parameter's unit; null if text"
+    )
     value_text: str = Field(description="The value as text, exactly")
     value_type: str = Field(description="float, int, bool or str")
-    unit: str | None = Field(None, description="Unit of the value")
-    loss: float | None = Field(None, description="Objective value of the trial")
-    is_all_targets_met: bool | None = Field(None, description="Whether it meets every target")
+    unit: str | None = Field(default=None, description="Unit of the value")
+    loss: float | None = Field(default=None, description="Objective value of the trial")
+    is_all_targets_met: bool | None = Field(
+        default=None, description="Whether it meets every target"
+    )
 
 
 class ParameterSetRecord(Record):
@@ -201,10 +281,10 @@ class ParameterSetRecord(Record):
 
     parameter_set: str = Field(description="Name of the parameter set")
     version: int = Field(description="Version of the set, from 1")
-    run_id: str | None = Field(None, description="The run that produced it")
-    trial: int | None = Field(None, description="The trial that it was taken from")
-    parameters: Json = Field(None, description="Parameter values, exactly")
-    is_active: bool = Field(False, description="Whether dbt runs use it now")
-    applied_at: AwareDatetime | None = Field(None, description="When it was applied (UTC)")
-    applied_by: str | None = Field(None, description="Who applied it")
-    reason: str | None = Field(None, description="Why, for a person")
+    run_id: str | None = Field(default=None, description="The run that produced it")
+    trial: int | None = Field(default=None, description="The trial that it was taken from")
+    parameters: Json = Field(default=None, description="Parameter values, exactly")
+    is_active: bool = Field(default=False, description="Whether dbt runs use it now")
+    applied_at: AwareDatetime | None = Field(default=None, description="When it was applied (UTC)")
+    applied_by: str | None = Field(default=None, description="Who applied it")
+    reason: str | None = Field(default=None, description="Why, for a person")

@@ -1,0 +1,205 @@
+"""Reading the published trail: never writes, and never in a publisher's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+from pydantic import ValidationError
+
+from search.audit.publish import DATABASE_NAME, MEMORY_LIMIT
+from search.audit.records import (
+    FORMAT_VERSION,
+    BestParameter,
+    IterationRecord,
+    ParameterSetRecord,
+    Record,
+    RunRecord,
+    TrialEvent,
+    TrialMetric,
+    TrialParameter,
+    TrialRecord,
+)
+from search.audit.schema import TABLES, Table
+from search.errors import AuditError
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+@dataclass(frozen=True)
+class TrialDetail:
+    """All that the trail says about one trial.
+
+    Attributes:
+        record: The trial itself.
+        parameters: Its parameter values.
+        metrics: Its metrics, with their targets.
+    """
+
+    record: TrialRecord
+    parameters: tuple[TrialParameter, ...]
+    metrics: tuple[TrialMetric, ...]
+
+
+class AuditReader:
+    """Answers from the trail last published in a results folder.
+
+    Each call opens the database anew and closes it, so it sees the newest publication.
+    Reads files that an earlier version wrote: fields they lack have their default.
+
+    Args:
+        results_folder: The study's results folder.
+        study: Name of the study in the storage; None reads every version there.
+    """
+
+    def __init__(self, results_folder: Path, *, study: str | None = None) -> None:
+        self.path = results_folder / DATABASE_NAME
+        self._study = study
+
+    def runs(self) -> list[RunRecord]:
+        """Return the runs, oldest first."""
+        return self._records(RunRecord, order="started_at")
+
+    def trials(
+        self,
+        *,
+        state: str | None = None,
+        iteration: int | None = None,
+        is_all_targets_met: bool | None = None,
+    ) -> list[TrialRecord]:
+        """Return the trials that fit, in order of their numbers."""
+        return self._records(
+            TrialRecord,
+            order="trial",
+            state=state,
+            iteration=iteration,
+            is_all_targets_met=is_all_targets_met,
+        )
+
+    def trial(self, number: int) -> TrialDetail:
+        """Return one trial; of the newest version when the reader reads several.
+
+        Raises:
+            AuditError: If the trail has no such trial.
+        """
+        found = self._records(TrialRecord, order="trial", trial=number)
+        if not found:
+            raise AuditError(
+                f"trial {number} must be in {self.path}, but is not; `trials()` lists them"
+            )
+        record = max(found, key=lambda item: (item.dispatched_at is not None, item.dispatched_at))
+        return TrialDetail(
+            record=record,
+            parameters=tuple(
+                self._records(TrialParameter, order="parameter", trial=number, study=record.study)
+            ),
+            metrics=tuple(
+                self._records(TrialMetric, order="metric", trial=number, study=record.study)
+            ),
+        )
+
+    def best(self) -> list[BestParameter]:
+        """Return the best trial's parameters; empty while no trial is complete."""
+        return self._records(BestParameter, order="parameter")
+
+    def iterations(self) -> list[IterationRecord]:
+        """Return the iterations in order."""
+        return self._records(IterationRecord, order="iteration")
+
+    def metrics(self) -> list[TrialMetric]:
+        """Return every trial's metrics, in order of trials and names."""
+        return self._records(TrialMetric, order="trial, metric")
+
+    def parameters(self) -> list[TrialParameter]:
+        """Return every trial's parameters, in order of trials and names."""
+        return self._records(TrialParameter, order="trial, parameter")
+
+    def events(self, *, kind: str | None = None) -> list[TrialEvent]:
+        """Return the events, oldest first."""
+        return self._records(TrialEvent, order="sequence", kind=kind)
+
+    def parameter_sets(self) -> list[ParameterSetRecord]:
+        """Return the applied parameter sets, oldest first."""
+        return self._records(ParameterSetRecord, order="version")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Return the rows of a query over the trail's tables and views.
+
+        Raises:
+            AuditError: If nothing is published yet, or the query fails.
+        """
+        with self._connection() as connection:
+            relation = connection.sql(sql, params=list(parameters))
+            return [] if relation is None else list(relation.to_arrow_table().to_pylist())
+
+    def _records(
+        self, record: type[AnyRecord], *, order: str, study: str | None = None, **equal: Any
+    ) -> list[AnyRecord]:
+        table = _table(record)
+        given = {"study": study or self._study, **equal}
+        given = {name: value for name, value in given.items() if value is not None}
+        condition = " AND ".join(f"{name} = ?" for name in given) or "true"
+        sql = f"SELECT * FROM {table.name} WHERE {condition} ORDER BY study, {order}"
+        with self._connection() as connection:
+            if not _exists(connection, table):
+                return []
+            rows = connection.sql(sql, params=list(given.values())).to_arrow_table().to_pylist()
+        return [self._parsed(record, row) for row in rows]
+
+    def _parsed(self, record: type[AnyRecord], row: dict[str, Any]) -> AnyRecord:
+        if row.get("format_version", FORMAT_VERSION) > FORMAT_VERSION:
+            raise AuditError(
+                f"{self.path} must have format version {FORMAT_VERSION} or less, but has "
+                f"{row['format_version']}; install the scenario-search that wrote it"
+            )
+        try:
+            return record.model_validate(row)
+        except ValidationError as error:
+            raise AuditError(
+                f"{self.path} must hold whole records, but a {record.__name__} is not one: {error}"
+            ) from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if not self.path.exists():
+            raise AuditError(
+                f"there is no audit trail at {self.path} yet; start the study with "
+                "`scenario-search run`, it is published after the first iteration"
+            )
+        # Attached rather than connected to: within one process DuckDB hands out the instance
+        # that already has this path open, even when the file there has been replaced since.
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": 1,
+                "memory_limit": MEMORY_LIMIT,
+                "autoinstall_known_extensions": False,
+            },
+        )
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            path = str(self.path).replace("'", "''")
+            connection.execute(f"ATTACH '{path}' AS audit (READ_ONLY)")
+            connection.execute("USE audit")
+            yield connection
+        except duckdb.Error as error:
+            raise AuditError(f"the audit trail {self.path} cannot be read: {error}") from error
+        finally:
+            connection.close()
+
+
+def _table(record: type[Record]) -> Table:
+    return next(table for table in TABLES.values() if table.record is record)
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Return whether the file has the table; one of an earlier version may lack it."""
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'audit' AND table_name = ?",
+        [table.name],
+    ).fetchall()
+    return bool(found)
