@@ -166,6 +166,7 @@ class RayHost:
             "logging_level": logging.ERROR,
             "log_to_driver": False,
         }
+        _keep_off_stdout()
         if not self.is_private:
             ray.init(address=self.address, **options)
             return
@@ -218,6 +219,16 @@ def _token() -> str:
 
 def _private_environment() -> dict[str, str]:
     return {**_ENVIRONMENT, "RAY_AUTH_TOKEN": _token()}
+
+
+def _keep_off_stdout() -> None:
+    """Stop Ray from printing raylet messages to stdout, where ``--json`` writes its summary.
+
+    Ray 2.60 prints them also with ``log_to_driver=False``; the pool logs what matters.
+    """
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
 
 
 def _restore_environment(saved: dict[str, str | None]) -> None:

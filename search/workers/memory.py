@@ -1,0 +1,256 @@
+"""What the study really takes of the machine, and what the machine has to give."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAMPLE_SECONDS = 0.5
+"""How often memory is looked at."""
+
+MAX_DUTY = 0.02
+"""The most of one core that looking may take: big processes are looked at less often."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_NO_LIMIT = 2**60
+"""cgroup v1 writes a huge number (2**63 less a page) where there is no limit."""
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """One process's share of memory.
+
+    Attributes:
+        pid: Process id.
+        name: Program, or the title that the process gave itself.
+        pss_bytes: Proportional set size in bytes: shared pages count in equal parts.
+    """
+
+    pid: int
+    name: str
+    pss_bytes: int
+
+
+def process_tree(root: int | None = None) -> list[int]:
+    """Return the pids of a process and all of its descendants.
+
+    Args:
+        root: The process; this one when None.
+    """
+    try:
+        top = psutil.Process(root)
+        return [top.pid, *(child.pid for child in top.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def pss_bytes(pid: int) -> int:
+    """Return a process's proportional set size in bytes; 0 when it is gone.
+
+    Falls back to the resident set size, which counts shared pages in full, when the
+    kernel does not show the other process's maps.
+
+    Source:
+        ``Pss`` in ``/proc/<pid>/smaps_rollup``, proc_pid_smaps_rollup(5).
+    """
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
+            for line in rollup:
+                if line.startswith(b"Pss:"):
+                    return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    except OSError:
+        pass
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+class MemorySampler:
+    """Watches the memory of a set of processes from a thread, and keeps the peak.
+
+    Args:
+        pids: Gives the processes to watch at each look; this process and all of its
+            descendants by default.
+        interval_seconds: Time between two looks. Longer when looking takes more than
+            2 % of a core.
+
+    Example:
+        >>> with MemorySampler() as sampler:
+        ...     pass
+        >>> sampler.peak_bytes > 0
+        True
+    """
+
+    def __init__(
+        self,
+        pids: Callable[[], Iterable[int]] = process_tree,
+        *,
+        interval_seconds: float = SAMPLE_SECONDS,
+    ) -> None:
+        self._pids = pids
+        self._interval_seconds = interval_seconds
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.current_bytes = 0
+        self.peak_bytes = 0
+        self.peak_breakdown: tuple[ProcessMemory, ...] = ()
+        self.cpu_seconds = 0.0
+        """CPU that looking took so far, in seconds."""
+
+    def start(self) -> None:
+        """Begin to watch. Does nothing when it watches already."""
+        if self._thread is None:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look once more and end. May be called twice."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+
+    def look(self) -> int:
+        """Measure now, and return the sum in bytes."""
+        sizes = {pid: pss_bytes(pid) for pid in self._pids()}
+        self.current_bytes = sum(sizes.values())
+        if self.current_bytes > self.peak_bytes:
+            self.peak_bytes = self.current_bytes
+            self.peak_breakdown = _breakdown(sizes)
+        return self.current_bytes
+
+    def __enter__(self) -> MemorySampler:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _watch(self) -> None:
+        while True:
+            is_last = self._stop.is_set()
+            began = time.thread_time()
+            self.look()
+            spent = time.thread_time() - began
+            self.cpu_seconds += spent
+            if is_last:
+                return
+            self._stop.wait(max(self._interval_seconds, spent / MAX_DUTY))
+
+
+def available_memory_bytes() -> int:
+    """Return how much memory this process may still hope for, in bytes.
+
+    The least of the host's available memory and what each enclosing cgroup (v1 or v2)
+    leaves of its limit; the page cache that a cgroup could give back counts as free.
+    """
+    free = int(psutil.virtual_memory().available)
+    for folder in _cgroup_folders("memory"):
+        limit, used = _cgroup_memory(folder)
+        if limit is not None:
+            free = min(free, max(0, limit - used))
+    return free
+
+
+def cores() -> int:
+    """Return how many cores this process may use at once, at least 1.
+
+    The least of its CPU affinity and each enclosing cgroup's quota, rounded up.
+    """
+    count = float(len(os.sched_getaffinity(0)))
+    for folder in _cgroup_folders("cpu"):
+        quota = _cgroup_quota(folder)
+        if quota is not None:
+            count = min(count, quota)
+    return max(1, int(-(-count // 1)))
+
+
+def _breakdown(sizes: Mapping[int, int]) -> tuple[ProcessMemory, ...]:
+    biggest = sorted(sizes.items(), key=lambda item: -item[1])
+    return tuple(ProcessMemory(pid, _name(pid), size) for pid, size in biggest if size)
+
+
+def _name(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return "gone"
+    script = next((word for word in words[1:] if word.endswith(".py")), words[0])
+    return Path(script.strip()).name or "unknown"
+
+
+def _cgroup_folders(controller: str) -> list[Path]:
+    """Return this process's cgroup folder and all above it, innermost first."""
+    try:
+        lines = _MEMBERSHIP.read_text().splitlines()
+    except OSError:
+        return []
+    folders: list[Path] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # In a container the path is often the host's, while the mount shows the inner part.
+        root = _CGROUPS / controllers if controllers else _CGROUPS
+        root = root if root.is_dir() else _CGROUPS / controller
+        inner = root / path.lstrip("/")
+        folders += [f for f in (inner, *inner.parents) if f == root or root in f.parents]
+    return folders
+
+
+def _cgroup_memory(folder: Path) -> tuple[int | None, int]:
+    """Return the limit (None for none) and what cannot be given back, in bytes."""
+    for limit_name, used_name, cache_key in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        limit = _number(folder / limit_name)
+        used = _number(folder / used_name)
+        if limit is None or used is None or limit >= _NO_LIMIT:
+            continue
+        return limit, max(0, used - _stat(folder / "memory.stat", cache_key))
+    return None, 0
+
+
+def _cgroup_quota(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    quota_us, period_us = (
+        _number(folder / "cpu.cfs_quota_us"),
+        _number(folder / "cpu.cfs_period_us"),
+    )
+    if quota_us is None or not period_us or quota_us <= 0:
+        return None
+    return quota_us / period_us
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _stat(path: Path, key: str) -> int:
+    try:
+        for line in path.read_text().splitlines():
+            name, value = line.split()
+            if name == key:
+                return int(value)
+    except (OSError, ValueError):
+        pass
+    return 0

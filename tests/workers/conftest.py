@@ -1,0 +1,6 @@
+"""Makes the fake evaluator importable here and in Ray's workers."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,119 @@
+"""Drivers that die, and drivers that run side by side."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.fault]
+
+SCRIPT = Path(__file__).with_name("driver_script.py")
+DEADLINE_SECONDS = 20.0
+
+
+@dataclass
+class Driver:
+    """A running driver whose two workers hang in an evaluation."""
+
+    process: subprocess.Popen[str]
+    status: dict[str, Any]
+    descendants: list[psutil.Process]
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.status["folder"])
+
+    def names(self) -> list[str]:
+        return [" ".join(process.cmdline()) for process in self.descendants]
+
+
+def launch(folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir()
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def when_ready(process: subprocess.Popen[str]) -> Driver:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, f"the driver ended early with {process.wait()}"
+    driver = Driver(process, json.loads(line), psutil.Process(process.pid).children(recursive=True))
+    assert sum("ray::WorkerProcess" in name for name in driver.names()) == 2
+    return driver
+
+
+def still_alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _, alive = psutil.wait_procs(processes, timeout=DEADLINE_SECONDS)
+    return alive
+
+
+@pytest.fixture
+def drivers() -> Iterator[ExitStack]:
+    """Ends whatever a failed test leaves, by the pids that it started."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def guard(stack: ExitStack, process: subprocess.Popen[str]) -> None:
+    def end() -> None:
+        process.kill()
+        process.communicate()
+
+    stack.callback(end)
+
+
+def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
+    drivers: ExitStack, tmp_path: Path
+) -> None:
+    guard(drivers, first := launch(tmp_path / "first"))
+    killed = when_ready(first)
+    first.kill()
+    first.wait()
+    assert not still_alive(killed.descendants)
+    assert killed.folder.exists()
+
+    guard(drivers, second := launch(tmp_path / "second"))
+    next_one = when_ready(second)
+    assert not killed.folder.exists()
+
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+    assert not still_alive(next_one.descendants)
+    assert not next_one.folder.exists()
+
+
+def test_two_drivers_at_the_same_time_do_not_see_each_other(
+    drivers: ExitStack, tmp_path: Path
+) -> None:
+    processes = [launch(tmp_path / name) for name in ("one", "two")]
+    for process in processes:
+        guard(drivers, process)
+    one, two = (when_ready(process) for process in processes)
+    assert one.status["nodes"] == two.status["nodes"] == 1
+    assert one.status["address"] != two.status["address"]
+    assert one.folder != two.folder
+
+    one.process.communicate()  # closes stdin, so that it ends in order
+    assert one.process.returncode == 0
+    assert not still_alive(one.descendants)
+    assert not one.folder.exists()
+    assert two.folder.exists() and all(process.is_running() for process in two.descendants)
+
+    two.process.send_signal(signal.SIGINT)
+    two.process.communicate()
+    assert not still_alive(two.descendants)
+    assert not two.folder.exists()

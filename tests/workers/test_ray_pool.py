@@ -1,0 +1,159 @@
+"""The pool of Ray actors, on one private Ray for the whole module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import worker_fakes
+from pool_contract import PATIENCE_SECONDS, PoolContract, attempts, collect, request_of, submit_all
+from worker_fakes import FakeFactory
+
+from search.errors import WorkerError
+from search.workers import WorkerPool, make_pool
+from search.workers.ray_pool import RayPool
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def ray_pool() -> Iterator[RayPool]:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    environment = dict(os.environ)
+    pool = make_pool(workers=2, retries=2, trial_timeout_seconds=4.0)
+    assert isinstance(pool, RayPool)
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(worker_fakes)
+    try:
+        pool.start()
+        pool._host.wait()
+        folder = pool._host.folder
+        assert folder is not None and folder.is_dir()
+        yield pool
+        started = psutil.Process().children(recursive=True)
+        assert started
+    finally:
+        pool.close()
+        pool.close()
+        cloudpickle.unregister_pickle_by_value(worker_fakes)
+    assert not [process for process in started if process.is_running()]
+    assert not folder.exists()
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert {name for name in os.environ if "RAY" in name} == {n for n in environment if "RAY" in n}
+
+
+@pytest.fixture
+def pool(ray_pool: RayPool) -> Iterator[RayPool]:
+    yield ray_pool
+    ray_pool._queue.clear()
+    ray_pool._retire_all()
+    ray_pool._done.clear()
+
+
+class TestRayPool(PoolContract):
+    @pytest.fixture
+    def pool(self, pool: RayPool) -> WorkerPool:
+        return pool
+
+
+@pytest.fixture
+def opened(pool: RayPool, tmp_path: Path) -> RayPool:
+    pool.open(FakeFactory(tmp_path))
+    return pool
+
+
+def wait_for(path: Path) -> str:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+    return path.read_text()
+
+
+def test_work_is_shared_between_two_other_processes(opened: RayPool) -> None:
+    submit_all(opened, ["square"] * 40)
+    workers = {outcome.worker for outcome in collect(opened).values()}
+    assert f":{os.getpid()}" not in "".join(workers)
+    assert 1 <= len(workers) <= 2 == opened.size
+
+
+@pytest.mark.fault
+def test_a_killed_worker_is_replaced_and_its_trial_tried_again(
+    opened: RayPool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    submit_all(opened, ["die once", "square", "square", "square"])
+    outcomes = collect(opened)
+    assert all(outcome.is_complete for outcome in outcomes.values())
+    assert outcomes[0].request.attempt == 2
+    assert attempts(tmp_path, 0) == [1, 2]
+    assert capfd.readouterr().out == "", "stdout belongs to the command line's summary"
+
+
+@pytest.mark.fault
+def test_a_worker_killed_from_outside_is_replaced(opened: RayPool, tmp_path: Path) -> None:
+    opened.submit(request_of(0, "hang"))
+    assert opened.next_outcome(0.0) is None
+    while not (tmp_path / "trial-0").exists():
+        assert opened.next_outcome(0.1) is None
+    pid = int(wait_for(tmp_path / "trial-0").split()[1])
+    os.kill(pid, signal.SIGKILL)
+    submit_all(opened, [])
+    opened.submit(request_of(1))
+    outcomes = collect(opened)
+    assert outcomes[1].is_complete
+    assert outcomes[0].failure is not None and outcomes[0].failure.stage == "timeout"
+    assert attempts(tmp_path, 0) == [1, 2]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("deed", ["die", "exit"])
+def test_a_trial_that_kills_every_worker_fails_and_the_pool_goes_on(
+    opened: RayPool, tmp_path: Path, deed: str
+) -> None:
+    submit_all(opened, [deed, "square"])
+    outcomes = collect(opened)
+    failure = outcomes[0].failure
+    assert failure is not None and failure.stage == "worker"
+    assert "died" in failure.message and "resources.memory_budget" in failure.message
+    assert outcomes[0].request.attempt == 3
+    assert attempts(tmp_path, 0) == [1, 2, 3]
+    assert outcomes[1].is_complete
+
+
+@pytest.mark.fault
+def test_a_trial_past_its_time_is_ended_with_its_process(opened: RayPool, tmp_path: Path) -> None:
+    submit_all(opened, ["hang", "spin", "square"])
+    outcomes = collect(opened)
+    for trial in (0, 1):
+        failure = outcomes[trial].failure
+        assert failure is not None and failure.stage == "timeout"
+        assert "search.trial_timeout" in failure.message
+        assert attempts(tmp_path, trial) == [1]
+        pid = int((tmp_path / f"trial-{trial}").read_text().split()[1])
+        assert not psutil.pid_exists(pid) or "WorkerProcess" not in psutil.Process(pid).name()
+    assert outcomes[2].is_complete
+
+
+@pytest.mark.fault
+def test_workers_that_die_at_opening_end_the_search(pool: RayPool, tmp_path: Path) -> None:
+    pool.open(FakeFactory(tmp_path, opening="die"))
+    pool.submit(request_of(0))
+    with pytest.raises(WorkerError, match="died one after another"):
+        pool.next_outcome(PATIENCE_SECONDS)
+
+
+def test_a_worker_that_cannot_be_placed_names_what_is_missing(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_needs", {"num_cpus": 64})
+    monkeypatch.setattr(pool, "_start_timeout_seconds", 1.0)
+    pool.open(FakeFactory(tmp_path))
+    pool.submit(request_of(0))
+    with pytest.raises(WorkerError, match="asks for CPU 64; Ray has CPU 2 free of 2"):
+        pool.next_outcome(PATIENCE_SECONDS)
