@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,8 +21,10 @@ from search.audit.records import (
     TrialRecord,
 )
 from search.audit.schema import AuditTables
+from search.errors import SpecError
+from search.spec import StudySpec, expand_metrics
 from search.storage import attributes
-from search.targets import Goal, is_met, rank_key, variance
+from search.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
 
 RUN_ID = "run_id"
 """Attribute of a trial that names the run which dispatched it."""
@@ -51,6 +54,37 @@ def assemble(
     trials: Sequence[FrozenTrial],
     runs: Sequence[RunRecord],
     *,
+    spec: StudySpec,
+    study: str | None = None,
+    events: Iterable[TrialEvent] = (),
+    parameter_sets: Sequence[ParameterSetRecord] = (),
+) -> AuditTables:
+    """Return the whole trail of one study, with targets and units from its study file.
+
+    Args:
+        trials: Of the study, from the storage, in order of their numbers.
+        runs: Every run of the study, the present one last.
+        spec: The study.
+        study: Its name in the storage; the last run's when None.
+        events: Of the event log.
+        parameter_sets: Applied sets.
+    """
+    return assemble_records(
+        trials,
+        runs,
+        study=study or (runs[-1].study if runs else spec.study),
+        goals=resolved_goals(goals_of(spec), trials),
+        parameter_units={name: parameter.unit for name, parameter in spec.parameters.items()},
+        metric_units={metric.name: metric.unit for metric in expand_metrics(spec)},
+        events=events,
+        parameter_sets=parameter_sets,
+    )
+
+
+def assemble_records(
+    trials: Sequence[FrozenTrial],
+    runs: Sequence[RunRecord],
+    *,
     study: str,
     goals: Sequence[Goal] = (),
     parameter_units: Mapping[str, str | None] | None = None,
@@ -58,7 +92,7 @@ def assemble(
     events: Iterable[TrialEvent] = (),
     parameter_sets: Sequence[ParameterSetRecord] = (),
 ) -> AuditTables:
-    """Return the whole trail of one study.
+    """Return the whole trail of one study from plain data.
 
     Args:
         trials: Of the study, from the storage, in order of their numbers.
@@ -71,11 +105,11 @@ def assemble(
         parameter_sets: Applied sets.
     """
     units = dict(parameter_units or {})
+    by_metric = {goal.metric: goal for goal in goals}
     records = [trial_record(trial, study=study) for trial in trials]
     parameters = [
         record for trial in trials for record in _parameters(trial, study=study, units=units)
     ]
-    by_metric = {goal.metric: goal for goal in goals}
     metrics = [
         record
         for trial in trials
@@ -92,6 +126,17 @@ def assemble(
         iterations=tuple(_iterations(trials, records, goals)),
         parameter_sets=tuple(parameter_sets),
     )
+
+
+def resolved_goals(goals: Sequence[Goal], trials: Iterable[FrozenTrial]) -> tuple[Goal, ...]:
+    """Return the goals, resolved against the current parameters once these are evaluated."""
+    for trial in trials:
+        is_current = trial.user_attrs.get(attributes.ITERATION) == 0
+        if is_current and trial.state == TrialState.COMPLETE:
+            # A trail is written also of a study whose relative goals make no sense.
+            with contextlib.suppress(SpecError, ValueError):
+                return resolve_goals(goals, metrics_of(trial))
+    return tuple(goals)
 
 
 def trial_record(trial: FrozenTrial, *, study: str) -> TrialRecord:

@@ -99,6 +99,23 @@ class StudyStore:
             )
         return cls(storage, study, is_new=False)
 
+    @classmethod
+    def load(cls, storage: GroupingStorage, name: str) -> StudyStore:
+        """Return an existing study, for reading.
+
+        Raises:
+            StorageError: If the storage has no study of that name, or the database failed.
+        """
+        with storage.translated():
+            try:
+                study = optuna.load_study(study_name=name, storage=storage)
+            except KeyError as error:
+                names = sorted(study.study_name for study in storage.get_all_studies())
+                raise StorageError(
+                    f"study {name!r} must be in {masked(storage.url)}, but it has only {names}"
+                ) from error
+        return cls(storage, study, is_new=False)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make everything written in the block durable at once, or not at all."""

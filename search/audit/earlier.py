@@ -1,0 +1,54 @@
+"""The trail of a study's other versions, which share its results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.audit.assemble import assemble, assemble_records
+from search.audit.records import RunRecord
+from search.audit.schema import AuditTables
+from search.errors import SpecError
+from search.spec import study_from_document
+from search.storage.database import GroupingStorage
+from search.storage.study_store import StudyStore
+from search.storage.versions import versions
+
+RUNS = "runs"
+"""Study attribute: run id to the run's record."""
+SPEC = "spec"
+"""Study attribute: the study file as a document."""
+
+
+def earlier_tables(storage: GroupingStorage, base_name: str, *, but: str) -> AuditTables:
+    """Return the trail of every version of a study except one; they change no more.
+
+    Without their events: the event log of the results folder holds those of all versions.
+
+    Args:
+        storage: Of the study.
+        base_name: Name in the study file.
+        but: Name in the storage of the version that is left out, the present one.
+
+    Raises:
+        StorageError: If the storage cannot be read.
+    """
+    tables = AuditTables()
+    for version in versions(storage, base_name):
+        if version.name != but:
+            store = StudyStore.load(storage, version.name)
+            tables = tables.joined(_tables(store))
+    return tables
+
+
+def _tables(store: StudyStore) -> AuditTables:
+    stored = store.attributes()
+    documents: Mapping[str, Any] = stored.get(RUNS) or {}
+    runs = [RunRecord.model_validate(document) for document in documents.values()]
+    try:
+        spec = study_from_document(stored.get(SPEC) or {}, file=Path("study.yml"))
+    except SpecError:
+        # Written by a version with other rules: the trail lacks its targets, not its trials.
+        return assemble_records(store.trials(), runs, study=store.name)
+    return assemble(store.trials(), runs, spec=spec, study=store.name)
