@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
+from search.audit.assemble import metrics_of
 from search.errors import StudyFailedError
 from search.progress import Progress, Standing, TrialNews
 from search.sampling.choice import make_sampler
@@ -20,7 +21,7 @@ from search.spec import StudySpec
 from search.storage.attributes import (
     CURRENT,
     ITERATION,
-    METRIC_PREFIX,
+    OUTCOME,
     PROPOSED,
     Conclusion,
     Proposal,
@@ -44,7 +45,7 @@ class Recorder(Protocol):
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
 
-    def publish(self) -> None:
+    def publish(self, goals: Sequence[Goal]) -> None:
         """Bring the analyst-facing trail up to date."""
 
 
@@ -112,6 +113,10 @@ class Driver:
         progress: Takes news for a person.
         details: Stored with each trial (run id, fingerprints).
         clock: Seconds, monotonic.
+
+    Attributes:
+        goals: The goals; relative ones are resolved once the current parameters are measured.
+        first_submit_at: When the first candidate was submitted, by the clock; None before.
     """
 
     def __init__(
@@ -128,7 +133,7 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
-        self._goals = tuple(goals)
+        self.goals = tuple(goals)
         self._store = store
         self._pool = pool
         self._batch_size = batch_size
@@ -173,7 +178,7 @@ class Driver:
         orphans = self._store.fail_orphans("the driver ended while this trial ran")
         for trial in self._store.finished():
             self._remember(trial)
-        self._goals = self._resolved_goals()
+        self.goals = self._resolved_goals()
         waiting = [orphan for orphan in orphans if orphan.deaths < MAX_DEATHS]
         if not waiting:
             return
@@ -208,9 +213,9 @@ class Driver:
         else:
             self._submit({number: proposal})
             self._collect(1)
-        self._goals = self._resolved_goals()
+        self.goals = self._resolved_goals()
         self._recorder.event("iteration_completed", iteration=0)
-        self._recorder.publish()
+        self._recorder.publish(self.goals)
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
@@ -309,7 +314,7 @@ class Driver:
         if failure is not None:
             return Conclusion(outcomes=outcomes, failure=failure)
         metrics = mean_metrics(outcomes)
-        goals = self._goals
+        goals = self.goals
         if any(goal.change is not None and goal.value is None for goal in goals):
             # The trial of the current parameters is what relative goals refer to.
             goals = resolve_goals(goals, metrics)
@@ -334,9 +339,9 @@ class Driver:
             iteration=self._iteration,
             seconds=seconds,
             best_trial=best.number if best else None,
-            best_variances=dict(variances(self._goals, best.metrics)) if best else {},
+            best_variances=dict(variances(self.goals, best.metrics)) if best else {},
         )
-        self._recorder.publish()
+        self._recorder.publish(self.goals)
 
     # --- when to stop -----------------------------------------------------------
 
@@ -361,7 +366,7 @@ class Driver:
         return None
 
     def _is_converged(self, trial: CompleteTrial) -> bool:
-        return not objective_goals(self._goals) and all_met(self._goals, trial.metrics)
+        return not objective_goals(self.goals) and all_met(self.goals, trial.metrics)
 
     def _last_failure(self) -> str:
         failed = [t for t in self._store.finished() if t.state == TrialState.FAIL]
@@ -372,13 +377,13 @@ class Driver:
         best = self._best()
         return SearchEnd(
             reason=reason,
-            is_converged=best is not None and all_met(self._goals, best.metrics),
+            is_converged=best is not None and all_met(self.goals, best.metrics),
             best=best,
             current=next((t for t in self._complete.values() if t.iteration == 0), None),
             iterations=self._iteration,
             trials=self._count(),
             failed_trials=self._failed,
-            goals=self._goals,
+            goals=self.goals,
         )
 
     # --- what is known ----------------------------------------------------------
@@ -387,7 +392,8 @@ class Driver:
         iteration = int(trial.user_attrs.get(ITERATION, 0))
         self._iteration = max(self._iteration, iteration)
         if trial.state != TrialState.COMPLETE:
-            self._failed += 1
+            # A trial that its driver left behind says nothing about its candidate.
+            self._failed += failure_stage(trial) != "driver"
             return
         self._complete[trial.number] = CompleteTrial(
             number=trial.number,
@@ -408,11 +414,11 @@ class Driver:
 
     def _resolved_goals(self) -> tuple[Goal, ...]:
         current = next((t for t in self._complete.values() if t.iteration == 0), None)
-        return resolve_goals(self._goals, current.metrics) if current else self._goals
+        return resolve_goals(self.goals, current.metrics) if current else self.goals
 
     def _best(self) -> CompleteTrial | None:
         trials = self._complete.values()
-        return min(trials, key=lambda t: (rank_key(self._goals, t.metrics), t.number), default=None)
+        return min(trials, key=lambda t: (rank_key(self.goals, t.metrics), t.number), default=None)
 
     def _count(self) -> int:
         return len(self._complete) + self._failed
@@ -436,7 +442,7 @@ class Driver:
                 size=size,
                 trials=self._count(),
                 failed=self._failed,
-                best_variances=variances(self._goals, best.metrics) if best else {},
+                best_variances=variances(self.goals, best.metrics) if best else {},
                 seconds_left=seconds_left,
             )
         )
@@ -452,10 +458,7 @@ def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
     }
 
 
-def metrics_of(trial: FrozenTrial) -> dict[str, float]:
-    """Return the metrics that a finished trial carries in the storage."""
-    return {
-        name.removeprefix(METRIC_PREFIX): float(value)
-        for name, value in trial.user_attrs.items()
-        if name.startswith(METRIC_PREFIX)
-    }
+def failure_stage(trial: FrozenTrial) -> str | None:
+    """Return the stage at which a finished trial failed; None when it is complete."""
+    outcome = trial.user_attrs.get(OUTCOME) or {}
+    return (outcome.get("failure") or {}).get("stage")

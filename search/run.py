@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.budget import MemoryPlan, effective_budget, plan_memory
+from search.audit.assemble import RUN_ID
+from search.audit.provenance import git_state, versions, who
+from search.audit.publish import DATABASE_NAME
+from search.audit.records import RunRecord
+from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
 from search.child import run_in_child
 from search.driver import Driver, SearchEnd
 from search.errors import SearchError
 from search.progress import Progress
+from search.recorder import StudyRecorder
 from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.outcome import Outcome
+from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import PreparationLimits, Prepared, preflight, prepare
 from search.scratch import sweep_scratch
-from search.spec import StudySpec, study_fingerprint
+from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
@@ -61,6 +66,10 @@ class RunResult:
         peak_memory_bytes: Peak of all processes together, proportional set size.
         folder: The study's results folder.
         warnings: What the user should know.
+        engine: What evaluated: ``dbt`` or ``compiled``.
+        isolation: ``copy`` or ``overlay``.
+        is_verified: Whether the reference engine confirmed the winner; None when it was the
+            reference engine that evaluated.
     """
 
     study: str
@@ -73,6 +82,24 @@ class RunResult:
     peak_memory_bytes: int
     folder: Path
     warnings: tuple[str, ...]
+    engine: str = "dbt"
+    isolation: str = "copy"
+    is_verified: bool | None = None
+
+    @property
+    def evaluations_per_second(self) -> float:
+        """Trials of the study over the time of this run after its startup."""
+        return self.end.trials / max(self.wall_seconds - self.startup_seconds, 1e-9)
+
+    @property
+    def audit_path(self) -> Path:
+        """The published audit database."""
+        return self.folder / DATABASE_NAME
+
+    @property
+    def report_path(self) -> Path:
+        """The report for people."""
+        return self.folder / "report.html"
 
 
 @dataclass(frozen=True)
@@ -134,3 +161,251 @@ def batch_size(spec: StudySpec, workers: int) -> int:
         return spec.search.batch_size
     lanes = max(workers, 1)
     return min(MAX_AUTO_BATCH, lanes * -(-4 // lanes))
+
+
+def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunResult:
+    """Run a study until its targets are met or a limit is reached.
+
+    Started again with the same inputs, it goes on where it stopped; with other inputs it
+    starts the study's next version, and the earlier one is kept.
+
+    Args:
+        spec: The study.
+        options: Where results go, and whether to start anew.
+        progress: Takes news for a person.
+
+    Raises:
+        SearchError: If something of the user's is wrong or the study cannot go on.
+        KeyboardInterrupt: If interrupted; the state is saved before.
+    """
+    return _StudyRun(spec, options, progress).run()
+
+
+class _StudyRun:
+    """The order of a run; each stage leaves nothing when a later one fails."""
+
+    def __init__(self, spec: StudySpec, options: RunOptions, progress: Progress) -> None:
+        self._spec = spec
+        self._options = options
+        self._progress = progress
+        self._layout = Layout(options.results, spec.study)
+        self._started = time.monotonic()
+
+    def run(self) -> RunResult:
+        memory = memory_plan(self._spec)
+        self._progress.note(memory_text(memory))
+        is_new_folder = not self._layout.folder.exists()
+        sweep_scratch(scratch_parent(self._spec))
+        try:
+            with (
+                StudyLock(self._layout.lock),
+                MemorySampler() as sampler,
+                make_pool(
+                    workers=memory.workers,
+                    threads_per_worker=self._spec.resources.threads_per_worker,
+                    retries=self._spec.search.retries,
+                    trial_timeout_seconds=self._spec.search.trial_timeout,
+                    memory_bytes_per_worker=memory.per_worker_bytes,
+                ) as pool,
+            ):
+                return self._search(memory, pool, sampler)
+        finally:
+            if is_new_folder:
+                # Nothing was written when a mistake was found before the first trial.
+                with contextlib.suppress(OSError):
+                    self._layout.folder.rmdir()
+
+    def _search(self, memory: MemoryPlan, pool: WorkerPool, sampler: MemorySampler) -> RunResult:
+        spec = self._spec
+        url = self._layout.storage_url(spec)
+        storage = open_storage(url) if self._is_storage_there(url) else None
+        prepared = self._prepare(memory)
+        for warning in prepared.warnings:
+            self._progress.note(f"warning: {warning}")
+        factory = evaluator_factory(spec, prepared.plan, memory)
+        fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
+        version, is_new = self._version(storage, fingerprints)
+        first = None
+        if is_new:
+            first = run_in_child(preflight, factory, spec, report=self._progress.note)
+        storage = storage or open_storage(url)
+        store = StudyStore.create_or_load(storage, version.name, base_name=version.base_name)
+        choice = choose_sampler(spec)
+        size = batch_size(spec, memory.workers)
+        self._progress.note(
+            f"study {store.name}: {len(spec.parameters)} parameters, {len(goals_of(spec))} targets, "
+            f"sampler {choice.name} ({choice.why}), batches of {size}"
+        )
+        run = self._run_record(version, fingerprints, memory, choice.name, url)
+        with StudyRecorder(
+            folder=self._layout.folder, spec=spec, storage=storage, store=store, run=run
+        ) as recorder:
+            store.set_attributes({"spec": spec.to_document(), "fingerprints": fingerprints})
+            driver = Driver(
+                spec=spec,
+                goals=goals_of(spec),
+                store=store,
+                pool=pool,
+                batch_size=size,
+                recorder=recorder,
+                progress=self._progress,
+                details={RUN_ID: run.run_id},
+            )
+            try:
+                pool.open(factory)
+                end = driver.run(first)
+            except KeyboardInterrupt:
+                store.fail_orphans("the run was interrupted")
+                recorder.finish("interrupted", driver.goals, reason="interrupted by the user")
+                raise
+            except SearchError as error:
+                recorder.finish("failed", driver.goals, reason=str(error))
+                raise
+            submitted = driver.first_submit_at or self._started
+            result = RunResult(
+                study=store.name,
+                end=end,
+                memory=memory,
+                batch_size=size,
+                sampler=choice.name,
+                wall_seconds=time.monotonic() - self._started,
+                startup_seconds=submitted - self._started,
+                peak_memory_bytes=sampler.peak_bytes,
+                folder=self._layout.folder,
+                warnings=prepared.warnings,
+            )
+            recorder.finish("finished", end.goals, **_ending(result))
+        return result
+
+    def _is_storage_there(self, url: str) -> bool:
+        """Whether opening the storage early tells of a mistake without writing anything."""
+        prefix = "sqlite:///"
+        return not url.startswith(prefix) or Path(url.removeprefix(prefix)).exists()
+
+    def _prepare(self, memory: MemoryPlan) -> Prepared:
+        prepared: Prepared = run_in_child(
+            prepare,
+            self._spec,
+            self._layout.baselines.absolute(),
+            preparation_limits(self._spec, memory),
+            report=self._progress.note,
+        )
+        return prepared
+
+    def _version(
+        self, storage: GroupingStorage | None, fingerprints: Mapping[str, str]
+    ) -> tuple[StudyVersion, bool]:
+        """Return which version of the study to run, and whether it is new.
+
+        The same inputs continue the newest version. Other inputs start the next one: trials
+        under other inputs have other metrics, and a search must not mix them.
+        """
+        latest = latest_version(storage, self._spec.study) if storage else None
+        if storage is None or latest is None:
+            return StudyVersion(self._spec.study, 1), True
+        store = StudyStore.create_or_load(storage, latest.name)
+        attributes = store.attributes()
+        stored = attributes.get("fingerprints", {})
+        has_trials = any(trial.state.is_finished() for trial in store.trials())
+        if not self._options.is_restart and stored in ({}, fingerprints):
+            if has_trials:
+                self._progress.note(f"going on with study {latest.name}")
+            return latest, not has_trials
+        following = next_version(storage, self._spec.study)
+        why = "a restart was asked for"
+        if not self._options.is_restart:
+            keys = changed_keys(attributes.get("spec", {}), self._spec.to_document())
+            why = f"its inputs changed ({', '.join(keys) or 'dbt project or data'})"
+        self._progress.note(f"{why}: {latest.name} is kept, {following.name} starts")
+        return following, True
+
+    def _run_record(
+        self,
+        version: StudyVersion,
+        fingerprints: Mapping[str, str],
+        memory: MemoryPlan,
+        sampler: str,
+        url: str,
+    ) -> RunRecord:
+        person = who()
+        git = git_state(self._spec.file)
+        return RunRecord(
+            study=version.name,
+            run_id=uuid.uuid4().hex[:12],
+            started_at=datetime.now(UTC),
+            base_study=version.base_name,
+            study_version=version.version,
+            study_file=str(self._spec.file),
+            user_name=person.user_name,
+            host=person.host,
+            pid=person.pid,
+            spec=self._spec.to_document(),
+            spec_fingerprint=fingerprints["spec"],
+            project_fingerprint=fingerprints["project"],
+            baseline_fingerprint=fingerprints["baseline"],
+            git_commit=git.commit if git else None,
+            git_is_dirty=git.is_dirty if git else None,
+            **versions(),
+            engine="dbt",
+            isolation="copy",
+            sampler=sampler,
+            sampler_seed=self._spec.search.seed,
+            workers=memory.workers,
+            threads_per_worker=self._spec.resources.threads_per_worker,
+            memory_budget_bytes=memory.budget_bytes,
+            storage_url=masked(url),
+        )
+
+
+def _ending(result: RunResult) -> dict[str, Any]:
+    """Return the fields of the run's record that are known at its end."""
+    end = result.end
+    return {
+        "reason": end.reason,
+        "is_converged": end.is_converged,
+        "iterations": end.iterations,
+        "trials": end.trials,
+        "failed_trials": end.failed_trials,
+        "best_trial": end.best.number if end.best else None,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "startup_seconds": result.startup_seconds,
+        "wall_seconds": result.wall_seconds,
+    }
+
+
+def scratch_parent(spec: StudySpec) -> Path | None:
+    """Return where the study's scratch folders go; None for the system's temp folder."""
+    scratch = spec.resources.scratch
+    return spec.resolve_path(scratch) if scratch else None
+
+
+def preparation_limits(spec: StudySpec, memory: MemoryPlan) -> PreparationLimits:
+    """Return what preparing may take: a worker's memory, and all cores while no worker runs."""
+    return PreparationLimits(
+        memory_limit_bytes=memory.duckdb_memory_limit_bytes,
+        max_temp_bytes=memory.max_temp_bytes,
+        threads=cores(),
+        scratch_parent=scratch_parent(spec),
+    )
+
+
+def evaluator_factory(
+    spec: StudySpec, plan: ScenarioPlan, memory: MemoryPlan
+) -> DbtEvaluatorFactory:
+    """Return what makes the evaluator of a worker."""
+    return DbtEvaluatorFactory(
+        plan=plan,
+        memory_limit_bytes=memory.duckdb_memory_limit_bytes,
+        max_temp_bytes=memory.max_temp_bytes,
+        threads=spec.resources.threads_per_worker,
+        scratch_parent=scratch_parent(spec),
+    )
+
+
+def memory_text(memory: MemoryPlan) -> str:
+    """Return the memory plan in a sentence."""
+    who_evaluates = f"{memory.workers} workers" if memory.workers else "the driver itself"
+    return (
+        f"memory budget {format_bytes(memory.budget_bytes)}: {who_evaluates}, each with a DuckDB "
+        f"limit of {format_bytes(memory.duckdb_memory_limit_bytes)}"
+    )

@@ -59,7 +59,7 @@ class Prepared:
 
 
 def prepare(
-    spec: StudySpec, *, cache: Path, limits: PreparationLimits, report: Report
+    spec: StudySpec, cache: Path, limits: PreparationLimits, *, report: Report
 ) -> Prepared:
     """Check a study against its dbt project, build its baseline, and return the plan.
 

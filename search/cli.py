@@ -1,0 +1,225 @@
+"""The command line: thin, every command reads a study file and says what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_CONVERGED,
+    EXIT_OK,
+    SearchError,
+    SpecError,
+)
+
+RESULTS_VARIABLE = "SCENARIO_SEARCH_RESULTS"
+
+_study = click.argument("study", type=click.Path(path_type=Path))
+_set = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE",
+    help="Change the study file for this call, for example --set search.max_iterations=5.",
+)  # fmt: skip
+_var = click.option(
+    "--var", "dbt_vars", multiple=True, metavar="NAME=VALUE",
+    help="Set a dbt var of the scenario, for example --var census_path=data/census.csv.",
+)  # fmt: skip
+_workers = click.option(
+    "--workers", type=click.IntRange(min=0),
+    help="Worker processes; 0 evaluates in this process, without Ray.",
+)  # fmt: skip
+_results = click.option(
+    "--results", type=click.Path(path_type=Path, file_okay=False), default=Path("results"),
+    envvar=RESULTS_VARIABLE, show_default=True, show_envvar=True,
+    help="Folder for results and cached baselines.",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="scenario-search")
+def main() -> None:
+    """Find the parameters that make a dbt-on-DuckDB simulation hit its targets."""
+
+
+@main.command()
+@_study
+@_set
+@_var
+@_workers
+@_results
+@_json
+@click.option("--restart", is_flag=True, help="Start anew; what was found before is kept.")
+def run(
+    study: Path,
+    sets: Sequence[str],
+    dbt_vars: Sequence[str],
+    workers: int | None,
+    results: Path,
+    as_json: bool,
+    restart: bool,
+) -> int:
+    """Search for the parameters that meet the targets of STUDY.
+
+    The same command goes on where it stopped. Exit code 0: targets met; 3: finished
+    without meeting them; 2: bad input; 1: failure; 130: interrupted, state saved.
+    """
+    from search.report.summary import run_summary, run_text
+    from search.run import RunOptions, run_study
+
+    spec = _load(study, sets, dbt_vars, workers)
+    with _progress() as progress:
+        result = run_study(spec, RunOptions(results=results, is_restart=restart), progress)
+    click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
+    return EXIT_OK if result.end.is_converged else EXIT_NOT_CONVERGED
+
+
+@main.command()
+@_study
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE",
+    help="Value of a parameter (the others stay at current); with a dot, a key of the study file.",
+)  # fmt: skip
+@_var
+@_results
+@_json
+@click.option("--from-trial", type=click.IntRange(min=0), help="Take the candidate of this trial.")
+def evaluate(
+    study: Path,
+    sets: Sequence[str],
+    dbt_vars: Sequence[str],
+    results: Path,
+    as_json: bool,
+    from_trial: int | None,
+) -> int:
+    """Evaluate one candidate of STUDY: what would happen if."""
+    from search.report.summary import evaluation_summary, evaluation_text
+    from search.what_if import evaluate_once
+
+    spec = _load(study, [one for one in sets if "." in one.split("=")[0]], dbt_vars, None)
+    values = [one for one in sets if "." not in one.split("=")[0]]
+    with _progress() as progress:
+        evaluation = evaluate_once(
+            spec, assignments=values, from_trial=from_trial, results=results, progress=progress
+        )
+    text = evaluation_text(spec, evaluation)
+    click.echo(json.dumps(evaluation_summary(evaluation), indent=2) if as_json else text)
+    return EXIT_FAILURE if evaluation.failure else EXIT_OK
+
+
+@main.command()
+@_study
+@_results
+@_json
+def status(study: Path, results: Path, as_json: bool) -> int:
+    """Show where STUDY stands: runs, trials, the best so far, who runs it now."""
+    from search.report.status import status_summary, status_text
+
+    summary = status_summary(_load(study, (), (), None), results)
+    click.echo(json.dumps(summary, indent=2) if as_json else status_text(summary))
+    return EXIT_OK
+
+
+@main.command()
+@_study
+@_set
+@_var
+@_workers
+@_results
+@_json
+def doctor(
+    study: Path,
+    sets: Sequence[str],
+    dbt_vars: Sequence[str],
+    workers: int | None,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Check the environment, STUDY, its dbt project, disk and memory, before any work."""
+    from search.doctor import examine, findings_text
+
+    findings = examine(lambda: _load(study, sets, dbt_vars, workers), results)
+    if as_json:
+        click.echo(json.dumps([finding.document() for finding in findings], indent=2))
+    else:
+        click.echo(findings_text(findings))
+    return EXIT_BAD_INPUT if any(finding.is_error for finding in findings) else EXIT_OK
+
+
+@main.command()
+def schema() -> int:
+    """Print the JSON schema of study files, for editors."""
+    from search.spec import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return EXIT_OK
+
+
+def _load(
+    study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None
+) -> Any:
+    from search.spec import load_study
+
+    overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
+    if workers is not None:
+        overrides.append(f"resources.workers={workers}")
+    return load_study(study, overrides=overrides)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    from search.progress import LiveProgress, PlainProgress
+
+    if sys.stderr.isatty():
+        with LiveProgress() as live:
+            yield live
+    else:
+        yield PlainProgress()
+
+
+def entry_point() -> None:
+    """Run the command line; a user's mistake is a message and an exit code, never a traceback."""
+    sys.exit(exit_code(lambda: main(standalone_mode=False)))
+
+
+def exit_code(call: Callable[[], Any]) -> int:
+    """Return the exit code of a call; tell what went wrong on stderr."""
+    try:
+        code = call()
+        sys.stdout.flush()
+        return int(code or EXIT_OK)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SearchError as error:
+        _complain(str(error))
+        if isinstance(error, SpecError) and "file" not in error.fields:
+            _complain("see `scenario-search schema` for what a study file may hold")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted; the state is saved, the same command goes on")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except Exception as error:
+        if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
+            raise
+        _complain(
+            f"unexpected {type(error).__name__}: {error} "
+            "(set SCENARIO_SEARCH_TRACEBACK=1 to see where)"
+        )
+        return EXIT_FAILURE
+
+
+def _complain(message: str) -> None:
+    click.echo(f"scenario-search: {message}", err=True)

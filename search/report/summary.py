@@ -1,0 +1,125 @@
+"""The end of a run and of a single evaluation: for programs (a document) and for people (text)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.budget import format_bytes
+from search.progress import duration_text, table_text
+from search.report.tables import parameters_table, targets_table, with_unit
+from search.run import RunResult
+from search.spec import StudySpec
+from search.targets import Goal, is_met, variance, variances
+from search.what_if import Evaluation
+
+
+def run_summary(result: RunResult) -> dict[str, Any]:
+    """Return the run's contract with programs: what ``run --json`` prints."""
+    end = result.end
+    best = None
+    if end.best is not None:
+        best = {
+            "trial": end.best.number,
+            "parameters": dict(end.best.values),
+            "metrics": dict(end.best.metrics),
+            "variances": variances(end.goals, end.best.metrics),
+        }
+    return {
+        "study": result.study,
+        "converged": end.is_converged,
+        "reason": end.reason,
+        "iterations": end.iterations,
+        "trials": end.trials,
+        "failed_trials": end.failed_trials,
+        "best": best,
+        "targets": [_goal_document(goal, end.best.metrics if end.best else {}) for goal in end.goals],
+        "sampler": result.sampler,
+        "batch_size": result.batch_size,
+        "engine": result.engine,
+        "isolation": result.isolation,
+        "workers": result.memory.workers,
+        "verified": result.is_verified,
+        "wall_seconds": round(result.wall_seconds, 3),
+        "startup_seconds": round(result.startup_seconds, 3),
+        "evaluations_per_second": round(result.evaluations_per_second, 4),
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "memory_budget_bytes": result.memory.budget_bytes,
+        "audit_path": str(result.audit_path),
+        "report_path": str(result.report_path),
+        "warnings": list(result.warnings),
+    }
+
+
+def _goal_document(goal: Goal, metrics: dict[str, float] | Any) -> dict[str, Any]:
+    achieved = metrics.get(goal.metric)
+    return {
+        "metric": goal.metric,
+        "kind": goal.kind,
+        "value": goal.value,
+        "low": goal.low,
+        "high": goal.high,
+        "tolerance": goal.tolerance,
+        "is_relative_tolerance": goal.is_relative_tolerance,
+        "unit": goal.unit,
+        "achieved": achieved,
+        "variance": None if achieved is None else variance(goal, achieved),
+        "is_met": None if achieved is None else is_met(goal, achieved),
+    }
+
+
+def run_text(spec: StudySpec, result: RunResult) -> str:
+    """Return the run's end for people."""
+    end = result.end
+    head = "targets met" if end.is_converged else "targets not met"
+    parts = [f"{result.study}: {head} - {end.reason}", ""]
+    if end.best is None:
+        parts.append("no trial is complete, so there is nothing to recommend")
+    else:
+        parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
+    failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
+    parts += [
+        "",
+        f"{end.trials} trials{failed} in {end.iterations} iterations, "
+        f"{duration_text(result.wall_seconds)} (first candidate after "
+        f"{duration_text(result.startup_seconds)}), peak memory "
+        f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}",
+        f"audit trail: {result.audit_path}",
+        f"report: {result.report_path}",
+    ]
+    return "\n".join(parts)
+
+
+def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:
+    """Return a single evaluation for programs: what ``evaluate --json`` prints."""
+    return {
+        "study": evaluation.study,
+        "parameters": dict(evaluation.values),
+        "metrics": dict(evaluation.metrics),
+        "variances": variances(evaluation.goals, evaluation.metrics) if evaluation.metrics else {},
+        "matches_trial": evaluation.matches_trial,
+        "failure": evaluation.failure,
+        "seconds": round(evaluation.seconds, 3),
+        "engine": evaluation.engine,
+        "isolation": evaluation.isolation,
+    }
+
+
+def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
+    """Return a single evaluation for people."""
+    parts = [parameters_table(spec, evaluation.values), ""]
+    if evaluation.failure is not None:
+        return "\n".join([*parts, f"the evaluation failed: {evaluation.failure}"])
+    goals = {goal.metric: goal for goal in evaluation.goals}
+    rows = []
+    for name, value in evaluation.metrics.items():
+        goal = goals.get(name)
+        row = [name, with_unit(value, evaluation.units.get(name)), "-", "-"]
+        if goal is not None:
+            verdict = "-" if goal.is_objective else "met" if is_met(goal, value) else "missed"
+            row[2:] = [f"{variance(goal, value) * 100:+.2f} %", verdict]
+        rows.append(row)
+    parts.append(table_text(["metric", "value", "variance", "target"], rows))
+    if evaluation.matches_trial is not None:
+        same = "the same as" if evaluation.matches_trial else "DIFFERENT from"
+        parts += ["", f"the metrics are {same} those of trial {evaluation.from_trial}"]
+    return "\n".join(parts)

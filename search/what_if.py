@@ -1,0 +1,171 @@
+"""One evaluation outside a search: what would happen if, and does a trial repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from search.audit.assemble import candidate, metrics_of
+from search.child import Report, run_in_child
+from search.driver import mean_metrics
+from search.errors import SpecError
+from search.progress import Progress
+from search.recorder import goals_at_current
+from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.scenario.preparation import Prepared, prepare
+from search.scratch import sweep_scratch
+from search.space import current_candidate, parse_value, validate_candidate
+from search.spec import StudySpec, expand_metrics
+from search.storage.database import open_storage
+from search.storage.study_store import StudyStore
+from search.storage.versions import latest_version
+from search.targets import Goal, goals_of
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of one evaluation.
+
+    Attributes:
+        study: The study's name.
+        values: The candidate.
+        metrics: Its metrics; empty when it failed.
+        units: Unit of each metric.
+        goals: The study's goals, as far as they are resolved.
+        failure: Why it failed, for a person; None when it did not.
+        from_trial: The trial that it repeats, or None.
+        matches_trial: Whether the metrics are exactly those of that trial; None without one.
+        seconds: Wall time of the evaluation.
+        engine: ``dbt`` or ``compiled``.
+        isolation: ``copy`` or ``overlay``.
+    """
+
+    study: str
+    values: Mapping[str, ParameterValue]
+    metrics: Mapping[str, float]
+    units: Mapping[str, str | None]
+    goals: tuple[Goal, ...]
+    failure: str | None
+    from_trial: int | None
+    matches_trial: bool | None
+    seconds: float
+    engine: str
+    isolation: str
+
+
+def evaluate_once(
+    spec: StudySpec,
+    *,
+    assignments: Sequence[str],
+    from_trial: int | None,
+    results: Path,
+    progress: Progress,
+) -> Evaluation:
+    """Evaluate one candidate of a study.
+
+    Args:
+        spec: The study.
+        assignments: ``name=value`` for parameters that differ from the current ones, or
+            from the trial's.
+        from_trial: Take the candidate of this trial.
+        results: Folder of all results.
+        progress: Takes news for a person.
+
+    Raises:
+        SpecError: If a parameter or a trial does not exist, or a value is not allowed.
+    """
+    trials = _stored_trials(spec, results)
+    start = _candidate_of(from_trial, trials) if from_trial is not None else current_candidate(spec)
+    values = validate_candidate(spec, start | _assigned(spec, assignments))
+    memory = memory_plan(spec)
+    sweep_scratch(scratch_parent(spec))
+    prepared: Prepared = run_in_child(
+        prepare,
+        spec,
+        Layout(results, spec.study).baselines.absolute(),
+        preparation_limits(spec, memory),
+        report=progress.note,
+    )
+    factory = evaluator_factory(spec, prepared.plan, memory)
+    replications = spec.scenario.replications
+    requests = [
+        EvaluationRequest(trial=from_trial or 0, values=values, replication=seed)
+        for seed in (replications.values if replications else (None,))
+    ]
+    outcomes: list[Outcome] = run_in_child(evaluate_all, factory, requests, report=progress.note)
+    failure = next((one.failure for one in outcomes if one.failure is not None), None)
+    metrics = mean_metrics(outcomes) if failure is None else {}
+    matches = None
+    if from_trial is not None and not assignments:
+        matches = metrics == metrics_of(trials[from_trial])
+    where = [failure.step, failure.model] if failure else []
+    place = ", ".join(part for part in where if part)
+    return Evaluation(
+        study=spec.study,
+        values=values,
+        metrics=metrics,
+        units={metric.name: metric.unit for metric in expand_metrics(spec)},
+        goals=tuple(
+            goal
+            for goal in goals_at_current(goals_of(spec), trials.values())
+            if goal.change is None or goal.value is not None
+        ),
+        failure=f"{place}: {failure.message}" if failure and place else failure and failure.message,
+        from_trial=from_trial,
+        matches_trial=matches,
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        engine=outcomes[0].engine,
+        isolation=outcomes[0].isolation,
+    )
+
+
+def evaluate_all(
+    factory: DbtEvaluatorFactory, requests: Sequence[EvaluationRequest], *, report: Report
+) -> list[Outcome]:
+    """Evaluate requests one after the other in this process."""
+    evaluator = factory()
+    evaluator.open()
+    try:
+        outcomes = []
+        for number, request in enumerate(requests, start=1):
+            report(f"evaluating {number}/{len(requests)}")
+            outcomes.append(evaluator.evaluate(request))
+        return outcomes
+    finally:
+        evaluator.close()
+
+
+def _stored_trials(spec: StudySpec, results: Path) -> dict[int, FrozenTrial]:
+    url = Layout(results, spec.study).storage_url(spec)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return {}
+    storage = open_storage(url)
+    latest = latest_version(storage, spec.study)
+    if latest is None:
+        return {}
+    store = StudyStore.create_or_load(storage, latest.name)
+    return {trial.number: trial for trial in store.trials()}
+
+
+def _candidate_of(
+    number: int, trials: Mapping[int, FrozenTrial]
+) -> dict[str, ParameterValue]:
+    if number not in trials:
+        known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
+        raise SpecError(f"--from-trial must be a trial of the study, but got {number}; there are {known}")
+    return candidate(trials[number])
+
+
+def _assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, ParameterValue]:
+    values: dict[str, ParameterValue] = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign:
+            raise SpecError(f"--set must be name=value, but got {assignment!r}")
+        values[name] = parse_value(spec, name, text)
+    return values
