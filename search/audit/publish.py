@@ -18,6 +18,8 @@ DATABASE_NAME = "audit.duckdb"
 PARQUET_FOLDER = "audit"
 MEMORY_LIMIT = "256MB"
 """For building the database; 1,000 trials need far less."""
+BLOCK_BYTES = 16 * 1024
+"""DuckDB's smallest block: many small tables take a tenth of the room of its default."""
 
 
 def publish(results_folder: Path, tables: AuditTables) -> Path:
@@ -65,6 +67,7 @@ def _replace_database(target: Path, arrows: dict[str, pa.Table], views: list[str
         config={
             "threads": 1,
             "memory_limit": MEMORY_LIMIT,
+            "default_block_size": BLOCK_BYTES,
             # Never reach for the network in the middle of a study.
             "autoinstall_known_extensions": False,
         },

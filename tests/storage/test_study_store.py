@@ -1,0 +1,223 @@
+"""A study in the storage: what a trial carries, how it ends, and what a dead driver leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.errors import StorageError
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
+from search.storage.attributes import Conclusion, Proposal, parent_of, resumption_of, retry_of
+from search.storage.database import GroupingStorage, open_storage
+from search.storage.study_store import StudyStore
+from search.storage.versions import StudyVersion, latest_version, next_version, versions
+
+SPACE = {
+    "rate": optuna.distributions.FloatDistribution(0.0, 1.0),
+    "age": optuna.distributions.IntDistribution(1, 9),
+    "timing": optuna.distributions.CategoricalDistribution(["january", "anniversary"]),
+}
+VALUES = {"rate": 0.1 + 0.2, "age": 3, "timing": "anniversary"}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[GroupingStorage]:
+    opened = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def store(storage: GroupingStorage) -> StudyStore:
+    return StudyStore.create_or_load(storage, "pay")
+
+
+def outcome(
+    trial: int, *, seed: int = 1, attempt: int = 1, failure: Failure | None = None
+) -> Outcome:
+    return Outcome(
+        request=EvaluationRequest(trial=trial, values=VALUES, replication=seed, attempt=attempt),
+        metrics={} if failure else {"cost": 50.0 + seed},
+        failure=failure,
+        started_at=1_000_000.0 + seed,
+        seconds=2.0,
+        stage_seconds={"bind": 0.5, "step": 1.5},
+        peak_memory_bytes=100 * seed,
+        worker=f"host:{seed}",
+        engine="compiled",
+        isolation="overlay",
+    )
+
+
+def test_everything_to_repeat_a_trial_is_there_before_dispatch(store: StudyStore) -> None:
+    proposal = Proposal(VALUES, iteration=2, replications=(1, 2), details={"run_id": "r1"})
+    (number,) = store.start([proposal], SPACE)
+    (trial,) = StudyStore.load(open_storage(store._storage.url), "pay").trials()
+    assert trial.number == number
+    assert trial.state == TrialState.RUNNING
+    assert trial.params == VALUES
+    assert trial.user_attrs["candidate"] == VALUES
+    assert trial.user_attrs["iteration"] == 2
+    assert trial.user_attrs["lineage"] == "proposed"
+    assert trial.user_attrs["replications"] == [1, 2]
+    assert trial.user_attrs["run_id"] == "r1"
+    assert trial.user_attrs["dispatched_at"].endswith("+00:00")
+
+
+def test_a_batch_is_numbered_in_order_across_studies(storage: GroupingStorage) -> None:
+    first, second = (StudyStore.create_or_load(storage, name) for name in ("one", "two"))
+    for store in (first, second):
+        assert store.start([Proposal(VALUES, 1)] * 3, SPACE) == [0, 1, 2]
+    assert first.start([Proposal(VALUES, 2)] * 2, SPACE) == [3, 4]
+    assert first.start([], SPACE) == []
+
+
+def test_a_complete_trial_carries_its_outcome(store: StudyStore) -> None:
+    (number,) = store.start([Proposal(VALUES, 1)], SPACE)
+    conclusion = Conclusion(
+        outcomes=[outcome(number, seed=1), outcome(number, seed=2, attempt=2)],
+        values=[0.25],
+        metrics={"cost": 51.5},
+        variances={"cost": 0.03},
+        is_all_targets_met=False,
+    )
+    store.finish(number, conclusion)
+    (trial,) = store.finished()
+    assert trial.state == TrialState.COMPLETE
+    assert trial.value == 0.25
+    assert trial.user_attrs["metric:cost"] == 51.5
+    assert trial.user_attrs["variance:cost"] == 0.03
+    assert trial.user_attrs["all_targets_met"] is False
+    stored = trial.user_attrs["outcome"]
+    assert stored["state"] == "complete"
+    assert stored["attempts"] == 2
+    assert stored["seconds"] == 4.0
+    assert stored["stage_seconds"] == {"bind": 1.0, "step": 3.0}
+    assert stored["peak_memory_bytes"] == 200
+    assert stored["engine"] == "compiled"
+    assert [one["replication"] for one in stored["evaluations"]] == [1, 2]
+
+
+def test_a_failed_trial_says_why(store: StudyStore) -> None:
+    failure = Failure("step", "division by zero", step="steps[0]", model="fct_pay")
+    (number,) = store.start([Proposal(VALUES, 1)], SPACE)
+    store.finish(number, Conclusion(outcomes=[outcome(number, failure=failure)], failure=failure))
+    (trial,) = store.finished()
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["outcome"]["failure"]["model"] == "fct_pay"
+
+
+def test_a_trial_ends_once(store: StudyStore) -> None:
+    (number,) = store.start([Proposal(VALUES, 1)], SPACE)
+    store.finish(number, Conclusion(outcomes=[], values=[1.0]))
+    with pytest.raises(StorageError, match="must be running"):
+        store.finish(number, Conclusion(outcomes=[], values=[2.0]))
+    assert store.finished()[0].value == 1.0
+
+
+@pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler])
+def test_any_sampler_can_propose(storage: GroupingStorage, sampler: type) -> None:
+    store = StudyStore.create_or_load(
+        storage, "two", directions=("minimize", "maximize"), sampler=sampler(seed=1)
+    )
+    for _ in range(12):
+        number, proposal = store.ask(SPACE, lambda params: Proposal(dict(params), 1))
+        store.finish(
+            number, Conclusion(outcomes=[], values=[proposal.values["rate"], float(number)])
+        )
+    assert [trial.state for trial in store.finished()] == [TrialState.COMPLETE] * 12
+    assert all(trial.user_attrs["candidate"] == trial.params for trial in store.finished())
+
+
+def test_a_proposal_that_cannot_be_described_leaves_no_trial(store: StudyStore) -> None:
+    def refuse(_: object) -> Proposal:
+        raise ValueError("violates a constraint")
+
+    with pytest.raises(ValueError, match="violates"):
+        store.ask(SPACE, refuse)
+    assert StudyStore.load(store._storage, "pay").trials() == []
+
+
+def test_a_dead_drivers_trials_are_failed_and_taken_up_once(storage: GroupingStorage) -> None:
+    dead = StudyStore.create_or_load(storage, "pay")
+    dead.start([Proposal(VALUES, 3, replications=(7,))] * 2, SPACE)
+    dead.finish(0, Conclusion(outcomes=[], values=[1.0]))
+
+    heir = StudyStore.create_or_load(storage, "pay")
+    (orphan,) = heir.fail_orphans("its driver died")
+    assert (orphan.trial, orphan.iteration, orphan.replications) == (1, 3, (7,))
+    assert orphan.values == VALUES
+    assert orphan.deaths == 1
+    assert heir.finished()[1].user_attrs["outcome"]["failure"]["message"] == "its driver died"
+
+    # A driver that dies before it takes the candidate up must not lose it.
+    second = StudyStore.create_or_load(storage, "pay")
+    assert second.fail_orphans("died again") == [orphan]
+
+    second.start([Proposal(orphan.values, 3, lineage=resumption_of(orphan.trial))], SPACE)
+    third = StudyStore.create_or_load(storage, "pay")
+    (again,) = third.fail_orphans("died once more")
+    assert (again.trial, again.deaths) == (2, 2)
+
+
+def test_ending_orphans_is_no_second_orphan(store: StudyStore) -> None:
+    assert store.fail_orphans("nothing runs") == []
+    failure = Failure("memory", "too much", is_retryable=True)
+    (number,) = store.start([Proposal(VALUES, 1)], SPACE)
+    store.finish(number, Conclusion(outcomes=[outcome(number, failure=failure)], failure=failure))
+    assert store.fail_orphans("an ordinary failure stays what it is") == []
+
+
+def test_study_attributes_are_written_at_once(store: StudyStore) -> None:
+    store.set_attributes({"spec": {"a": [1]}, "engine": "dbt"})
+    store.set_attributes({"engine": "compiled"})
+    assert store.attributes() | {"base_name": "pay"} == {
+        "base_name": "pay",
+        "spec": {"a": [1]},
+        "engine": "compiled",
+    }
+
+
+def test_other_directions_are_refused(storage: GroupingStorage, store: StudyStore) -> None:
+    with pytest.raises(StorageError, match="another study name"):
+        StudyStore.create_or_load(storage, "pay", directions=("minimize", "minimize"))
+
+
+def test_a_missing_study_is_named(storage: GroupingStorage, store: StudyStore) -> None:
+    with pytest.raises(StorageError, match=r"'bonus' must be in .* only \['pay'\]"):
+        StudyStore.load(storage, "bonus")
+
+
+def test_versions_follow_each_other(storage: GroupingStorage) -> None:
+    assert latest_version(storage, "pay") is None
+    for name in ("pay", "pay-v2", "pay-v3"):
+        version = next_version(storage, "pay")
+        assert version.name == name
+        StudyStore.create_or_load(storage, version.name, base_name="pay")
+    assert latest_version(storage, "pay") == StudyVersion("pay", 3)
+
+
+def test_a_study_that_is_named_like_a_version_is_none(storage: GroupingStorage) -> None:
+    StudyStore.create_or_load(storage, "pay")
+    StudyStore.create_or_load(storage, "pay-v2")
+    assert latest_version(storage, "pay") == StudyVersion("pay", 1)
+    assert next_version(storage, "pay") == StudyVersion("pay", 3)
+    assert versions(storage, "pay-v2") == [StudyVersion("pay-v2", 1)]
+
+
+def test_lineage_names_its_parent() -> None:
+    assert parent_of(retry_of(4)) == parent_of(resumption_of(4)) == 4
+    assert parent_of("proposed") is None
+
+
+def test_values_keep_every_digit(store: StudyStore) -> None:
+    rate = math.nextafter(0.3, 1.0)
+    store.start([Proposal({**VALUES, "rate": rate}, 1)], SPACE)
+    assert (
+        StudyStore.load(store._storage, "pay").trials()[0].user_attrs["candidate"]["rate"] == rate
+    )
