@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from search.errors import SpecError
@@ -234,8 +235,9 @@ def _canonical(name: str, parameter: ParameterSpec, value: Any) -> Scalar:
         words = list(map(value_text, parameter.choices))
         text = f"must be one of {listed(words)}, but got {given(value)}"
         raise SpecError(text + did_you_mean(value, words), key=name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise SpecError(f"must be a finite number, but got {given(value)}", key=name)
+    value = int(value) if isinstance(value, Integral) else float(value)
     low, high = parameter.bounds
     step = parameter.grid_step
     point = value if step is None else _grid_point(parameter, grid_index(low, step, value)[0])
@@ -271,7 +273,8 @@ def _to_unit(parameter: ParameterSpec, value: Scalar) -> float:
     low, high = parameter.bounds
     number = float(value)
     if parameter.log:
-        return min(1.0, math.log(number / low) / math.log(high / low))
+        span = math.log(high) - math.log(low)
+        return min(1.0, max(0.0, (math.log(number) - math.log(low)) / span))
     return min(1.0, (number - low) / (high - low))
 
 
@@ -279,7 +282,10 @@ def _from_unit(parameter: ParameterSpec, x: float) -> Scalar:
     if parameter.choices is not None:
         return parameter.choices[min(int(x * len(parameter.choices)), len(parameter.choices) - 1)]
     low, high = parameter.bounds
-    value = low * math.exp(x * math.log(high / low)) if parameter.log else low + x * (high - low)
+    if parameter.log:
+        value = math.exp(math.log(low) + x * (math.log(high) - math.log(low)))
+    else:
+        value = low + x * (high - low)
     step = parameter.grid_step
     if step is not None:
         return _grid_point(parameter, grid_index(low, step, value)[0])

@@ -199,20 +199,23 @@ def verdict(goal: Goal, metric_value: float) -> str:
         'met: 50.5 USD is +1.00 % from 50 USD (allowed 2 %)'
     """
     unit = f" {goal.unit}" if goal.unit else ""
-    shown = f"{metric_value:,.6g}{unit}"
+    shown = f"{_shown(metric_value)}{unit}"
     if goal.is_objective:
         return f"{goal.kind}: {shown}"
     state = "met" if is_met(goal, metric_value) else "missed"
     distance, anchor = _distance(goal, metric_value)
     if distance == 0 and goal.kind != "equal":
         return f"{state}: {shown} is {_bound_text(goal, unit)}"
-    off = f"{distance:+,.4g}{unit}" if anchor == 0 else f"{distance / abs(anchor):+.2%}"
+    off = (
+        f"{'+' if distance > 0 else ''}{_shown(distance)}{unit}"
+        if anchor == 0
+        else f"{distance / abs(anchor):+.2%}"
+    )
     limit = f"{goal.tolerance:.4g}{unit}"
     if goal.is_relative_tolerance:
         limit = f"{goal.tolerance * 100:.4g} %"
-    return (
-        f"{state}: {shown} is {off.replace('%', ' %')} from {anchor:,.6g}{unit} (allowed {limit})"
-    )
+    off = off.replace("%", " %")
+    return f"{state}: {shown} is {off} from {_shown(anchor)}{unit} (allowed {limit})"
 
 
 def variances(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, float]:
@@ -247,8 +250,8 @@ def constraint_values(goals: Sequence[Goal], metrics: Mapping[str, float]) -> tu
 def objective(goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:
     """Return minimize and maximize goals as one number in (0, 1), smaller is better.
 
-    Each metric's change from the current parameters is squashed by an arctangent, which
-    keeps the order; 0.5 stands for today. 0 without such goals.
+    Each metric's relative change from the current parameters is squashed by atan(asinh(x)),
+    which keeps the order; 0.5 stands for today. 0 without such goals.
 
     Raises:
         ValueError: If a metric is missing or not finite.
@@ -334,16 +337,23 @@ def _is_within(distance: float, allowed: float, anchor: float) -> bool:
 
 def _squashed(goal: Goal, value: float) -> float:
     sign = 1.0 if goal.kind == "minimize" else -1.0
-    if goal.value:
-        scaled = (value - goal.value) / abs(goal.value)
-    else:
-        scaled = math.asinh(value)
+    today = goal.value or 0.0
+    # asinh compresses what atan alone would flatten to the last digit.
+    scaled = math.asinh((value - today) / max(abs(today), 1e-9))
     return 0.5 + math.atan(sign * scaled) / math.pi
 
 
+def _shown(number: float) -> str:
+    """Return a number for people: six digits or all whole ones, no exponent when avoidable."""
+    if number == 0 or not 1e-4 <= abs(number) < 1e15:
+        return f"{number:g}"
+    decimals = max(0, 5 - math.floor(math.log10(abs(number))))
+    text = f"{number:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
 def _bound_text(goal: Goal, unit: str) -> str:
+    low, high = (None if bound is None else _shown(bound) for bound in (goal.low, goal.high))
     if goal.kind == "between":
-        return f"between {goal.low:,.6g} and {goal.high:,.6g}{unit}"
-    if goal.kind == "at_most":
-        return f"at most {goal.high:,.6g}{unit}"
-    return f"at least {goal.low:,.6g}{unit}"
+        return f"between {low} and {high}{unit}"
+    return f"at most {high}{unit}" if goal.kind == "at_most" else f"at least {low}{unit}"

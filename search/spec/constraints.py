@@ -64,9 +64,9 @@ class Constraint:
     def margin(self, values: Mapping[str, Any]) -> float:
         """Return how far the constraint is from its limit: at most 0 when it holds.
 
-        Near the limit the arithmetic is exact in decimals, so that 0.07 + 0.02 <= 0.09
-        holds. The figure is in the unit of the two sides and always finite; an undefined
-        one (division by 0) counts as violated by the largest float.
+        The arithmetic is exact in decimals, so that 0.07 + 0.02 <= 0.09 holds. The figure is
+        in the unit of the two sides and always finite; an undefined one (division by 0)
+        counts as violated by the largest float.
 
         Args:
             values: Value of each parameter in ``names``; others are ignored.
@@ -145,34 +145,31 @@ def _margin(
     smaller: ast.expr, greater: ast.expr, values: Mapping[str, Any], *, is_strict: bool
 ) -> float:
     try:
-        left, right = _value(smaller, values, float), _value(greater, values, float)
-        margin = float(left - right)
-        scale = max(abs(float(left)), abs(float(right)), 1e-300)
-        if not math.isfinite(margin) or abs(margin) <= 1e-6 * scale:
-            exact = _value(smaller, values, _exact) - _value(greater, values, _exact)
-            margin = float(exact) or math.copysign(sys.float_info.min, exact) * bool(exact)
+        exact = _value(smaller, values) - _value(greater, values)
+        # The sign decides; it must outlast a conversion that underflows to 0.
+        margin = float(exact) or math.copysign(bool(exact) * sys.float_info.min, exact)
     except (ZeroDivisionError, OverflowError):
         return sys.float_info.max
     return sys.float_info.min if is_strict and margin == 0 else margin
 
 
+@functools.lru_cache(maxsize=65536)
 def _exact(value: int | float) -> Fraction:
     """Return the number as it is written, not as the float nearest to it."""
-    return Fraction(repr(value))
+    return Fraction(repr(float(value) if isinstance(value, float) else int(value)))
 
 
-def _value(node: ast.expr, values: Mapping[str, Any], number: Callable[[Any], Any]) -> Any:
+def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Name():
-            return number(values[node.id])
+            return _exact(values[node.id])
         case ast.Constant():
-            return number(node.value)
+            return _exact(node.value)
         case ast.BinOp():
-            left, right = _value(node.left, values, number), _value(node.right, values, number)
-            return _BINARY[type(node.op)](left, right)
+            return _BINARY[type(node.op)](_value(node.left, values), _value(node.right, values))
         case ast.UnaryOp():
-            operand = _value(node.operand, values, number)
+            operand = _value(node.operand, values)
             return -operand if isinstance(node.op, ast.USub) else operand
         case ast.Call(func=ast.Name(id=name)):
-            return _CALLS[name](*(_value(argument, values, number) for argument in node.args))
+            return _CALLS[name](*(_value(argument, values) for argument in node.args))
     raise TypeError(f"not arithmetic: {ast.dump(node)}")

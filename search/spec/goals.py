@@ -92,7 +92,7 @@ Level = Annotated[
 
 def _priority(value: Any) -> Any:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value in PRIORITY_WEIGHTS or (is_number and 0 < value <= 1e6):
+    if (isinstance(value, str) and value in PRIORITY_WEIGHTS) or (is_number and 0 < value <= 1e6):
         return value
     raise wrong(f"must be high, medium, low or a number above 0 (to 1e6), but got {given(value)}")
 

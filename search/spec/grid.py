@@ -9,7 +9,7 @@ MAX_GRID_POINTS = 10**9
 
 
 def _decimal(value: int | float) -> Decimal:
-    return Decimal(repr(value))
+    return Decimal(repr(float(value) if isinstance(value, float) else int(value)))
 
 
 def grid_count(low: int | float, high: int | float, step: int | float) -> int | None:

@@ -161,9 +161,7 @@ def _right_sections(document: dict[str, Any], wrong_sections: set[str | int]) ->
 def _by_override(mistake: Mistake, applied: Sequence[Override]) -> Mistake:
     for override in reversed(applied):
         shorter = min(len(mistake.path), len(override.path))
-        if shorter >= min(2, len(override.path)) and (
-            mistake.path[:shorter] == override.path[:shorter]
-        ):
+        if shorter and mistake.path[:shorter] == override.path[:shorter]:
             return Mistake(mistake.path, f"{mistake.message} (override {override.text!r:.120})")
     return mistake
 

@@ -113,7 +113,10 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
     if "but found another document" in problem:
         return "must hold one YAML document, but a second one starts here"
     if "mapping values are not allowed" in problem:
-        return "must be YAML, but holds a second `:` on one line; put texts with `: ` in quotes"
+        return (
+            "must be YAML, but holds a `:` where none may stand; put texts with `: ` in quotes "
+            "and close every { and [ opened before"
+        )
     column = f" (column {mark.column + 1})" if mark else ""
     context = f" {error.context}" if error.context else ""
     return f"must be YAML, but {problem}{context}{column}"
