@@ -164,9 +164,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-def _load(
-    study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None
-) -> Any:
+def _load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None) -> Any:
     from search.spec import load_study
 
     overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]

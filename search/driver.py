@@ -1,4 +1,4 @@
-"""The search: propose a batch, submit it, collect outcomes, tell, record, until a reason to stop."""
+"""The search: propose a batch, submit, collect, tell, record; until there is a reason to stop."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Recorder(Protocol):
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
 
-    def publish(self, goals: Sequence[Goal]) -> None:
+    def publish(self) -> None:
         """Bring the analyst-facing trail up to date."""
 
 
@@ -119,7 +119,7 @@ class Driver:
         first_submit_at: When the first candidate was submitted, by the clock; None before.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the driver is where the collaborators meet
         self,
         *,
         spec: StudySpec,
@@ -215,7 +215,7 @@ class Driver:
             self._collect(1)
         self.goals = self._resolved_goals()
         self._recorder.event("iteration_completed", iteration=0)
-        self._recorder.publish(self.goals)
+        self._recorder.publish()
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
@@ -235,9 +235,7 @@ class Driver:
                 self._is_exhausted = True
             else:
                 batch[number] = proposal
-        self._recorder.event(
-            "iteration_proposed", iteration=self._iteration, trials=sorted(batch)
-        )
+        self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
         return batch
 
     def _submit(self, batch: Mapping[int, Proposal]) -> None:
@@ -341,7 +339,7 @@ class Driver:
             best_trial=best.number if best else None,
             best_variances=dict(variances(self.goals, best.metrics)) if best else {},
         )
-        self._recorder.publish(self.goals)
+        self._recorder.publish()
 
     # --- when to stop -----------------------------------------------------------
 

@@ -48,7 +48,12 @@ class SpecError(SearchError):
     exit_code = EXIT_BAD_INPUT
 
     def __init__(
-        self, message: str, *, file: str | None = None, key: str | None = None, line: int | None = None
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        key: str | None = None,
+        line: int | None = None,
     ) -> None:
         super().__init__(message, file=file, key=key, line=line)
 

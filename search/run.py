@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.assemble import RUN_ID
+from search.audit.earlier import SPEC
 from search.audit.provenance import git_state, versions, who
 from search.audit.publish import DATABASE_NAME
 from search.audit.records import RunRecord
@@ -36,6 +37,8 @@ from search.workers import WorkerPool, make_pool
 from search.workers.memory import MemorySampler, available_memory_bytes, cores
 
 MAX_AUTO_BATCH = 64
+FINGERPRINTS = "fingerprints"
+"""Study attribute: what the study's trials depend on."""
 
 
 @dataclass(frozen=True)
@@ -233,14 +236,15 @@ class _StudyRun:
         choice = choose_sampler(spec)
         size = batch_size(spec, memory.workers)
         self._progress.note(
-            f"study {store.name}: {len(spec.parameters)} parameters, {len(goals_of(spec))} targets, "
-            f"sampler {choice.name} ({choice.why}), batches of {size}"
+            f"study {store.name}: {len(spec.parameters)} parameters, "
+            f"{len(goals_of(spec))} targets, sampler {choice.name} ({choice.why}), "
+            f"batches of {size}"
         )
         run = self._run_record(version, fingerprints, memory, choice.name, url)
         with StudyRecorder(
             folder=self._layout.folder, spec=spec, storage=storage, store=store, run=run
         ) as recorder:
-            store.set_attributes({"spec": spec.to_document(), "fingerprints": fingerprints})
+            store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: fingerprints})
             driver = Driver(
                 spec=spec,
                 goals=goals_of(spec),
@@ -256,10 +260,10 @@ class _StudyRun:
                 end = driver.run(first)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
-                recorder.finish("interrupted", driver.goals, reason="interrupted by the user")
+                recorder.finish("interrupted", reason="interrupted by the user")
                 raise
             except SearchError as error:
-                recorder.finish("failed", driver.goals, reason=str(error))
+                recorder.finish("failed", reason=str(error))
                 raise
             submitted = driver.first_submit_at or self._started
             result = RunResult(
@@ -274,7 +278,7 @@ class _StudyRun:
                 folder=self._layout.folder,
                 warnings=prepared.warnings,
             )
-            recorder.finish("finished", end.goals, **_ending(result))
+            recorder.finish("finished", **_ending(result))
         return result
 
     def _is_storage_there(self, url: str) -> bool:
@@ -305,7 +309,7 @@ class _StudyRun:
             return StudyVersion(self._spec.study, 1), True
         store = StudyStore.create_or_load(storage, latest.name)
         attributes = store.attributes()
-        stored = attributes.get("fingerprints", {})
+        stored = attributes.get(FINGERPRINTS, {})
         has_trials = any(trial.state.is_finished() for trial in store.trials())
         if not self._options.is_restart and stored in ({}, fingerprints):
             if has_trials:
@@ -314,7 +318,7 @@ class _StudyRun:
         following = next_version(storage, self._spec.study)
         why = "a restart was asked for"
         if not self._options.is_restart:
-            keys = changed_keys(attributes.get("spec", {}), self._spec.to_document())
+            keys = changed_keys(attributes.get(SPEC, {}), self._spec.to_document())
             why = f"its inputs changed ({', '.join(keys) or 'dbt project or data'})"
         self._progress.note(f"{why}: {latest.name} is kept, {following.name} starts")
         return following, True
@@ -329,32 +333,32 @@ class _StudyRun:
     ) -> RunRecord:
         person = who()
         git = git_state(self._spec.file)
-        return RunRecord(
-            study=version.name,
-            run_id=uuid.uuid4().hex[:12],
-            started_at=datetime.now(UTC),
-            base_study=version.base_name,
-            study_version=version.version,
-            study_file=str(self._spec.file),
-            user_name=person.user_name,
-            host=person.host,
-            pid=person.pid,
-            spec=self._spec.to_document(),
-            spec_fingerprint=fingerprints["spec"],
-            project_fingerprint=fingerprints["project"],
-            baseline_fingerprint=fingerprints["baseline"],
-            git_commit=git.commit if git else None,
-            git_is_dirty=git.is_dirty if git else None,
-            **versions(),
-            engine="dbt",
-            isolation="copy",
-            sampler=sampler,
-            sampler_seed=self._spec.search.seed,
-            workers=memory.workers,
-            threads_per_worker=self._spec.resources.threads_per_worker,
-            memory_budget_bytes=memory.budget_bytes,
-            storage_url=masked(url),
-        )
+        known = {
+            "study": version.name,
+            "run_id": uuid.uuid4().hex[:12],
+            "started_at": datetime.now(UTC),
+            "base_study": version.base_name,
+            "study_version": version.version,
+            "study_file": str(self._spec.file),
+            "user_name": person.user_name,
+            "host": person.host,
+            "pid": person.pid,
+            "spec": self._spec.to_document(),
+            "spec_fingerprint": fingerprints["spec"],
+            "project_fingerprint": fingerprints["project"],
+            "baseline_fingerprint": fingerprints["baseline"],
+            "git_commit": git.commit if git else None,
+            "git_is_dirty": git.is_dirty if git else None,
+            "engine": "dbt",
+            "isolation": "copy",
+            "sampler": sampler,
+            "sampler_seed": self._spec.search.seed,
+            "workers": memory.workers,
+            "threads_per_worker": self._spec.resources.threads_per_worker,
+            "memory_budget_bytes": memory.budget_bytes,
+            "storage_url": masked(url),
+        }
+        return RunRecord.model_validate(known | versions())
 
 
 def _ending(result: RunResult) -> dict[str, Any]:

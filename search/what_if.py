@@ -8,15 +8,14 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from search.audit.assemble import candidate, metrics_of
+from search.audit.assemble import candidate, metrics_of, resolved_goals
 from search.child import Report, run_in_child
 from search.driver import mean_metrics
 from search.errors import SpecError
 from search.progress import Progress
-from search.recorder import goals_at_current
 from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
 from search.scenario.preparation import Prepared, prepare
 from search.scratch import sweep_scratch
 from search.space import current_candidate, parse_value, validate_candidate
@@ -103,8 +102,6 @@ def evaluate_once(
     matches = None
     if from_trial is not None and not assignments:
         matches = metrics == metrics_of(trials[from_trial])
-    where = [failure.step, failure.model] if failure else []
-    place = ", ".join(part for part in where if part)
     return Evaluation(
         study=spec.study,
         values=values,
@@ -112,10 +109,10 @@ def evaluate_once(
         units={metric.name: metric.unit for metric in expand_metrics(spec)},
         goals=tuple(
             goal
-            for goal in goals_at_current(goals_of(spec), trials.values())
+            for goal in resolved_goals(goals_of(spec), trials.values())
             if goal.change is None or goal.value is not None
         ),
-        failure=f"{place}: {failure.message}" if failure and place else failure and failure.message,
+        failure=_failure_text(failure) if failure else None,
         from_trial=from_trial,
         matches_trial=matches,
         seconds=sum(outcome.seconds for outcome in outcomes),
@@ -140,6 +137,11 @@ def evaluate_all(
         evaluator.close()
 
 
+def _failure_text(failure: Failure) -> str:
+    where = ", ".join(part for part in (failure.step, failure.model) if part)
+    return f"{where}: {failure.message}" if where else failure.message
+
+
 def _stored_trials(spec: StudySpec, results: Path) -> dict[int, FrozenTrial]:
     url = Layout(results, spec.study).storage_url(spec)
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
@@ -152,12 +154,12 @@ def _stored_trials(spec: StudySpec, results: Path) -> dict[int, FrozenTrial]:
     return {trial.number: trial for trial in store.trials()}
 
 
-def _candidate_of(
-    number: int, trials: Mapping[int, FrozenTrial]
-) -> dict[str, ParameterValue]:
+def _candidate_of(number: int, trials: Mapping[int, FrozenTrial]) -> dict[str, ParameterValue]:
     if number not in trials:
         known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
-        raise SpecError(f"--from-trial must be a trial of the study, but got {number}; there are {known}")
+        raise SpecError(
+            f"--from-trial must be a trial of the study, but got {number}; there are {known}"
+        )
     return candidate(trials[number])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from search.budget import format_bytes
@@ -16,6 +17,7 @@ from search.what_if import Evaluation
 def run_summary(result: RunResult) -> dict[str, Any]:
     """Return the run's contract with programs: what ``run --json`` prints."""
     end = result.end
+    achieved: Mapping[str, float] = end.best.metrics if end.best else {}
     best = None
     if end.best is not None:
         best = {
@@ -32,7 +34,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "trials": end.trials,
         "failed_trials": end.failed_trials,
         "best": best,
-        "targets": [_goal_document(goal, end.best.metrics if end.best else {}) for goal in end.goals],
+        "targets": [_goal_document(goal, achieved) for goal in end.goals],
         "sampler": result.sampler,
         "batch_size": result.batch_size,
         "engine": result.engine,
@@ -50,7 +52,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _goal_document(goal: Goal, metrics: dict[str, float] | Any) -> dict[str, Any]:
+def _goal_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]:
     achieved = metrics.get(goal.metric)
     return {
         "metric": goal.metric,

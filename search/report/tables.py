@@ -118,9 +118,7 @@ def parameters_table(spec: StudySpec, values: Mapping[str, ParameterValue]) -> s
     return table_text(["parameter", "current", "best", "change", "allowed"], rows)
 
 
-def _change(
-    current: ParameterValue | None, best: ParameterValue, unit: str | None
-) -> str:
+def _change(current: ParameterValue | None, best: ParameterValue, unit: str | None) -> str:
     if isinstance(best, str | bool) or isinstance(current, str | bool) or current is None:
         return "same" if best == current else "changed"
     difference = best - current

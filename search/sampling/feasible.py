@@ -23,7 +23,7 @@ class SpaceExhaustedError(Exception):
     """No candidate is left that satisfies the constraints and has not been proposed."""
 
 
-class FeasibleSampler(BaseSampler):  # type: ignore[misc]
+class FeasibleSampler(BaseSampler):
     """Draws from another sampler until the candidate holds the constraints and is new.
 
     Args:
@@ -72,7 +72,11 @@ class FeasibleSampler(BaseSampler):  # type: ignore[misc]
         raise SpaceExhaustedError
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """Ask the inner sampler; only for parameters outside the declared space."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
@@ -104,7 +108,7 @@ class FeasibleSampler(BaseSampler):  # type: ignore[misc]
         }
 
 
-class GridOrderSampler(BaseSampler):  # type: ignore[misc]
+class GridOrderSampler(BaseSampler):
     """Proposes the points of a grid in a random order, the same for the same seed.
 
     Optuna's own ``GridSampler`` cannot leave out points; here the wrapper asks again and
@@ -142,11 +146,16 @@ class GridOrderSampler(BaseSampler):  # type: ignore[misc]
         self._next[trial.number] = position + 1
         index = np.unravel_index(int(self._order[position]), self._shape)
         return {
-            name: values[int(i)] for (name, values), i in zip(self._levels.items(), index, strict=True)
+            name: values[int(i)]
+            for (name, values), i in zip(self._levels.items(), index, strict=True)
         }
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """Refuse: a grid has no values for parameters that it does not know."""
         raise KeyError(param_name)

@@ -192,13 +192,13 @@ def _build(
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
         try:
-            if step.kind == "sql":
+            if step.sql is not None:
                 sql = render_sql(
                     step.sql, relations, scenario_vars=recipe.vars, loop=step.loop, key=step.name
                 )
                 with connect(database, limits) as connection:
                     connection.execute(strip_resource_settings(sql) or "select 1")
-            else:
+            elif step.command is not None:
                 session.run(
                     step.command,
                     select=step.select,
@@ -290,7 +290,9 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def input_files(named: Iterable[Path], scenario_vars: Mapping[str, Any], project_dir: Path) -> tuple[Path, ...]:
+def input_files(
+    named: Iterable[Path], scenario_vars: Mapping[str, Any], project_dir: Path
+) -> tuple[Path, ...]:
     """Return the files that a scenario reads beside its project.
 
     These are the ones that the study file names, and every var whose text is the path

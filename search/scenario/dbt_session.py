@@ -271,20 +271,21 @@ def _dbt_process_state() -> Iterator[None]:
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
 
     folder = os.getcwd()
-    execute = DuckDBCursorWrapper.execute
+    execute: Any = DuckDBCursorWrapper.execute
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
         return execute(self, strip_resource_settings(sql) or "select 1", bindings)
 
-    DuckDBCursorWrapper.execute = guarded
+    cursor_class: Any = DuckDBCursorWrapper
+    manager: Any = DuckDBConnectionManager
+    cursor_class.execute = guarded
     try:
         yield
     finally:
-        DuckDBCursorWrapper.execute = execute
-        environment = DuckDBConnectionManager._ENV
-        if environment is not None:
-            environment.close()
-        DuckDBConnectionManager.close_all_connections()
+        cursor_class.execute = execute
+        if manager._ENV is not None:
+            manager._ENV.close()
+        manager.close_all_connections()
         os.chdir(folder)
 
 

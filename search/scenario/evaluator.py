@@ -219,23 +219,23 @@ class DbtEvaluator(Evaluator):
 
     def _run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
         try:
-            if step.kind == "sql":
-                self._run_sql(step, candidate_vars)
-                return
-            self._session.run(
-                step.command,
-                select=step.select,
-                exclude=step.exclude,
-                dbt_vars=candidate_vars | dict(step.vars),
-                full_refresh=step.full_refresh,
-            )
+            if step.sql is not None:
+                self._run_sql(step.sql, step.loop, candidate_vars)
+            elif step.command is not None:
+                self._session.run(
+                    step.command,
+                    select=step.select,
+                    exclude=step.exclude,
+                    dbt_vars=candidate_vars | dict(step.vars),
+                    full_refresh=step.full_refresh,
+                )
         except ScenarioError as error:
             raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
 
-    def _run_sql(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
-        sql = render_sql(
-            step.sql, self._plan.relations, scenario_vars=candidate_vars, loop=step.loop
-        )
+    def _run_sql(
+        self, template: str, loop: tuple[str, Any] | None, candidate_vars: dict[str, Any]
+    ) -> None:
+        sql = render_sql(template, self._plan.relations, scenario_vars=candidate_vars, loop=loop)
         with self._connection() as connection:
             connection.execute(strip_resource_settings(sql) or "select 1")
 

@@ -27,6 +27,8 @@ RESOURCE_SETTINGS = frozenset(
 )
 """Settings that decide how much of the machine DuckDB takes."""
 
+DEFAULT_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+
 _MENTION = re.compile("|".join(sorted(RESOURCE_SETTINGS)), re.IGNORECASE)
 _SETTING = re.compile(
     r"^\s*(?:set|reset|pragma)\s+(?:(?:global|session|local)\s+)?\"?(?P<name>\w+)\"?", re.IGNORECASE
@@ -51,7 +53,7 @@ class DuckLimits:
     temp_directory: Path
     max_temp_bytes: int
 
-    def config(self) -> dict[str, str | int]:
+    def config(self) -> dict[str, str | bool | int | float | list[str]]:
         """Return the limits as DuckDB's connection options."""
         return {
             "memory_limit": f"{self.memory_limit_bytes // 1024}KiB",
@@ -111,7 +113,7 @@ def connect(
         DatabaseError: If the file is not a DuckDB database of this version, or another
             process holds it; the message names that process.
     """
-    config = limits.config() if limits else {"threads": 1}
+    config = limits.config() if limits else DEFAULT_CONFIG
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:
@@ -129,4 +131,6 @@ def open_error(path: Path, error: Exception) -> DatabaseError:
         return DatabaseError(
             f"database {path} must be free, but {holder} holds it; close it there and start again"
         )
-    return DatabaseError(f"database {path} cannot be opened by duckdb {duckdb.__version__}: {error}")
+    return DatabaseError(
+        f"database {path} cannot be opened by duckdb {duckdb.__version__}: {error}"
+    )

@@ -27,7 +27,8 @@ def read_metric(connection: Any, metric: PlannedMetric) -> float:
     except duckdb.Error as error:
         raise _wrong(metric, f"its SQL fails: {_first_paragraph(error)}") from error
     if len(rows) != 1:
-        raise _wrong(metric, "its SQL must yield one row, but yields " + ("two or more" if rows else "none"))
+        count = "two or more" if rows else "none"
+        raise _wrong(metric, f"its SQL must yield one row, but yields {count}")
     if len(rows[0]) != 1:
         raise _wrong(metric, f"its SQL must yield one column, but yields {len(rows[0])}")
     value = rows[0][0]
@@ -56,7 +57,9 @@ def combine(readings: Sequence[float], how: str) -> float:
         return readings[-1]
     if how == "mean":
         return math.fsum(readings) / len(readings)
-    return {"max": max, "min": min, "sum": math.fsum}[how](readings)
+    if how == "sum":
+        return math.fsum(readings)
+    return max(readings) if how == "max" else min(readings)
 
 
 class MetricReader:
@@ -93,7 +96,7 @@ class MetricReader:
 
 
 def _reduction(metric: PlannedMetric) -> str:
-    return "last" if metric.combine in (None, "each") else metric.combine
+    return "last" if metric.combine is None or metric.combine == "each" else metric.combine
 
 
 def _wrong(metric: PlannedMetric, message: str) -> ScenarioError:

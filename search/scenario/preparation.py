@@ -1,4 +1,4 @@
-"""From a study file to a plan that workers can run; every mistake is found here, before any trial."""
+"""From a study file to a plan that workers can run; mistakes are found before any trial."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(
-    spec: StudySpec, cache: Path, limits: PreparationLimits, *, report: Report
-) -> Prepared:
+def prepare(spec: StudySpec, cache: Path, limits: PreparationLimits, *, report: Report) -> Prepared:
     """Check a study against its dbt project, build its baseline, and return the plan.
 
     Args:
@@ -106,7 +104,8 @@ def preflight(factory: DbtEvaluatorFactory, spec: StudySpec, *, report: Report) 
         raise SpecError(failure.message, file=str(spec.file), key=f"metrics.{name}")
     where = ", ".join(part for part in (failure.step, failure.model) if part)
     raise ProjectError(
-        f"the scenario fails at the current parameters ({where or failure.stage}): {failure.message}"
+        f"the scenario fails at the current parameters ({where or failure.stage}): "
+        f"{failure.message}"
     )
 
 
@@ -246,7 +245,11 @@ class _Preparation:
             [step.sql or "" for step in (*self._scenario.setup, *self._scenario.steps)]
         )
         for bind in self._var_binds():
-            if bind.var in reads.places or f"'{bind.var}'" in sql_text or f'"{bind.var}"' in sql_text:
+            if (
+                bind.var in reads.places
+                or f"'{bind.var}'" in sql_text
+                or f'"{bind.var}"' in sql_text
+            ):
                 continue
             if reads.has_dynamic:
                 self._warnings.append(
@@ -275,7 +278,7 @@ class _Preparation:
         by_selection: dict[tuple[Any, ...], set[str]] = {}
         selected: dict[str, set[str]] = {}
         for step in steps:
-            if step.kind != "dbt":
+            if step.command is None:
                 continue
             selection = (step.command, step.select, step.exclude)
             if selection not in by_selection:
@@ -300,7 +303,7 @@ class _Preparation:
         self, relations: Relations, setup: Sequence[ExpandedStep], steps: Sequence[ExpandedStep]
     ) -> None:
         for step in (*setup, *steps):
-            if step.kind == "sql":
+            if step.sql is not None:
                 render_sql(
                     step.sql,
                     relations,
@@ -353,16 +356,15 @@ class _Preparation:
                     if step.startswith("steps") and node in nodes:
                         raise self._error(
                             f"parameters.{name}.bind.table",
-                            f"must be a table that the steps leave alone, but scenario.{step} builds "
-                            f"{bind.table} anew and would undo the value; exclude it there",
+                            "must be a table that the steps leave alone, but "
+                            f"scenario.{step} builds {bind.table} anew and would undo the value; "
+                            "exclude it there",
                         )
                 where = self._render(bind.where, relations, None, f"parameters.{name}.bind.where")
                 planned.append(TableBind(name, bind.table, relation, bind.column, where))
         return planned
 
-    def _check_table_binds(
-        self, baseline: Baseline, binds: Sequence[TableBind]
-    ) -> None:
+    def _check_table_binds(self, baseline: Baseline, binds: Sequence[TableBind]) -> None:
         if not binds:
             return
         with connect(baseline.path, self._duck_limits(), read_only=True) as connection:
@@ -405,4 +407,3 @@ class _Preparation:
 
 def _quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
-

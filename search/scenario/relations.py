@@ -63,7 +63,7 @@ def render_sql(
     loop: tuple[str, Any] | None = None,
     key: str | None = None,
 ) -> str:
-    """Render ``{{ ref('x') }}``, ``{{ source('a', 'b') }}``, ``{{ var('x') }}`` and the loop's name.
+    """Render ``ref('x')``, ``source('a', 'b')``, ``var('x')`` and the loop's name in SQL.
 
     Args:
         template: SQL of a metric or a ``sql:`` step.
