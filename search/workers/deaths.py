@@ -80,9 +80,10 @@ def _last_words(identity: Identity | None, folder: Path | None) -> str:
     if identity is None or folder is None:
         return ""
     for log in folder.glob(f"session_*/logs/worker-*-{identity.pid}.err"):
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").split("\n")
+        try:
+            lines = log.read_bytes()[-2000:].decode(errors="replace").splitlines()
+        except OSError:  # Ray moves the logs of the dead away
+            continue
         spoken = [line.strip() for line in lines if line.strip() and not line.startswith(":")]
         if spoken:
             return spoken[-1][:200]

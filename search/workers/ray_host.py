@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,8 @@ import psutil
 
 from search.errors import WorkerError
 from search.scratch import create_scratch, remove_scratch, sweep_scratch
+from search.workers import guard
+from search.workers.signals import kept_handlers, reinstall_handlers
 
 OBJECT_STORE_BYTES = 75 * 2**20
 """Ray's minimum. Only the evaluator factory travels through the store."""
@@ -45,8 +52,8 @@ class RayHost:
     * Ray asks the kernel to kill its servers when the *thread* that started them ends
       (``PR_SET_PDEATHSIG``). The thread therefore lives until ``stop``; in exchange a
       driver that is killed takes Ray with it.
-    * Outside the main thread ``ray.init`` leaves the driver's SIGTERM and SIGINT
-      handlers alone.
+    * Outside the main thread ``ray.init`` leaves Python's SIGTERM handler alone; the one
+      that its native part installs is undone.
     * Ray listens on all interfaces. Its token authentication is on by default in 2.60 and
       writes a token to the home folder; here the token is random and lives in the
       environment only, so nobody else can join, and no file is left.
@@ -67,6 +74,7 @@ class RayHost:
         self._error: BaseException | None = None
         self._servers: list[psutil.Process] = []
         self._known: set[psutil.Process] = set()
+        self._guard: subprocess.Popen[bytes] | None = None
         self.folder: Path | None = None
         self.start_seconds = 0.0
 
@@ -90,6 +98,7 @@ class RayHost:
         self.start()
         while not self._is_up.wait(timeout=1.0):  # slices: an injected exception must arrive
             pass
+        reinstall_handlers(signal.SIGTERM, signal.SIGINT)
         if self._error is not None:
             where = "a private Ray" if self.is_private else f"Ray at RAY_ADDRESS={self.address}"
             raise WorkerError(
@@ -97,8 +106,13 @@ class RayHost:
                 "run `scenario-search doctor`, or use `--workers 0` to do without Ray"
             ) from self._error
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a server of the private Ray died, so that calls to Ray would block."""
+        return not all(_is_alive(server) for server in self._servers)
+
     def check(self) -> None:
-        """Raise if one of Ray's servers died.
+        """Raise if one of the private Ray's servers died.
 
         Raises:
             WorkerError: Naming the dead process.
@@ -131,7 +145,8 @@ class RayHost:
         try:
             started = time.monotonic()
             try:
-                self._connect()
+                with kept_handlers(signal.SIGTERM, signal.SIGINT):
+                    self._connect()
             finally:
                 self.start_seconds = time.monotonic() - started
         except BaseException as error:
@@ -185,6 +200,9 @@ class RayHost:
         )
         servers = self._find_servers()
         self._known.update(servers)
+        for server in servers:
+            self._known.update(_children(server))
+        self._guard = _launch_guard(self._known)
         # Helpers (log and autoscaler monitors) may die without harm; these two may not.
         self._servers = [s for s in servers if _program(s) in ("gcs_server", "raylet")]
 
@@ -195,9 +213,13 @@ class RayHost:
             for server in self._find_servers():
                 self._known.add(server)
                 self._known.update(_children(server))
-        if self._error is None or self.is_private:
-            ray.shutdown()
+        if self.is_broken:
+            _kill(self._known)
+        ray.shutdown()
         _end(self._known)
+        if self._guard is not None:
+            self._guard.communicate()  # the end of its input is its signal
+            self._guard = None
         self._known.clear()
         self._servers.clear()
         if self.folder is not None:
@@ -244,15 +266,29 @@ def _short_temp_folder() -> Path:
     return folder if len(str(folder)) <= MAX_PARENT_LENGTH else Path("/tmp")
 
 
+def _launch_guard(processes: set[psutil.Process]) -> subprocess.Popen[bytes]:
+    names = [f"{process.pid}:{guard.start_ticks(process.pid)}" for process in processes]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", guard.__file__, *names],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the driver
+    )
+
+
 def _end(processes: set[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(list(processes), timeout=GOODBYE_SECONDS)
-    for process in alive:
-        _logger.warning("Ray's process %s did not end by itself; killing it", process.pid)
-        try:
+    if alive:
+        _logger.warning("killing what did not end by itself: %s", [one.pid for one in alive])
+        _kill(alive)
+        psutil.wait_procs(alive, timeout=GOODBYE_SECONDS)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=GOODBYE_SECONDS)
 
 
 def _is_alive(process: psutil.Process) -> bool:

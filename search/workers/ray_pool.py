@@ -357,8 +357,9 @@ class RayPool(WorkerPool):
     def _kill(self, worker: _Worker) -> None:
         import ray
 
-        with suppress(Exception):  # a dead actor, or a Ray that is gone, is dead enough
-            ray.kill(worker.actor, no_restart=True)
+        if not self._host.is_broken:
+            with suppress(Exception):  # a dead actor is dead enough
+                ray.kill(worker.actor, no_restart=True)
         if self._host.is_private and worker.identity is not None:
             with suppress(psutil.Error):
                 process = psutil.Process(worker.identity.pid)
@@ -374,7 +375,7 @@ class RayPool(WorkerPool):
 
         try:
             closing = [w.actor.close.remote() for w in workers if w.phase == "idle"]
-            if closing:
+            if closing and not self._host.is_broken:
                 ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
         except Exception:
             _logger.debug("workers were not closed in order", exc_info=True)

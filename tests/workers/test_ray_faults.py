@@ -43,6 +43,7 @@ def launch(folder: Path) -> subprocess.Popen[str]:
         [sys.executable, str(SCRIPT), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -50,7 +51,7 @@ def launch(folder: Path) -> subprocess.Popen[str]:
 def when_ready(process: subprocess.Popen[str]) -> Driver:
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line, f"the driver ended early with {process.wait()}"
+    assert line, f"the driver ended early: {process.communicate()}"
     driver = Driver(process, json.loads(line), psutil.Process(process.pid).children(recursive=True))
     assert sum("ray::WorkerProcess" in name for name in driver.names()) == 2
     return driver
@@ -90,8 +91,14 @@ def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
     next_one = when_ready(second)
     assert not killed.folder.exists()
 
-    second.send_signal(signal.SIGTERM)
-    assert second.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM
+    [server] = [
+        p
+        for p, name in zip(next_one.descendants, next_one.names(), strict=True)
+        if "gcs_server --" in name
+    ]
+    server.kill()
+    _, complaint = second.communicate(timeout=DEADLINE_SECONDS)
+    assert f"Ray's process {server.pid} must live" in complaint
     assert not still_alive(next_one.descendants)
     assert not next_one.folder.exists()
 
@@ -113,7 +120,8 @@ def test_two_drivers_at_the_same_time_do_not_see_each_other(
     assert not one.folder.exists()
     assert two.folder.exists() and all(process.is_running() for process in two.descendants)
 
-    two.process.send_signal(signal.SIGINT)
-    two.process.communicate()
+    two.process.send_signal(signal.SIGTERM)
+    complaint = two.process.stderr.read() if two.process.stderr else ""
+    assert two.process.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM, complaint
     assert not still_alive(two.descendants)
     assert not two.folder.exists()

@@ -20,11 +20,13 @@ from search.workers.ray_pool import RayPool
 
 pytestmark = pytest.mark.ray
 
+RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_memory_monitor_refresh_ms")
+
 
 @pytest.fixture(scope="module")
 def ray_pool() -> Iterator[RayPool]:
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    environment = dict(os.environ)
+    variables = {name: os.environ.get(name) for name in RAY_VARIABLES}
     pool = make_pool(workers=2, retries=2, trial_timeout_seconds=4.0)
     assert isinstance(pool, RayPool)
     from ray import cloudpickle
@@ -45,7 +47,7 @@ def ray_pool() -> Iterator[RayPool]:
     assert not [process for process in started if process.is_running()]
     assert not folder.exists()
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
-    assert {name for name in os.environ if "RAY" in name} == {n for n in environment if "RAY" in n}
+    assert {name: os.environ.get(name) for name in RAY_VARIABLES} == variables
 
 
 @pytest.fixture
