@@ -1,0 +1,35 @@
+{%- macro simulation_year() -%}
+  {#- The simulated year, checked: a run for a year that cannot exist must not write rows. -#}
+  {%- set year = var("simulation_year") | int(-1) -%}
+  {%- set first = var("start_year") | int(-1) -%}
+  {%- if first < 1950 or first > 2150 -%}
+    {{ exceptions.raise_compiler_error("start_year must be a year from 1950 to 2150, got '" ~ var("start_year") ~ "'.") }}
+  {%- endif -%}
+  {%- if year < first or year > 2200 -%}
+    {{ exceptions.raise_compiler_error(
+      "simulation_year must be start_year (" ~ first ~ ") or later, up to 2200, got '" ~ var("simulation_year") ~ "'."
+    ) }}
+  {%- endif -%}
+  {{ return(year) }}
+{%- endmacro -%}
+
+{%- macro is_first_year() -%}{{ return(simulation_year() == var("start_year") | int) }}{%- endmacro -%}
+
+{%- macro year_start() -%}make_date({{ simulation_year() }}, 1, 1){%- endmacro -%}
+
+{%- macro year_end() -%}make_date({{ simulation_year() }}, 12, 31){%- endmacro -%}
+
+{%- macro days_in_year() -%}({{ year_end() }} - {{ year_start() }} + 1){%- endmacro -%}
+
+{%- macro promotion_date() -%}make_date({{ simulation_year() }}, {{ var("promotion_month") }}, 1){%- endmacro -%}
+
+{%- macro day_of_year(draw) -%}
+  {#- A date of the simulated year, each day equally likely. -#}
+({{ year_start() }} + cast(floor({{ draw }} * {{ days_in_year() }}) as integer))
+{%- endmacro -%}
+
+{%- macro full_years(since) -%}
+  {#- Full years from a date to January 1 of the simulated year: computed from dates every
+      year, so nothing can be counted up twice. -#}
+cast(date_sub('year', {{ since }}, {{ year_start() }}) as integer)
+{%- endmacro -%}

@@ -1,0 +1,23 @@
+{%- macro choice(name, allowed) -%}
+  {#- SQL literal of a var that must be one of a few words. -#}
+  {%- set value = var(name) -%}
+  {%- if value not in allowed -%}
+    {{ exceptions.raise_compiler_error(name ~ " must be one of " ~ allowed | join(", ") ~ "; got '" ~ value ~ "'.") }}
+  {%- endif -%}
+'{{ value }}'
+{%- endmacro -%}
+
+{%- macro raise_timing() -%}
+{{ choice("raise_timing", ["january", "july", "anniversary", "distributed"]) }}
+{%- endmacro -%}
+
+{%- macro scenario_id() -%}
+  {#- SQL literal of the scenario's name; it becomes part of keys and of file names. -#}
+  {%- set value = var("scenario_id") | string -%}
+  {%- if not modules.re.fullmatch("[A-Za-z0-9_.-]{1,100}", value) -%}
+    {{ exceptions.raise_compiler_error(
+      "scenario_id must be 1 to 100 letters, digits, '_', '-' or '.'; got '" ~ value ~ "'."
+    ) }}
+  {%- endif -%}
+'{{ value }}'
+{%- endmacro -%}

@@ -1,0 +1,69 @@
+{#- Every random decision of the simulation comes from these macros.
+
+    A draw is a function of (random_seed, stream, person, year) and of nothing else: not of
+    a lever, of row order, of the thread count or of the engine's own hash and random
+    functions, which DuckDB does not promise to keep. A person has a 64-bit key (the first
+    half of the MD5 of the id, kept as two 32-bit integers); a draw multiplies it with
+    constants taken from the MD5 of seed, stream and year, keeps the middle 32 bits and
+    mixes them with two rounds of multiply and xor-shift. All of it is exact BIGINT
+    arithmetic without overflow: a product is below 2^61. -#}
+
+{%- macro draw_streams() -%}
+  {#- Number of each stream. Append new ones; a changed number changes every result. -#}
+  {{ return({
+    "termination": 1,
+    "departure_day": 2,
+    "reduction": 3,
+    "promotion": 4,
+    "promotion_raise": 5,
+    "raise_month": 6,
+    "hire_day": 7,
+    "hire_age": 8,
+    "hire_birthday": 9,
+    "hire_pay": 10,
+    "hire_department": 11,
+    "hire_termination": 12,
+    "hire_departure_day": 13,
+    "census_level": 101,
+    "census_age": 102,
+    "census_birthday": 103,
+    "census_tenure": 104,
+    "census_hire_day": 105,
+    "census_pay": 106,
+    "census_department": 107,
+    "census_former": 108,
+    "census_departure_day": 109,
+  }) }}
+{%- endmacro -%}
+
+{%- macro person_key_high(employee_id) -%}
+cast('0x' || substr(md5({{ employee_id }}), 1, 8) as bigint)
+{%- endmacro -%}
+
+{%- macro person_key_low(employee_id) -%}
+cast('0x' || substr(md5({{ employee_id }}), 9, 8) as bigint)
+{%- endmacro -%}
+
+{%- macro draw(stream, key_high="key_high", key_low="key_low", year=none, seed=none) -%}
+  {#- SQL for a DOUBLE in [0, 1), a multiple of 2^-32. -#}
+  {%- if stream not in draw_streams() -%}
+    {{ exceptions.raise_compiler_error("Unknown draw stream '" ~ stream ~ "'; name it in draw_streams().") }}
+  {%- endif -%}
+  {%- set the_year = simulation_year() if year is none else year -%}
+  {%- set the_seed = var("random_seed") if seed is none else seed -%}
+  {%- set salt = "md5(concat(" ~ the_seed ~ ", '/" ~ draw_streams()[stream] ~ "/', " ~ the_year ~ "))" -%}
+  {%- set multiplier_high = "(2 * cast('0x' || substr(" ~ salt ~ ", 1, 7) as bigint) + 1)" -%}
+  {%- set multiplier_low = "(2 * cast('0x' || substr(" ~ salt ~ ", 8, 7) as bigint) + 1)" -%}
+  {%- set offset = "cast('0x' || substr(" ~ salt ~ ", 15, 7) as bigint)" -%}
+  {%- set folded = "((((" ~ key_high ~ " * " ~ multiplier_high ~ " + " ~ key_low ~ " * " ~ multiplier_low
+    ~ " + " ~ offset ~ ") >> 16) & 4294967295) * 73244475 & 4294967295)" -%}
+  {%- set mixed = "(xor(" ~ folded ~ ", " ~ folded ~ " >> 16) * 73244475 & 4294967295)" -%}
+(xor({{ mixed }}, {{ mixed }} >> 16) / cast(4294967296 as double))
+{%- endmacro -%}
+
+{%- macro slot(draw) -%}
+  {#- The row of a 10,000-row lottery table (see the lottery macro) that a draw falls on. -#}
+cast(floor({{ draw }} * {{ lottery_slots() }}) as integer)
+{%- endmacro -%}
+
+{%- macro lottery_slots() -%}10000{%- endmacro -%}

@@ -1,0 +1,14 @@
+{%- macro lever_override(value) -%}
+  {#- A lever given on the command line, as the plain literal, or NULL when it is unset. -#}
+{%- if value is none -%}cast(null as double){%- else -%}cast({{ value }} as double){%- endif -%}
+{%- endmacro -%}
+
+{%- macro lever(parameter_name) -%}
+  {#- The value of a company-wide lever in the simulated year. A level lever is joined. -#}
+(select lever.parameter_value from {{ ref("int_effective_parameters") }} as lever where lever.parameter_name = '{{ parameter_name }}')
+{%- endmacro -%}
+
+{%- macro level_levers(parameter_name) -%}
+  {#- One row a job level with the value of the lever in the simulated year. -#}
+(select lever.job_level, lever.parameter_value from {{ ref("int_effective_parameters") }} as lever where lever.parameter_name = '{{ parameter_name }}')
+{%- endmacro -%}

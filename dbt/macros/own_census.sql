@@ -1,0 +1,3 @@
+{%- macro own_census(path) -%}
+select 1
+{%- endmacro -%}

@@ -1,0 +1,128 @@
+with hiring_plan as (
+  select * from {{ ref('int_hiring_plan') }}
+),
+
+headcount_plan as (
+  select * from {{ ref('int_headcount_plan') }}
+),
+
+job_levels as (
+  select * from {{ ref('stg_job_levels') }}
+),
+
+salary_adjustments as (
+  select * from {{ level_levers('new_hire_salary_adjustment') }}
+),
+
+new_hire_ages as (
+  select * from {{ ref('stg_new_hire_ages') }}
+),
+
+departments as (
+  select * from {{ ref('stg_departments') }}
+),
+
+numbered as (
+  select
+    job_level,
+    unnest(range(first_sequence, first_sequence + hires)) as hire_sequence,
+  from hiring_plan
+),
+
+named as (
+  select
+    job_level,
+    hire_sequence,
+    printf('NH_%d_%06d', {{ simulation_year() }}, hire_sequence) as employee_id,
+  from numbered
+),
+
+keyed as (
+  select
+    *,
+    {{ person_key_high("employee_id") }} as key_high,
+    {{ person_key_low("employee_id") }} as key_low,
+  from named
+),
+
+drawn as (
+  select
+    *,
+    {{ draw("hire_day") }} as day_draw,
+    {{ slot(draw("hire_age")) }} as age_slot,
+    {{ draw("hire_birthday") }} as birthday_draw,
+    {{ draw("hire_pay") }} as pay_draw,
+    {{ draw("hire_department") }} as department_draw,
+    {{ draw("hire_termination") }} as termination_draw,
+    {{ draw("hire_departure_day") }} as departure_draw,
+    -- Who is hired later cannot stay the minimum days and still leave inside the year.
+    least(
+      {{ year_end() }} - {{ var("new_hire_minimum_days") }},
+      make_date({{ simulation_year() }}, {{ var("new_hire_protected_month") }}, 1) - 1
+    ) as last_day_to_leave_from,
+  from keyed
+),
+
+dated as (
+  select
+    *,
+    {{ day_of_year("day_draw") }} as drawn_hire_date,
+  from drawn
+),
+
+ranked as (
+  select
+    dated.*,
+    row_number() over (
+      order by dated.drawn_hire_date > dated.last_day_to_leave_from, dated.termination_draw, dated.employee_id
+    ) <= headcount_plan.new_hire_terminations as is_leaving,
+  from dated
+  cross join headcount_plan
+),
+
+-- In a very small company all hires may fall into the protected month although some must
+-- leave; their day is then drawn anew before it, so that the headcount target still holds.
+hired as (
+  select
+    *,
+    case
+      when is_leaving and drawn_hire_date > last_day_to_leave_from
+        then {{ year_start() }} + cast(floor(day_draw * (last_day_to_leave_from - {{ year_start() }} + 1)) as integer)
+      else drawn_hire_date
+    end as hire_date,
+  from ranked
+),
+
+described as (
+  select
+    hired.employee_id,
+    hired.key_high,
+    hired.key_low,
+    hired.hire_sequence,
+    hired.job_level,
+    cast(hired.hire_date - to_years(new_hire_ages.age) as date)
+    - cast(floor(hired.birthday_draw * 365) as integer) as birth_date,
+    hired.hire_date,
+    case
+      when hired.is_leaving
+        then
+          hired.hire_date + {{ var("new_hire_minimum_days") }}
+          + cast(floor(
+            hired.departure_draw * ({{ year_end() }} - hired.hire_date - {{ var("new_hire_minimum_days") }} + 1)
+          ) as integer)
+    end as termination_date,
+    departments.department,
+    {{ money(
+      "job_levels.new_hire_base_pay * " ~ exact(
+        "salary_adjustments.parameter_value * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"
+      )
+    ) }} as annual_salary,
+  from hired
+  inner join job_levels on hired.job_level = job_levels.job_level
+  inner join salary_adjustments on hired.job_level = salary_adjustments.job_level
+  inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
+  left join departments
+    on departments.department_number = 1 + cast(floor(hired.department_draw * departments.departments) as integer)
+)
+
+select * from described

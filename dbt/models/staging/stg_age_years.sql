@@ -1,0 +1,29 @@
+{#- Bands expanded to one row a full year: a person finds the band by an equality join. -#}
+with bands as (
+  select * from {{ ref('config_age_bands') }}
+),
+
+checked as (
+  select
+    *,
+    case
+      when coalesce(lag(max_age) over (order by min_age), 0) <> min_age
+        then error('config_age_bands must start at 0 and have no gaps or overlaps, see band ' || age_band)
+      when lead(min_age) over (order by min_age) is not null and max_age is null
+        then error('config_age_bands: only the last band may be open, see band ' || age_band)
+      else min_age
+    end as first_year,
+    coalesce(max_age, 201) as year_after_last,
+  from bands
+),
+
+expanded as (
+  select
+    cast(unnest(range(first_year, year_after_last)) as integer) as age,
+    age_band,
+    termination_multiplier,
+    promotion_multiplier,
+  from checked
+)
+
+select * from expanded

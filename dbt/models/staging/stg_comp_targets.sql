@@ -1,0 +1,37 @@
+with comp_targets as (
+  select * from {{ ref('comp_targets') }}
+),
+
+metrics as (
+  select * from {{ ref('config_metrics') }}
+),
+
+-- A target that no metric answers, or that is set twice, stops the build.
+checked as (
+  select
+    comp_targets.scenario_id,
+    comp_targets.fiscal_year,
+    comp_targets.job_level,
+    case
+      when metrics.metric is null
+        then error('comp_targets: unknown metric ''' || comp_targets.metric || '''; see config_metrics')
+      when comp_targets.job_level is not null and comp_targets.metric <> 'median_compensation'
+        then error('comp_targets: ' || comp_targets.metric || ' is not measured by level, so job_level must be empty')
+      when
+        count(*) over (
+          partition by
+            comp_targets.scenario_id, comp_targets.fiscal_year, comp_targets.job_level, comp_targets.metric
+        ) > 1
+        then error('comp_targets sets ' || comp_targets.metric || ' twice for the same scenario, year and level')
+      when coalesce(comp_targets.tolerance, -1) < 0 or coalesce(comp_targets.target_value, 0) = 0
+        then error('comp_targets: ' || comp_targets.metric || ' needs a target_value other than 0 and a tolerance >= 0')
+      else comp_targets.metric
+    end as metric,
+    comp_targets.target_value,
+    comp_targets.tolerance,
+    comp_targets.priority,
+  from comp_targets
+  left join metrics on comp_targets.metric = metrics.metric
+)
+
+select * from checked

@@ -1,0 +1,5 @@
+with levers as (
+  select * from {{ ref('config_levers') }}
+)
+
+select * from levers

@@ -1,0 +1,5 @@
+with lottery as (
+  {{ lottery(ref('config_new_hire_ages'), ["age"], "weight") }}
+)
+
+select * from lottery

@@ -1,0 +1,29 @@
+{#- Bands expanded to one row a full year: a person finds the band by an equality join. -#}
+with bands as (
+  select * from {{ ref('config_tenure_bands') }}
+),
+
+checked as (
+  select
+    *,
+    case
+      when coalesce(lag(max_tenure) over (order by min_tenure), 0) <> min_tenure
+        then error('config_tenure_bands must start at 0 and have no gaps or overlaps, see band ' || tenure_band)
+      when lead(min_tenure) over (order by min_tenure) is not null and max_tenure is null
+        then error('config_tenure_bands: only the last band may be open, see band ' || tenure_band)
+      else min_tenure
+    end as first_year,
+    coalesce(max_tenure, 201) as year_after_last,
+  from bands
+),
+
+expanded as (
+  select
+    cast(unnest(range(first_year, year_after_last)) as integer) as tenure,
+    tenure_band,
+    termination_multiplier,
+    promotion_multiplier,
+  from checked
+)
+
+select * from expanded
