@@ -58,8 +58,9 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 def corrupt(path: Path) -> None:
     storage = open_storage(url_of(path))
     study = optuna.create_study(storage=storage)
-    for _ in range(30):
-        study.tell(study.ask(SPACE), 1.0)
+    with storage.transaction():
+        for _ in range(30):
+            study.tell(study.ask(SPACE), 1.0)
     storage.engine.dispose()
     sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
     content = bytearray(path.read_bytes())
