@@ -39,7 +39,7 @@ class OomCounter:
 
 
 def death_message(
-    identity: Identity | None, error: Exception, *, is_oom: bool, folder: Path | None
+    identity: Identity | None, error: BaseException, *, is_oom: bool, folder: Path | None
 ) -> str:
     """Return what died and of what.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
@@ -47,9 +50,9 @@ class _Worker:
     """
 
     actor: Any
-    call: Any
-    phase: str
-    deadline: float | None
+    call: Future[Any] | None = None
+    phase: str = "idle"
+    deadline: float | None = None
     ticket: Ticket | None = None
     identity: Identity | None = None
     began_at: float = 0.0
@@ -96,6 +99,9 @@ class RayPool(WorkerPool):
         self._workers: list[_Worker] = []
         self._queue: deque[Ticket] = deque()
         self._done: deque[Outcome] = deque()
+        # Waiting is Python's, not Ray's: `ray.wait` turns what a signal handler raises into
+        # an exit of the process, or swallows it.
+        self._events: SimpleQueue[tuple[_Worker, Future[Any]]] = SimpleQueue()
         self._deaths_at_opening = 0
         self._oom = OomCounter()
 
@@ -115,6 +121,7 @@ class RayPool(WorkerPool):
 
         self._retire_all()
         self._factory = ray.put(factory)
+        self._deaths_at_opening = 0
         self._workers = [self._new_worker() for _ in range(self._size)]
 
     def submit(self, request: EvaluationRequest) -> None:
@@ -164,37 +171,31 @@ class RayPool(WorkerPool):
     # One event after another.
 
     def _handle_events(self, wait_seconds: float) -> None:
-        import ray
-
-        calls = {worker.call: worker for worker in self._workers if worker.call is not None}
-        deadlines = [worker.deadline for worker in calls.values() if worker.deadline is not None]
+        deadlines = [worker.deadline for worker in self._workers if worker.deadline is not None]
         until_deadline = min(deadlines, default=float("inf")) - time.monotonic()
         seconds = max(0.0, min(wait_seconds, SLICE_SECONDS, until_deadline))
-        ready, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
-        if ready:  # collect all that came, so that no worker waits while the driver works
-            ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        else:
+        try:
+            self._finish_call(*self._events.get(timeout=seconds))
+            while True:  # collect all that came, so that no worker waits while the driver works
+                self._finish_call(*self._events.get_nowait())
+        except Empty:
             self._host.check()
-        before = len(self._done)
-        for call in ready:
-            self._finish_call(calls[call])
         self._end_overdue()
         self._dispatch()
-        if len(self._done) - before > 1:
-            self._done = deque(sorted(self._done, key=lambda o: o.started_at + o.seconds))
 
-    def _finish_call(self, worker: _Worker) -> None:
+    def _finish_call(self, worker: _Worker, call: Future[Any]) -> None:
         import ray
 
-        call, phase, worker.call = worker.call, worker.phase, None
-        try:
-            answer = ray.get(call)
-        except ray.exceptions.RayTaskError as error:
+        if worker.call is not call:
+            return  # the worker was replaced meanwhile
+        phase, worker.call = worker.phase, None
+        error = call.exception()
+        if error is None:
+            self._on_answer(worker, phase, call.result())
+        elif isinstance(error, ray.exceptions.RayTaskError):
             self._on_exception(worker, phase, error)
-        except ray.exceptions.RayError as error:
-            self._on_death(worker, phase, error)
         else:
-            self._on_answer(worker, phase, answer)
+            self._on_death(worker, phase, error)
 
     def _on_answer(self, worker: _Worker, phase: str, answer: Any) -> None:
         if phase == "hello":
@@ -240,7 +241,7 @@ class RayPool(WorkerPool):
             f"a worker must be able to open its evaluator, but: {type(cause).__name__}: {cause}"
         ) from error
 
-    def _on_death(self, worker: _Worker, phase: str, error: Exception) -> None:
+    def _on_death(self, worker: _Worker, phase: str, error: BaseException) -> None:
         """Replace a worker that died, and try its request again while tries are left."""
         folder = self._host.folder
         message = death_message(worker.identity, error, is_oom=self._oom.grew(), folder=folder)
@@ -316,10 +317,11 @@ class RayPool(WorkerPool):
                 worker.began_at = time.time()
                 self._send(worker, "evaluate", self._trial_timeout_seconds, worker.ticket.request)
 
-    def _send(self, worker: _Worker, method: str, seconds: float | None, argument: Any) -> None:
-        worker.call = getattr(worker.actor, method).remote(argument)
-        worker.phase = method
+    def _send(self, worker: _Worker, method: str, seconds: float | None, *arguments: Any) -> None:
+        call = getattr(worker.actor, method).remote(*arguments).future()
+        worker.call, worker.phase = call, method
         worker.deadline = None if seconds is None else time.monotonic() + seconds
+        call.add_done_callback(lambda done: self._events.put((worker, done)))
 
     def _release(self, worker: _Worker) -> Ticket:
         ticket, worker.ticket = worker.ticket, None
@@ -347,8 +349,9 @@ class RayPool(WorkerPool):
 
         options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1, **self._needs}
         actor: Any = ray.remote(**options)(WorkerProcess).remote()
-        deadline = time.monotonic() + self._start_timeout_seconds
-        return _Worker(actor, actor.hello.remote(), "hello", deadline)
+        worker = _Worker(actor)
+        self._send(worker, "hello", self._start_timeout_seconds)
+        return worker
 
     def _replace(self, worker: _Worker) -> None:
         self._kill(worker)
@@ -357,6 +360,7 @@ class RayPool(WorkerPool):
     def _kill(self, worker: _Worker) -> None:
         import ray
 
+        worker.call = None  # what it still answers is of no interest
         if not self._host.is_broken:
             with suppress(Exception):  # a dead actor is dead enough
                 ray.kill(worker.actor, no_restart=True)
@@ -369,14 +373,10 @@ class RayPool(WorkerPool):
     def _retire_all(self) -> None:
         """End all workers; idle ones remove their files first."""
         workers, self._workers = self._workers, []
-        if not workers:
-            return
-        import ray
-
         try:
-            closing = [w.actor.close.remote() for w in workers if w.phase == "idle"]
-            if closing and not self._host.is_broken:
-                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+            if not self._host.is_broken:
+                idle = [worker for worker in workers if worker.phase == "idle"]
+                wait_for([w.actor.close.remote().future() for w in idle], timeout=CLOSE_SECONDS)
         except Exception:
             _logger.debug("workers were not closed in order", exc_info=True)
         finally:
