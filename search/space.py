@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -294,6 +295,11 @@ def _from_unit(parameter: ParameterSpec, x: float) -> Scalar:
     return min(float(high), max(float(low), round(float(value), digits)))
 
 
-def _constraints(spec: StudySpec) -> list[Constraint]:
-    names = [name for name, parameter in spec.parameters.items() if parameter.is_numeric]
-    return [Constraint.parse(text, names) for text in spec.constraints]
+def _constraints(spec: StudySpec) -> tuple[Constraint, ...]:
+    names = tuple(name for name, parameter in spec.parameters.items() if parameter.is_numeric)
+    return _parsed(spec.constraints, names)
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(texts: tuple[str, ...], names: tuple[str, ...]) -> tuple[Constraint, ...]:
+    return tuple(Constraint.parse(text, names) for text in texts)

@@ -100,6 +100,8 @@ def test_canonical_removes_noise_and_keeps_types() -> None:
     ("change", "says"),
     [
         ({"merit": 0.31}, "between 0.0 and 0.3 fraction"),
+        ({"merit": 0.4}, "between 0.0 and 0.3 fraction"),
+        ({"age": 15}, "between 20 and 60"),
         ({"free": 3.0000001}, "between -1 and 3"),
         ({"free": float("nan")}, "finite number"),
         ({"free": "1"}, "finite number, but got the text '1'"),
@@ -122,6 +124,8 @@ def test_validation_is_strict_where_canonical_snaps() -> None:
     assert canonical(SPEC, CURRENT | {"merit": 0.14})["merit"] == 0.1
     with pytest.raises(SpecError, match=r"near it are 0\.0, 0\.1, 0\.2"):
         validate_candidate(SPEC, CURRENT | {"merit": 0.14})
+    with pytest.raises(SpecError, match="near it are 20, 25$"):
+        validate_candidate(SPEC, {"age": 21}, partial=True)
     with pytest.raises(SpecError, match="near it are 25, 30, 35"):
         validate_candidate(SPEC, {"age": 31}, partial=True)
     with pytest.raises(

@@ -132,6 +132,7 @@ def test_a_bound_without_tolerance_is_strict() -> None:
     goal = Goal("m", "at_most", high=10.0, tolerance=0.0)
     assert is_met(goal, 10.0)
     assert not is_met(goal, math.nextafter(10.0, 11.0))
+    assert not is_met(Goal("m", "at_most", high=0.0, tolerance=0.0), 1e-300)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

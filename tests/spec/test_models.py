@@ -22,6 +22,7 @@ from search.spec import (
     expand,
     expand_metrics,
     json_schema,
+    load_study,
     metric_ids,
     scenario_fingerprint,
     study_fingerprint,
@@ -315,3 +316,11 @@ def test_missing_study_key_is_reported_without_line() -> None:
     document = {key: value for key, value in DOCUMENT.items() if key != "study"}
     with pytest.raises(SpecError, match="`study` is required"):
         study_from_document(document, file=Path("s.yaml"))
+
+
+def test_a_file_of_the_first_version_loads_with_the_same_fingerprints() -> None:
+    """Other hashes would throw away every cached program and refuse to resume old studies."""
+    spec = load_study(Path(__file__).parent / "study_v1.yaml")
+    assert metric_ids(spec)[-1] == "headcount@2028"
+    assert scenario_fingerprint(spec)[:16] == "4098f07cc6e92a79"
+    assert study_fingerprint(spec)[:16] == "064a6ee4ba8012e9"
