@@ -131,6 +131,19 @@ def status(study: Path, results: Path, as_json: bool) -> int:
 
 @main.command()
 @_study
+@_results
+def report(study: Path, results: Path) -> int:
+    """Write the report of STUDY, one page for a browser, and print its path."""
+    from search.report.html import write_report
+    from search.run import Layout
+
+    spec = _load(study, (), (), None)
+    click.echo(write_report(Layout(results, spec.study).folder))
+    return EXIT_OK
+
+
+@main.command()
+@_study
 @_set
 @_var
 @_workers

@@ -1,0 +1,357 @@
+"""The report's second half, for whoever checks: all trials, failures, costs, provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from search.audit.records import RunRecord, TrialRecord
+from search.budget import format_bytes
+from search.report.facts import StudyFacts
+from search.report.page import (
+    bare,
+    cell,
+    command,
+    definitions,
+    heading,
+    moment,
+    percent,
+    repeat_words,
+    seconds_text,
+    section,
+    table,
+    what_if_words,
+)
+from search.report.plots import SHADES, filled_bar, stacked_bar, tag
+
+MAX_CELLS = 45_000
+"""Cells of the table of trials; beyond, only the best and the latest trials are listed."""
+MAX_MESSAGE = 600
+"""Characters of an error message in the table of trials; the list of failures has all."""
+MAX_GROUPS = 50
+"""Different failures that are listed."""
+
+
+def trials_section(facts: StudyFacts) -> str:
+    """Return every trial in a table that its headings sort."""
+    if not facts.trials:
+        return ""
+    scored = [target.goal.metric for target in facts.targets if not target.goal.is_objective]
+    header = [
+        ("trial", False),
+        ("iteration", False),
+        ("state", True),
+        ("loss", False),
+        *((heading(lever.name, lever.unit), False) for lever in facts.levers),
+        *((heading(name, unit), False) for name, unit in facts.units.items()),
+        *((f"{name} variance (%)", False) for name in scored),
+        ("evaluation (s)", False),
+        ("peak memory (MB)", False),
+        ("worker", True),
+        ("lineage", True),
+    ]
+    shown = _listed(facts, MAX_CELLS // len(header))
+    has_errors = any(trial.error_message for trial in shown)
+    header += [("error", True)] if has_errors else []
+    rows = [_trial_row(facts, trial, scored, has_errors=has_errors) for trial in shown]
+    body = tag(
+        "div", table(header, rows, class_="dense", is_sortable=True), class_="scroll", tabindex=0
+    )
+    total = len(facts.trials)
+    intro = "A click on a heading sorts; the best trial is marked."
+    if len(shown) < total:
+        intro += (
+            f" The best and latest {len(shown):,} of {total:,} trials are listed; all of them "
+            "are in audit.duckdb (view trial_summary)."
+        )
+    return section("trials", "Trials", body, intro=intro)
+
+
+def _listed(facts: StudyFacts, most: int) -> Sequence[TrialRecord]:
+    if len(facts.trials) <= most:
+        return facts.trials
+    latest = {trial.trial for trial in facts.trials[-most // 4 :]} | {facts.best}
+    others = [t for t in facts.trials if t.trial not in latest]
+    others.sort(key=lambda t: (t.loss is None, t.loss or 0.0))
+    kept = latest | {t.trial for t in others[: most - len(latest)]}
+    return [trial for trial in facts.trials if trial.trial in kept]
+
+
+def _trial_row(
+    facts: StudyFacts, trial: TrialRecord, scored: Sequence[str], *, has_errors: bool
+) -> str:
+    values = trial.candidate if isinstance(trial.candidate, dict) else {}
+    records = facts.metrics.get(trial.trial, {})
+    numbers = [bare(values.get(lever.name), lever.unit) for lever in facts.levers]
+    numbers += [
+        bare(records[name].value, unit) if name in records else ""
+        for name, unit in facts.units.items()
+    ]
+    for name in scored:
+        off = records[name].variance if name in records else None
+        numbers.append("" if off is None else f"{off * 100:+.4g}")
+    memory = trial.peak_memory_bytes
+    numbers.append("" if trial.seconds is None else f"{trial.seconds:.2f}")
+    numbers.append(f"{memory / 1e6:,.0f}" if memory else "")
+    texts = [trial.worker or "", trial.lineage or ""]
+    cells = [
+        f"<td>{trial.trial}</td>",
+        f"<td>{'' if trial.iteration is None else trial.iteration}</td>",
+        f'<td class="t">{escape(trial.state)}</td>',
+        f"<td>{'' if trial.loss is None else f'{trial.loss:.4g}'}</td>",
+        *(f"<td>{escape(one)}</td>" for one in numbers),
+        *(f'<td class="t">{escape(one)}</td>' for one in texts),
+    ]
+    if has_errors:
+        message = trial.error_message or ""
+        short = message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + " …"
+        cells.append(f'<td class="t m">{escape(short)}</td>')
+    kind = "best" if trial.trial == facts.best else "failed" if trial.state == "failed" else None
+    return tag("tr", "".join(cells), class_=kind)
+
+
+def failures_section(facts: StudyFacts) -> str:
+    """Return why trials failed, the same failure once; empty when none did."""
+    groups: dict[tuple[str, ...], list[TrialRecord]] = {}
+    for trial in facts.failed():
+        where = ", ".join(
+            part for part in (trial.error_stage, trial.error_step, trial.error_model) if part
+        )
+        groups.setdefault((where, trial.error_message or "no message"), []).append(trial)
+    if not groups:
+        return ""
+    rows = []
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    for (where, message), trials in ordered[:MAX_GROUPS]:
+        numbers = ", ".join(str(trial.trial) for trial in trials[:12])
+        numbers += f" and {len(trials) - 12:,} more" if len(trials) > 12 else ""
+        rows.append(
+            tag(
+                "tr",
+                cell(f"{len(trials):,}")
+                + cell(escape(numbers), is_text=True)
+                + cell(escape(where), is_text=True)
+                + cell(escape(message), is_text=True),
+            )
+        )
+    header = [("failed trials", False), ("numbers", True), ("where", True), ("why", True)]
+    intro = f"{len(facts.failed()):,} of {len(facts.trials):,} trials failed."
+    if len(ordered) > MAX_GROUPS:
+        intro += f" The {MAX_GROUPS} most frequent of {len(ordered):,} failures are listed."
+    example = tag("p", "Run the first of them alone, to look closer:", class_="soft small")
+    example += command(_again(facts, ordered[0][1][0]))
+    return section(
+        "failures", "Failures", tag("div", table(header, rows), class_="wide"), example, intro=intro
+    )
+
+
+def _again(facts: StudyFacts, trial: TrialRecord) -> list[str]:
+    if facts.is_newest:
+        return repeat_words(facts, trial.trial)
+    return what_if_words(facts, trial.candidate if isinstance(trial.candidate, dict) else {})
+
+
+def costs_section(facts: StudyFacts) -> str:
+    """Return where time went and what memory was taken."""
+    run = facts.run
+    totals: dict[str, float] = {}
+    for trial in facts.trials:
+        stages = trial.stage_seconds if isinstance(trial.stage_seconds, dict) else {}
+        for stage, seconds in stages.items():
+            totals[stage] = totals.get(stage, 0.0) + float(seconds)
+    evaluated = sum(trial.seconds or 0.0 for trial in facts.trials)
+    count = sum(trial.seconds is not None for trial in facts.trials)
+    pairs = [
+        ("last run, start to end", _known(run.wall_seconds)),
+        ("of it until the first trial", _known(run.startup_seconds)),
+        ("evaluating, all trials together", _known(evaluated)),
+        ("an evaluation, on average", _known(evaluated / count if count else None)),
+        ("workers", None if run.workers is None else str(run.workers or "none: the driver itself")),
+    ]
+    parts = [definitions(pairs)]
+    if totals and evaluated > 0:
+        parts.append(_stages(totals, evaluated, count))
+    return section(
+        "costs", "Time and memory",
+        tag("div", tag("div", "".join(parts)) + tag("div", _memory(facts)), class_="two"),
+    )  # fmt: skip
+
+
+def _known(seconds: float | None) -> str | None:
+    return None if seconds is None else seconds_text(seconds)
+
+
+def _stages(totals: Mapping[str, float], evaluated: float, count: int) -> str:
+    ordered = sorted(totals.items(), key=lambda item: -item[1])
+    if len(ordered) > SHADES:
+        rest = sum(seconds for _, seconds in ordered[SHADES - 1 :])
+        names = len(ordered) - SHADES + 1
+        ordered = [*ordered[: SHADES - 1], (f"{names} other stages", rest)]
+    rows = []
+    for number, (stage, seconds) in enumerate(ordered):
+        key = f'<svg width="10" height="10"><rect width="10" height="10" rx="2" class="s{number}"/>'
+        rows.append(
+            tag(
+                "tr",
+                cell(f"{key}</svg> {escape(stage)}", is_text=True)
+                + cell(seconds_text(seconds))
+                + cell(percent(seconds / evaluated, has_sign=False))
+                + cell(seconds_text(seconds / max(1, count))),
+            )
+        )
+    bar = stacked_bar([one / evaluated for _, one in ordered], label_text="time by stage")
+    header = [("stage", True), ("total", False), ("share", False), ("per trial", False)]
+    return tag("h3", "Evaluation by stage") + bar + table(header, rows)
+
+
+def _memory(facts: StudyFacts) -> str:
+    run = facts.run
+    peaks = [trial.peak_memory_bytes for trial in facts.trials if trial.peak_memory_bytes]
+    pairs = [
+        ("budget", _bytes(run.memory_budget_bytes)),
+        ("peak, all processes together", _bytes(run.peak_memory_bytes)),
+        ("greatest peak of a worker", _bytes(max(peaks, default=None))),
+    ]
+    bar = ""
+    if run.peak_memory_bytes and run.memory_budget_bytes:
+        share = run.peak_memory_bytes / run.memory_budget_bytes
+        words = f"{percent(share, has_sign=False)} of the budget"
+        bar = tag("p", escape(words), class_="small soft") + filled_bar(share, label_text=words)
+    return definitions(pairs) + bar
+
+
+def _bytes(size: int | None) -> str | None:
+    return format_bytes(size) if size else None
+
+
+def repeat_section(facts: StudyFacts) -> str:
+    """Return the command that repeats a trial."""
+    trial = facts.best_trial or (facts.trials[0] if facts.trials else None)
+    if trial is None:
+        return ""
+    run = facts.run
+    parts = []
+    if facts.is_newest:
+        parts.append(command(repeat_words(facts, trial.trial)))
+        parts.append(
+            tag(
+                "p",
+                "Put any other trial's number there. The command evaluates the same candidate "
+                "again and says whether every metric is exactly the same.",
+                class_="soft small",
+            )
+        )
+    else:
+        parts.append(command(_again(facts, trial)))
+        words = (
+            f"{facts.study} is an earlier version of the study, so its trials are repeated by "
+            "their values, with the inputs of that time."
+        )
+        parts.append(tag("p", escape(words), class_="soft small"))
+    conditions = []
+    if run.git_commit:
+        dirty = ", which had uncommitted changes then" if run.git_is_dirty else ""
+        conditions.append(f"the study's repository at commit {run.git_commit}{dirty}")
+    conditions.append("the versions and fingerprints below")
+    if run.threads_per_worker and run.threads_per_worker > 1:
+        conditions.append(
+            f"sums to about 1e-9 only, since a worker had {run.threads_per_worker} threads"
+        )
+    parts.append(tag("p", escape("It takes " + ", ".join(conditions) + "."), class_="soft small"))
+    return section("repeat", "Repeat a trial", *parts)
+
+
+def provenance_section(facts: StudyFacts) -> str:
+    """Return who ran what, with which versions of everything."""
+    run = facts.run
+    dirty = ", with uncommitted changes" if run.git_is_dirty else ""
+    inputs = definitions(
+        [
+            ("study file", run.study_file),
+            ("commit", f"{run.git_commit}{dirty}" if run.git_commit else "not under git"),
+            ("study fingerprint", run.spec_fingerprint),
+            ("dbt project fingerprint", run.project_fingerprint),
+            ("baseline fingerprint", run.baseline_fingerprint),
+            ("program fingerprint", run.program_fingerprint),
+            ("sampler", run.sampler),
+            ("seed", None if run.sampler_seed is None else str(run.sampler_seed)),
+            ("engine", run.engine),
+            ("isolation", run.isolation),
+            ("threads of a worker", _count(run.threads_per_worker)),
+            ("storage", run.storage_url),
+        ]
+    )
+    names = ["scenario_search", "dbt_core", "dbt_duckdb", "duckdb", "optuna", "ray", "python"]
+    versions = definitions(
+        [(name.replace("_", "-"), getattr(run, f"{name}_version")) for name in names]
+    )
+    parts = [
+        tag(
+            "div",
+            tag("div", tag("h3", "Inputs") + inputs) + tag("div", tag("h3", "Versions") + versions),
+            class_="two",
+        ),
+        tag("h3", "Runs"),
+        tag("div", _runs(facts.runs), class_="wide"),
+    ]
+    if facts.other_versions:
+        parts += [
+            tag("h3", "Other versions of this study"),
+            tag("div", _runs(facts.other_versions, has_study=True), class_="wide"),
+        ]
+    if facts.parameter_sets:
+        parts += [tag("h3", "Applied parameter sets"), _parameter_sets(facts)]
+    if facts.document:
+        text = json.dumps(facts.document, indent=2, ensure_ascii=False)
+        parts.append(
+            tag(
+                "details",
+                tag("summary", "Study file, defaults filled in") + tag("pre", escape(text)),
+            )
+        )
+    return section("provenance", "Provenance", *parts)
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _runs(runs: Sequence[RunRecord], *, has_study: bool = False) -> str:
+    header = [("study", True)] if has_study else []
+    header += [("run", True), ("state", True), ("started", True), ("took", False)]
+    header += [("trials", False), ("by", True), ("outcome", True)]
+    rows = []
+    for run in runs:
+        who = "@".join(part for part in (run.user_name, run.host) if part)
+        cells = [cell(escape(run.study), is_text=True)] if has_study else []
+        cells += [
+            cell(escape(run.run_id), is_text=True),
+            cell(escape(run.state), is_text=True),
+            cell(escape(moment(run.started_at) or ""), is_text=True),
+            cell(seconds_text(run.wall_seconds)),
+            cell("-" if run.trials is None else f"{run.trials:,}"),
+            cell(escape(who), is_text=True),
+            cell(escape(run.reason or "-"), is_text=True),
+        ]
+        rows.append(tag("tr", "".join(cells)))
+    return table(header, rows)
+
+
+def _parameter_sets(facts: StudyFacts) -> str:
+    header = [("set", True), ("version", False), ("active", True), ("trial", False)]
+    header += [("applied", True), ("by", True), ("reason", True)]
+    rows = [
+        tag(
+            "tr",
+            cell(escape(one.parameter_set), is_text=True)
+            + cell(str(one.version))
+            + cell("active" if one.is_active else "-", is_text=True)
+            + cell("-" if one.trial is None else str(one.trial))
+            + cell(escape(moment(one.applied_at) or "-"), is_text=True)
+            + cell(escape(one.applied_by or "-"), is_text=True)
+            + cell(escape(one.reason or "-"), is_text=True),
+        )
+        for one in facts.parameter_sets
+    ]
+    return tag("div", table(header, rows), class_="wide")

@@ -1,0 +1,350 @@
+"""What a report shows, gathered from the published trail alone."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from search.audit.reader import AuditReader
+from search.audit.records import (
+    IterationRecord,
+    ParameterSetRecord,
+    RunRecord,
+    TrialMetric,
+    TrialParameter,
+    TrialRecord,
+)
+from search.errors import AuditError, SpecError
+from search.scenario.outcome import ParameterValue
+from search.spec import StudySpec, study_from_document
+from search.targets import Goal, goals_of, violation
+
+OBJECTIVES = ("minimize", "maximize")
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A parameter as the report shows it.
+
+    Attributes:
+        name: Its name.
+        unit: Of its values, for people.
+        low: Least value; None with choices.
+        high: Greatest value; None with choices.
+        is_log: Whether its range is searched on a logarithmic scale.
+        choices: Allowed values; None with a range.
+        current: Today's value; None when the trail does not say.
+        best: Value in the best trial; None while there is none.
+        description: What it does.
+        binds: Where the value goes, in words.
+    """
+
+    name: str
+    unit: str | None
+    low: float | None
+    high: float | None
+    is_log: bool
+    choices: tuple[ParameterValue, ...] | None
+    current: ParameterValue | None
+    best: ParameterValue | None
+    description: str | None = None
+    binds: tuple[str, ...] = ()
+
+    def position(self, value: ParameterValue | None) -> float | None:
+        """Return where a value stands between 0 (low, first choice) and 1; None if nowhere."""
+        if value is None:
+            return None
+        if self.choices is not None:
+            found = [i for i, one in enumerate(self.choices) if str(one) == str(value)]
+            return found[0] / max(1, len(self.choices) - 1) if found else None
+        if self.low is None or self.high is None or isinstance(value, str):
+            return None
+        if self.high <= self.low:
+            return 0.5
+        low, high, at = float(self.low), float(self.high), float(value)
+        if self.is_log and low > 0 and at > 0:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return min(1.0, max(0.0, (at - low) / (high - low)))
+
+    @property
+    def bound_reached(self) -> str | None:
+        """``lower`` or ``upper`` when the best value stands at an end of the range."""
+        if self.choices is not None or self.low == self.high:
+            return None
+        at = self.position(self.best)
+        if at is None:
+            return None
+        return "lower" if at <= 1e-9 else "upper" if at >= 1 - 1e-9 else None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target with what the best trial and the current parameters yield.
+
+    Attributes:
+        goal: The target; its value may be unknown while a relative one is not resolved.
+        current: The metric at the current parameters.
+        best: The metric in the best trial.
+    """
+
+    goal: Goal
+    current: float | None
+    best: float | None
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether distances from the target are known."""
+        return self.goal.kind != "equal" or self.goal.value is not None
+
+    def distance(self, value: float | None) -> float | None:
+        """Return the distance of a metric in tolerances, at least 0; None if unknown."""
+        if value is None or not self.is_resolved or self.goal.is_objective:
+            return None
+        with contextlib.suppress(ValueError):
+            return violation(self.goal, value)
+        return None
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """Everything about one version of a study.
+
+    Attributes:
+        folder: The results folder it was read from.
+        study: Name in the storage, version included.
+        runs: Its runs, oldest first; at least one.
+        trials: Its trials, in order.
+        iterations: Its iterations, in order.
+        metrics: Trial to metric to its record.
+        units: Unit of each metric, in the order of the study file as far as known.
+        levers: Its parameters, in the order of the study file as far as known.
+        targets: Its targets.
+        best: Number of the best trial; None while none is complete.
+        other_versions: Latest run of every other version in the folder.
+        parameter_sets: Applied sets.
+        document: The study file as it was read for the last run.
+    """
+
+    folder: Path
+    study: str
+    runs: tuple[RunRecord, ...]
+    trials: tuple[TrialRecord, ...]
+    iterations: tuple[IterationRecord, ...]
+    metrics: Mapping[int, Mapping[str, TrialMetric]]
+    units: Mapping[str, str | None]
+    levers: tuple[Lever, ...]
+    targets: tuple[Target, ...]
+    best: int | None
+    other_versions: tuple[RunRecord, ...]
+    parameter_sets: tuple[ParameterSetRecord, ...]
+    document: Mapping[str, Any]
+
+    @property
+    def run(self) -> RunRecord:
+        """The latest run."""
+        return self.runs[-1]
+
+    @property
+    def best_trial(self) -> TrialRecord | None:
+        """The best trial; None while none is complete."""
+        return next((one for one in self.trials if one.trial == self.best), None)
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether commands that name the study mean this version of it."""
+        return all(one.study_version <= self.run.study_version for one in self.other_versions)
+
+    @property
+    def as_of(self) -> datetime:
+        """The last moment that the trail knows of."""
+        moments = [self.run.started_at, self.run.finished_at]
+        moments += [trial.finished_at for trial in self.trials]
+        return max(moment for moment in moments if moment is not None)
+
+    def complete(self) -> list[TrialRecord]:
+        """Return the complete trials."""
+        return [trial for trial in self.trials if trial.state == "complete"]
+
+    def failed(self) -> list[TrialRecord]:
+        """Return the failed trials."""
+        return [trial for trial in self.trials if trial.state == "failed"]
+
+    def value(self, trial: int | None, metric: str) -> float | None:
+        """Return a trial's metric; None when it has none."""
+        record = self.metrics.get(trial, {}).get(metric) if trial is not None else None
+        return record.value if record else None
+
+
+def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
+    """Return what a report shows about a study.
+
+    Args:
+        folder: The study's results folder.
+        study: Name in the storage, version included; the version that ran last when None.
+
+    Raises:
+        AuditError: If nothing is published there, or nothing of that study.
+    """
+    everyone = AuditReader(folder).runs()
+    names = sorted({run.study for run in everyone})
+    if not everyone or (study is not None and study not in names):
+        raise AuditError(
+            f"{folder} must hold a run{f' of study {study}' if study else ''}, but has "
+            f"{', '.join(names) or 'none'}; start it with `scenario-search run`"
+        )
+    name = study or max(everyone, key=lambda run: (run.study_version, run.started_at)).study
+    reader = AuditReader(folder, study=name)
+    runs = sorted((run for run in everyone if run.study == name), key=lambda run: run.started_at)
+    trials = tuple(reader.trials())
+    metrics: dict[int, dict[str, TrialMetric]] = {}
+    for record in reader.metrics():
+        metrics.setdefault(record.trial, {})[record.metric] = record
+    best = next((one.trial for one in reader.best()), None)
+    document = runs[-1].spec if isinstance(runs[-1].spec, dict) else {}
+    spec = _spec(document)
+    current = next((t for t in trials if t.iteration == 0), None)
+    by_number = {trial.trial: trial for trial in trials}
+    return StudyFacts(
+        folder=folder,
+        study=name,
+        runs=tuple(runs),
+        trials=trials,
+        iterations=tuple(reader.iterations()),
+        metrics=metrics,
+        units=_units(metrics, document),
+        levers=_levers(
+            reader.parameters(),
+            spec,
+            current=_values(current),
+            best=_values(by_number.get(best) if best is not None else None),
+        ),
+        targets=_targets(metrics, spec, current=current.trial if current else None, best=best),
+        best=best,
+        other_versions=_latest_runs(run for run in everyone if run.study != name),
+        parameter_sets=tuple(reader.parameter_sets()),
+        document=document,
+    )
+
+
+def _spec(document: Mapping[str, Any]) -> StudySpec | None:
+    try:
+        return study_from_document(document, file=Path("study.yml"))
+    except SpecError:
+        # Written by a version with other rules; what the trials carry is shown.
+        return None
+
+
+def _values(trial: TrialRecord | None) -> Mapping[str, ParameterValue]:
+    return trial.candidate if trial is not None and isinstance(trial.candidate, dict) else {}
+
+
+def _units(
+    metrics: Mapping[int, Mapping[str, TrialMetric]], document: Mapping[str, Any]
+) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for records in metrics.values():
+        for name, record in records.items():
+            found[name] = found.get(name) or record.unit
+    order = list(document.get("metrics") or {})
+    rank = {name: number for number, name in enumerate(order)}
+    names = sorted(found, key=lambda name: (rank.get(name.split("@")[0], len(rank)), name))
+    return {name: found[name] for name in names}
+
+
+def _levers(
+    records: Sequence[TrialParameter],
+    spec: StudySpec | None,
+    *,
+    current: Mapping[str, ParameterValue],
+    best: Mapping[str, ParameterValue],
+) -> tuple[Lever, ...]:
+    if spec is not None:
+        return tuple(
+            Lever(
+                name=name,
+                unit=one.unit,
+                low=one.low,
+                high=one.high,
+                is_log=one.log,
+                choices=tuple(one.choices) if one.choices is not None else None,
+                current=one.current,
+                best=best.get(name),
+                description=one.description,
+                binds=tuple(bind.place for bind in one.bind),
+            )
+            for name, one in spec.parameters.items()
+        )
+    by_name: dict[str, TrialParameter] = {}
+    for record in records:
+        by_name.setdefault(record.parameter, record)
+    return tuple(
+        Lever(
+            name=name,
+            unit=one.unit,
+            low=one.low,
+            high=one.high,
+            is_log=False,
+            choices=tuple(one.choices) if one.choices else None,
+            current=current.get(name),
+            best=best.get(name),
+        )
+        for name, one in by_name.items()
+    )
+
+
+def _targets(
+    metrics: Mapping[int, Mapping[str, TrialMetric]],
+    spec: StudySpec | None,
+    *,
+    current: int | None,
+    best: int | None,
+) -> tuple[Target, ...]:
+    """Return the targets as the trials carry them, resolved; without trials as the study asks."""
+    goals = {goal.metric: goal for goal in (goals_of(spec) if spec is not None else ())}
+    source = metrics.get(best) if best is not None else next(iter(metrics.values()), None)
+    for record in (source or {}).values():
+        if record.target_kind is not None:
+            goals[record.metric] = _goal(record)
+    return tuple(
+        Target(
+            goal=goal,
+            current=_value(metrics, current, name),
+            best=_value(metrics, best, name),
+        )
+        # The trail sorts names; what matters most comes first.
+        for name, goal in sorted(goals.items(), key=lambda item: -item[1].weight)
+    )
+
+
+def _value(
+    metrics: Mapping[int, Mapping[str, TrialMetric]], trial: int | None, name: str
+) -> float | None:
+    record = metrics.get(trial, {}).get(name) if trial is not None else None
+    return record.value if record else None
+
+
+def _goal(record: TrialMetric) -> Goal:
+    return Goal(
+        metric=record.metric,
+        kind=record.target_kind,  # type: ignore[arg-type]  # text that goals_of once wrote
+        value=record.target,
+        low=record.target_low,
+        high=record.target_high,
+        tolerance=record.tolerance or 0.0,
+        is_relative_tolerance=record.is_relative_tolerance is not False,
+        weight=record.weight or 1.0,
+        priority=record.priority or "medium",
+        unit=record.unit,
+    )
+
+
+def _latest_runs(runs: Any) -> tuple[RunRecord, ...]:
+    latest: dict[str, RunRecord] = {}
+    for run in sorted(runs, key=lambda run: run.started_at):
+        latest[run.study] = run
+    return tuple(sorted(latest.values(), key=lambda run: run.study_version))

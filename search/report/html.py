@@ -1,0 +1,75 @@
+"""The report: one self-contained page about a study, made from its published trail alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.audit import files
+from search.errors import AuditError
+from search.report.courses import candidates_section, convergence_section
+from search.report.details import (
+    costs_section,
+    failures_section,
+    provenance_section,
+    repeat_section,
+    trials_section,
+)
+from search.report.facts import StudyFacts, read_facts
+from search.report.page import page
+from search.report.plots import tag
+from search.report.sections import head, parameters_section, targets_section
+
+REPORT_NAME = "report.html"
+
+_PLACES = (
+    *("targets", "parameters", "convergence", "candidates", "trials", "failures"),
+    *("costs", "repeat", "provenance"),
+)
+
+
+def write_report(results_folder: Path, *, study: str | None = None) -> Path:
+    """Write the report of a study, whole or not at all, and return its path.
+
+    The page needs no network and no other file.
+
+    Args:
+        results_folder: The study's results folder, with its published trail.
+        study: Name in the storage, version included; the newest version when None.
+
+    Raises:
+        AuditError: If nothing is published there, or the page cannot be written.
+    """
+    facts = read_facts(results_folder, study=study)
+    target = results_folder / REPORT_NAME
+    temporary = files.temporary_path(target)
+    try:
+        temporary.write_text(report_html(facts), encoding="utf-8")
+        files.replace_durably({temporary: target})
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise AuditError(
+            f"the report must be written to {target}, but that failed ({error.strerror}); check "
+            "space and permissions there, then run `scenario-search report`"
+        ) from error
+    return target
+
+
+def report_html(facts: StudyFacts) -> str:
+    """Return the whole page."""
+    sections = [
+        targets_section(facts),
+        parameters_section(facts),
+        failures_section(facts) if facts.best is None else "",
+        convergence_section(facts),
+        candidates_section(facts),
+        trials_section(facts),
+        failures_section(facts) if facts.best is not None else "",
+        costs_section(facts),
+        repeat_section(facts),
+        provenance_section(facts),
+    ]
+    body = "".join(sections)
+    links = [
+        tag("a", place, href=f"#{place}") for place in _PLACES if f'<section id="{place}">' in body
+    ]
+    return page(f"{facts.study} - scenario search", head(facts) + tag("nav", "".join(links)) + body)

@@ -1,0 +1,330 @@
+"""The report's first half, for a decision: verdict, targets, parameters."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from search.budget import format_bytes
+from search.report.facts import Lever, StudyFacts, Target
+from search.report.page import (
+    badge,
+    cell,
+    command,
+    moment,
+    percent,
+    seconds_text,
+    section,
+    table,
+    what_if_words,
+)
+from search.report.plots import Distance, distance_bar, range_bar, tag
+from search.report.tables import goal_text, number_text, tolerance_text, with_unit
+from search.targets import DEFAULT_TOLERANCE, Goal, is_met, variance
+
+MAX_CHIPS = 12
+"""Choices of a parameter that are listed; the others are counted."""
+
+
+def head(facts: StudyFacts) -> str:
+    """Return the verdict, the reason and the key figures."""
+    run = facts.run
+    best = facts.best_trial
+    description = facts.document.get("description")
+    badges = _verdict(facts)
+    if run.state == "interrupted":
+        badges += badge("interrupted", "warn")
+    elif run.state == "failed":
+        badges += badge("run failed", "bad")
+    elif run.state == "running":
+        badges += badge("not finished", "warn")
+    if run.is_verified is not None:
+        badges += badge(
+            "winner verified by dbt" if run.is_verified else "winner NOT verified by dbt",
+            "good" if run.is_verified else "bad",
+        )
+    reason = run.reason
+    if run.state == "running":
+        reason = (
+            f"As of {moment(facts.as_of)} the study is not finished: it still runs, or it was cut "
+            "off. `scenario-search status` tells which."
+        )
+    failed = len(facts.failed())
+    ended = len(facts.complete()) + failed
+    wall = run.wall_seconds
+    if wall is None:
+        wall = ((run.finished_at or facts.as_of) - run.started_at).total_seconds()
+    tiles = [
+        (f"trial {best.trial}" if best else "none", "best trial"),
+        (f"{ended:,}", "trials" + (f", {failed:,} of them failed" if failed else "")),
+        (f"{max((i.iteration for i in facts.iterations), default=0):,}", "iterations"),
+        (seconds_text(wall), "last run, start to end"),
+    ]
+    if run.peak_memory_bytes and run.memory_budget_bytes:
+        tiles.append(
+            (
+                format_bytes(run.peak_memory_bytes),
+                f"peak memory, budget {format_bytes(run.memory_budget_bytes)}",
+            )
+        )
+    shown = "".join(
+        tag("div", tag("b", escape(value)) + tag("span", escape(name)), class_="tile")
+        for value, name in tiles
+    )
+    parts = [tag("div", tag("h1", escape(facts.study)) + badges, class_="row")]
+    if isinstance(description, str):
+        parts.append(tag("p", escape(description), class_="soft"))
+    parts.append(tag("p", escape(reason or ""), class_="reason") if reason else "")
+    who = ", ".join(
+        part
+        for part in (
+            moment(facts.as_of),
+            f"by {run.user_name}" if run.user_name else "",
+            f"on {run.host}" if run.host else "",
+        )
+        if part
+    )
+    parts.append(tag("p", escape(who), class_="soft small"))
+    parts.append(tag("div", shown, class_="tiles"))
+    return tag("header", "".join(parts))
+
+
+def _verdict(facts: StudyFacts) -> str:
+    wanted = [target for target in facts.targets if not target.goal.is_objective]
+    if facts.best is None:
+        return badge("no complete trial", "bad")
+    met = sum(_is_met(target) is True for target in wanted)
+    if met == len(wanted):
+        return badge("targets met" if wanted else "objective only", "good")
+    return badge(f"{met} of {len(wanted)} targets met", "bad")
+
+
+def _is_met(target: Target) -> bool | None:
+    if target.best is None or not target.is_resolved or not math.isfinite(target.best):
+        return None
+    return is_met(target.goal, target.best)
+
+
+def targets_section(facts: StudyFacts) -> str:
+    """Return the targets against what is achieved."""
+    rows = [_target_row(target) for target in facts.targets]
+    header = [
+        ("target", True),
+        ("wanted", False),
+        ("tolerance", False),
+        ("current", False),
+        ("achieved", False),
+        ("variance", False),
+        ("distance from target", True),
+        ("verdict", True),
+    ]
+    body = tag("div", table(header, rows), class_="wide")
+    intro = (
+        f"Achieved by the best trial, number {facts.best}."
+        if facts.best is not None
+        else "No trial is complete yet, so nothing is achieved."
+    )
+    return section("targets", "Targets", MARKS, body, intro=intro)
+
+
+MARKS = tag(
+    "div",
+    tag("span", '<svg width="12" height="12"><circle cx="6" cy="6" r="5" class="mark"/></svg>best')
+    + tag(
+        "span",
+        '<svg width="12" height="12"><circle cx="6" cy="6" r="4.2" class="hollow"/></svg>current',
+    )
+    + tag(
+        "span",
+        '<svg width="22" height="10"><rect y="1" width="22" height="8" rx="2" class="band"/></svg>'
+        "within tolerance",
+    ),
+    class_="legend",
+)
+
+
+def _target_row(target: Target) -> str:
+    goal = target.goal
+    verdict = _is_met(target)
+    is_known = target.best is not None and target.is_resolved
+    difference = variance(goal, target.best) if is_known and target.best is not None else None
+    off = target.distance(target.best)
+    if goal.is_objective:
+        shown, words = _objective_change(target), badge(goal.kind)
+        distance, note = "", None
+    else:
+        shown = percent(difference)
+        if is_known and _anchor(goal) == 0 and difference is not None:
+            shown = with_unit(difference, goal.unit)
+        words = badge("unknown") if verdict is None else badge(
+            "met" if verdict else "missed", "good" if verdict else "bad"
+        )  # fmt: skip
+        distance = distance_bar(
+            tolerance_axis(target), label=f"{goal.metric}: {_distance_text(goal, off)}"
+        )
+        note = _distance_text(goal, off)
+    priority = None if goal.priority == "medium" else f"priority {goal.priority}"
+    return tag(
+        "tr",
+        cell(escape(goal.metric), is_text=True, note=priority)
+        + cell(escape(_wanted(goal)))
+        + cell(escape(tolerance_text(goal)))
+        + cell(escape(with_unit(target.current, goal.unit)))
+        + cell(tag("b", escape(with_unit(target.best, goal.unit))))
+        + cell(escape(shown))
+        + cell(distance, is_text=True, note=note)
+        + cell(words, is_text=True),
+    )
+
+
+def _wanted(goal: Goal) -> str:
+    if goal.kind == "equal" and goal.value is None and goal.change is not None:
+        return f"{percent(goal.change)} against current"
+    return goal_text(goal)
+
+
+def _objective_change(target: Target) -> str:
+    if target.best is None or not target.current:
+        return "-"
+    return percent(target.best / target.current - 1) + " to current"
+
+
+def _distance_text(goal: Goal, off: float | None) -> str:
+    if off is None:
+        return "not known"
+    if off == 0 and goal.kind != "equal":
+        return "inside the bound"
+    if goal.tolerance == 0:
+        return "beyond the bound"
+    return f"{off:.2g} of 1 tolerance" if off <= 1 else f"{off:.3g} tolerances off"
+
+
+def _anchor(goal: Goal) -> float | None:
+    if goal.kind in ("equal", "minimize", "maximize"):
+        return goal.value
+    return goal.high if goal.kind == "at_most" else goal.low
+
+
+def tolerance_axis(target: Target) -> Distance:
+    """Return where a target's metrics stand, in tolerances from the target or its bound."""
+    goal = target.goal
+    if not target.is_resolved:
+        return Distance(-1.0, 1.0, None, None)
+    if goal.low is not None and goal.high is not None:
+        middle, half = (goal.low + goal.high) / 2, (goal.high - goal.low) / 2
+        unit = half + _tolerance(goal, max(abs(goal.low), abs(goal.high))) or 1.0
+        ends = (-1.0, 1.0)
+    else:
+        middle = _anchor(goal) or 0.0
+        allowed = _tolerance(goal, abs(middle))
+        unit = allowed or DEFAULT_TOLERANCE * (abs(middle) or 1.0)
+        edge = 1.0 if allowed else 0.0
+        ends = (-edge, edge)
+        if goal.kind == "at_most":
+            ends = (-math.inf, edge)
+        elif goal.kind == "at_least":
+            ends = (-edge, math.inf)
+
+    def at(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else (value - middle) / unit
+
+    return Distance(*ends, current=at(target.current), best=at(target.best))
+
+
+def accepted_band(goal: Goal) -> tuple[float, float] | None:
+    """Return the accepted values of a metric; None for an objective or an unknown target."""
+    if goal.is_objective or (goal.kind == "equal" and goal.value is None):
+        return None
+    low = goal.value if goal.kind == "equal" else goal.low
+    high = goal.value if goal.kind == "equal" else goal.high
+    return (
+        -math.inf if low is None else low - _tolerance(goal, abs(low)),
+        math.inf if high is None else high + _tolerance(goal, abs(high)),
+    )
+
+
+def _tolerance(goal: Goal, size: float) -> float:
+    return goal.tolerance * size if goal.is_relative_tolerance else goal.tolerance
+
+
+def parameters_section(facts: StudyFacts) -> str:
+    """Return the parameters, today's against the best, within their ranges."""
+    header = [
+        ("parameter", True),
+        ("current", False),
+        ("best", False),
+        ("change", False),
+        ("lowest", False),
+        ("range", True),
+        ("highest", False),
+    ]
+    rows = [_parameter_row(lever) for lever in facts.levers]
+    body = tag("div", table(header, rows), class_="wide")
+    at_bound = [lever for lever in facts.levers if lever.bound_reached]
+    note = ""
+    if at_bound:
+        names = ", ".join(f"{lever.name} ({lever.bound_reached} end)" for lever in at_bound)
+        note = tag(
+            "p",
+            escape(
+                f"At an end of its range: {names}. If the study may go further there, widen the "
+                "range."
+            ),
+            class_="soft small",
+        )
+    best = facts.best_trial
+    again = ""
+    if best is not None and isinstance(best.candidate, dict):
+        again = tag("p", "Evaluate these values again, or change one first:", class_="small soft")
+        again += command(what_if_words(facts, _ordered(facts, best.candidate)))
+    return section("parameters", "Parameters", body, note, again)
+
+
+def _ordered(facts: StudyFacts, candidate: dict[str, object]) -> dict[str, object]:
+    names = [lever.name for lever in facts.levers if lever.name in candidate]
+    return {name: candidate[name] for name in [*names, *sorted(set(candidate) - set(names))]}
+
+
+def _parameter_row(lever: Lever) -> str:
+    note = lever.description or ", ".join(lever.binds) or None
+    start = cell(escape(lever.name), is_text=True, note=note)
+    start += cell(escape(with_unit(lever.current, lever.unit)))
+    start += cell(tag("b", escape(with_unit(lever.best, lever.unit))))
+    start += cell(escape(change_text(lever)))
+    if lever.choices is not None:
+        return tag("tr", start + tag("td", _chips(lever), colspan=3, class_="t"))
+    bar = range_bar(
+        current=lever.position(lever.current),
+        best=lever.position(lever.best),
+        label=f"{lever.name} within its range",
+    )
+    ends = [escape(with_unit(end, lever.unit)) for end in (lever.low, lever.high)]
+    scale = "logarithmic" if lever.is_log else None
+    return tag("tr", start + cell(ends[0]) + cell(bar, is_text=True, note=scale) + cell(ends[1]))
+
+
+def change_text(lever: Lever) -> str:
+    """Return what the best value changes against the current one."""
+    best, current = lever.best, lever.current
+    if best is None or current is None:
+        return "-"
+    if isinstance(best, str | bool) or isinstance(current, str | bool):
+        return "same" if best == current else "changed"
+    difference = best - current
+    if difference == 0:
+        return "same"
+    if lever.unit == "fraction":
+        return f"{difference * 100:+.4g} points"
+    return f"{difference:+,.4g}" + (f" {lever.unit}" if lever.unit else "")
+
+
+def _chips(lever: Lever) -> str:
+    chips = []
+    choices = lever.choices or ()
+    for choice in choices[:MAX_CHIPS]:
+        classes = ["chip"]
+        classes += ["is-best"] if str(choice) == str(lever.best) else []
+        classes += ["is-current"] if str(choice) == str(lever.current) else []
+        chips.append(tag("span", escape(number_text(choice)), class_=" ".join(classes)))
+    more = len(choices) - MAX_CHIPS
+    return "".join(chips) + (escape(f" and {more} more") if more > 0 else "")
