@@ -40,6 +40,14 @@ def test_the_peak_counts_a_child_that_is_gone_again() -> None:
     assert sum(biggest.values()) == sampler.peak_bytes
 
 
+def test_a_glance_follows_growth_since_the_last_look() -> None:
+    sampler = MemorySampler()
+    before = sampler.look()
+    block = bytearray(60 * 2**20)
+    assert sampler.glance() - before == pytest.approx(len(block), rel=0.05)
+    assert sampler.look() - before == pytest.approx(len(block), rel=0.05)
+
+
 def test_the_thread_looks_at_least_once_and_stops() -> None:
     with MemorySampler(interval_seconds=60) as sampler:
         pass
