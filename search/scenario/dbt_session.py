@@ -12,7 +12,8 @@ import copy
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,7 @@ import yaml
 
 from search.errors import ProjectError, ScenarioError
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
-from search.scenario.plan import Profile
-
-EventCallback = Callable[[Any], None]
+from search.scenario.plan import Profile, StatementObserver
 
 _LOCK_MESSAGE = "Could not set lock"
 
@@ -170,7 +169,7 @@ class DbtSession:
         exclude: Sequence[str] = (),
         dbt_vars: Mapping[str, Any] | None = None,
         full_refresh: bool = False,
-        on_event: EventCallback | None = None,
+        observer: StatementObserver | None = None,
     ) -> list[NodeResult]:
         """Run ``run``, ``build`` or ``seed`` and return how each node ended.
 
@@ -178,10 +177,14 @@ class DbtSession:
             ScenarioError: If a node fails, nothing is selected, or dbt itself stops; it
                 names the model and gives dbt's message.
         """
-        args = [command, *_selection(select, exclude), *_vars(dbt_vars)]
+        args = [command, *_selection(select, exclude)]
         if full_refresh:
             args.append("--full-refresh")
-        result = self._invoke(args, on_event)
+        if observer is None:
+            result = self._invoke([*args, *_vars(dbt_vars)])
+        else:
+            # Handed over as they are: an observed run may carry values that watch their use.
+            result = self._invoke(args, observer=observer, vars=dict(dbt_vars or {}))
         if result.result is None:
             raise _stopped(result.exception, command)
         nodes = [
@@ -209,7 +212,7 @@ class DbtSession:
         Raises:
             ProjectError: If the project does not parse; dbt's message is passed on.
         """
-        result = self._invoke(["parse", *_vars(dbt_vars)], None)
+        result = self._invoke(["parse", *_vars(dbt_vars)])
         if not result.success or result.result is None:
             message = _text(result.exception) if result.exception else "dbt parse failed"
             raise ProjectError(
@@ -237,12 +240,14 @@ class DbtSession:
         }[command]
         args = ["list", "--output", "json", "--output-keys", "unique_id"]
         args += [word for kind in kinds for word in ("--resource-type", kind)]
-        result = self._invoke([*args, *_selection(select, exclude), *_vars(dbt_vars)], None)
+        result = self._invoke([*args, *_selection(select, exclude), *_vars(dbt_vars)])
         if not result.success:
             raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
         return [json.loads(line)["unique_id"] for line in result.result or []]
 
-    def _invoke(self, args: list[str], on_event: EventCallback | None) -> Any:
+    def _invoke(
+        self, args: list[str], *, observer: StatementObserver | None = None, **params: Any
+    ) -> Any:
         from dbt.cli.main import dbtRunner
 
         place = [
@@ -253,13 +258,38 @@ class DbtSession:
         ]
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none", "--no-print"]
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
-        with _dbt_process_state():
-            runner = dbtRunner(callbacks=[on_event] if on_event else [])
-            return runner.invoke([*quiet, args[0], *place, *args[1:]])
+        sender = _Sender(observer)
+        with _dbt_process_state(sender):
+            runner = dbtRunner(callbacks=[sender.on_event] if observer else [])
+            return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
+
+
+class _Sender:
+    """Passes what dbt sends on to an observer, with the node that sends it.
+
+    dbt announces each statement by an event that knows the node, and dbt-duckdb then hands
+    the text and its bound values to a cursor; both happen in the same thread.
+    """
+
+    def __init__(self, observer: StatementObserver | None) -> None:
+        self._observer = observer
+        self._sender = threading.local()
+
+    def on_event(self, event: Any) -> None:
+        """Remember which node announces a statement."""
+        if event.info.name == "SQLQuery":
+            self._sender.node = event.data.node_info.unique_id or None
+            self._sender.invocation = event.info.invocation_id
+
+    def sent(self, sql: str, bindings: Any) -> None:
+        """Tell the observer of a statement."""
+        if self._observer is not None:
+            node = getattr(self._sender, "node", None)
+            self._observer(sql, bindings, node, getattr(self._sender, "invocation", None))
 
 
 @contextmanager
-def _dbt_process_state() -> Iterator[None]:
+def _dbt_process_state(sender: _Sender) -> Iterator[None]:
     """Keep dbt's traces in this process to the time of one invocation.
 
     dbt changes the working directory, and dbt-duckdb keeps the database open (and so
@@ -274,7 +304,9 @@ def _dbt_process_state() -> Iterator[None]:
     execute: Any = DuckDBCursorWrapper.execute
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
-        return execute(self, strip_resource_settings(sql) or "select 1", bindings)
+        allowed = strip_resource_settings(sql) or "select 1"
+        sender.sent(allowed, bindings)
+        return execute(self, allowed, bindings)
 
     cursor_class: Any = DuckDBCursorWrapper
     manager: Any = DuckDBConnectionManager

@@ -16,7 +16,7 @@ from search.errors import ScenarioError, SearchError
 from search.scenario.limits import DuckLimits, connect, strip_resource_settings
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
-from search.scenario.plan import ScenarioPlan
+from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
 from search.scenario.relations import render_sql
 from search.scenario.workspace import FileCopyWorkspace, Workspace
@@ -150,6 +150,8 @@ class DbtEvaluator(Evaluator):
     """
 
     engine = "dbt"
+    observer: StatementObserver | None = None
+    """Sees every statement on its way to DuckDB; None in an ordinary evaluation."""
 
     def __init__(self, factory: DbtEvaluatorFactory) -> None:
         self._plan = factory.plan
@@ -187,7 +189,7 @@ class DbtEvaluator(Evaluator):
         """
         reader = MetricReader(self._plan.metrics)
         values = dict(request.values)
-        candidate_vars = self._plan.vars_of(request)
+        candidate_vars = self.candidate_vars(request)
         with stages.stage("workspace"):
             self._workspace.create()
         try:
@@ -195,10 +197,10 @@ class DbtEvaluator(Evaluator):
                 self._write_table_cells(values)
             for step in self._plan.steps:
                 with stages.stage(step.name):
-                    self._run_step(step, candidate_vars)
+                    self.run_step(step, candidate_vars)
                 if step.loop and reader.is_due(step.index):
-                    with stages.stage("metrics"), self._connection() as connection:
-                        reader.read_after(connection, step.index, step.loop[1])
+                    with stages.stage("metrics"):
+                        self.read_after(step, reader)
             with stages.stage("metrics"), self._connection() as connection:
                 return dict(reader.finish(connection))
         finally:
@@ -217,7 +219,16 @@ class DbtEvaluator(Evaluator):
             for bind in self._plan.table_binds:
                 connection.execute(bind.update_sql(), [values[bind.parameter]])
 
-    def _run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+    def candidate_vars(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Return the dbt vars of a candidate."""
+        return self._plan.vars_of(request)
+
+    def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        """Run one step.
+
+        Raises:
+            SearchError: If it fails; ``ScenarioError`` names the step and the model.
+        """
         try:
             if step.sql is not None:
                 self._run_sql(step.sql, step.loop, candidate_vars)
@@ -228,9 +239,16 @@ class DbtEvaluator(Evaluator):
                     exclude=step.exclude,
                     dbt_vars=candidate_vars | dict(step.vars),
                     full_refresh=step.full_refresh,
+                    observer=self.observer,
                 )
         except ScenarioError as error:
             raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+
+    def read_after(self, step: ExpandedStep, reader: MetricReader) -> None:
+        """Read the metrics that belong to a repetition of a step."""
+        assert step.loop is not None
+        with self._connection() as connection:
+            reader.read_after(connection, step.index, step.loop[1])
 
     def _run_sql(
         self, template: str, loop: tuple[str, Any] | None, candidate_vars: dict[str, Any]
@@ -238,6 +256,8 @@ class DbtEvaluator(Evaluator):
         sql = render_sql(template, self._plan.relations, scenario_vars=candidate_vars, loop=loop)
         with self._connection() as connection:
             connection.execute(strip_resource_settings(sql) or "select 1")
+        if self.observer is not None:
+            self.observer(sql, None, None, None)
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:

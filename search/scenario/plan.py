@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from search.scenario.outcome import EvaluationRequest, ParameterValue
 from search.scenario.relations import Relations
 from search.spec.steps import ExpandedStep
+
+StatementObserver = Callable[[str, Any, str | None, str | None], None]
+"""Takes SQL text, bound values, dbt's node id and the id of dbt's invocation."""
 
 
 @dataclass(frozen=True)

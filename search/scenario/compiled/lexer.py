@@ -1,0 +1,91 @@
+"""SQL text as tokens: enough to find names and literals, and to put the text together again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["space", "comment", "string", "quoted", "number", "word", "symbol"]
+
+_PATTERNS: tuple[tuple[Kind, str], ...] = (
+    ("space", r"\s+"),
+    ("comment", r"--[^\n]*|/\*.*?\*/"),
+    ("string", r"[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"),
+    ("quoted", r'"(?:""|[^"])*"'),
+    ("number", r"(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"),
+    ("word", r"[^\W\d]\w*"),
+    ("symbol", r"."),
+)
+_TOKEN = re.compile("|".join(f"(?P<{kind}>{text})" for kind, text in _PATTERNS), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of SQL text.
+
+    Attributes:
+        kind: What it is.
+        text: The text, exactly.
+    """
+
+    kind: Kind
+    text: str
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the token is neither space nor comment."""
+        return self.kind not in ("space", "comment")
+
+    @property
+    def name(self) -> str | None:
+        """The identifier that the token spells, lower case; None when it spells none."""
+        if self.kind == "word":
+            return self.text.lower()
+        if self.kind == "quoted":
+            return self.text[1:-1].replace('""', '"').lower()
+        return None
+
+
+def tokenize(sql: str) -> list[Token]:
+    """Return the tokens of SQL text; joined, they are the text again.
+
+    Example:
+        >>> [token.text for token in tokenize("select 'a''b', 0.5--x")]
+        ['select', ' ', "'a''b'", ',', ' ', '0.5', '--x']
+    """
+    return [
+        Token(match.lastgroup if match.lastgroup != "tag" else "string", match[0])  # type: ignore[arg-type]
+        for match in _TOKEN.finditer(sql)
+    ]
+
+
+def strip_leading_comments(sql: str) -> str:
+    """Return the text without comments and space in front: dbt puts one before each statement.
+
+    Example:
+        >>> strip_leading_comments("/* {app: dbt} */  select 1 /* keep */")
+        'select 1 /* keep */'
+    """
+    tokens = tokenize(sql)
+    first = next((i for i, token in enumerate(tokens) if token.is_significant), len(tokens))
+    return "".join(token.text for token in tokens[first:]).rstrip()
+
+
+def names_in(sql: str) -> frozenset[str]:
+    """Return every identifier of the text, lower case, without its qualifiers.
+
+    A superset of the relations that the statement touches: a name may be a column's. Names
+    inside strings count when a function could take them for a relation's.
+
+    Example:
+        >>> sorted(names_in('select a.x from "S"."My Table" a'))
+        ['a', 'from', 'my table', 's', 'select', 'x']
+    """
+    tokens = tokenize(sql)
+    names = {name for token in tokens if (name := token.name) is not None}
+    if names & {"query", "query_table"}:
+        for token in tokens:
+            if token.kind == "string":
+                names |= {name for inner in tokenize(token.text[1:-1]) if (name := inner.name)}
+    return frozenset(names)

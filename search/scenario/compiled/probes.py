@@ -1,0 +1,148 @@
+"""Probe values: parameter values that tell, while dbt renders, whether anything depends on them.
+
+A probe prints exactly like the value that it stands for, so dbt renders the same SQL. When a
+template compares it, computes with it or converts it, the rendered text may depend on the
+value in ways that two recordings cannot show; the probe notes that. Python code of dbt
+itself compares vars too (dictionaries, caches); only what a template does counts.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from search.scenario.outcome import ParameterValue
+from search.spec.parameters import ParameterSpec
+
+_FRAMES = 12
+PROBE_DIGITS = 10
+
+
+class UseLog:
+    """Notes which parameters a template looked at, beyond printing them."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, set[str]] = {}
+
+    def note(self, parameter: str, operation: str) -> None:
+        """Note an operation on a parameter's value, if a template is at work."""
+        template = _template_at_work()
+        if template is not None:
+            self.used.setdefault(parameter, set()).add(f"{operation} in {template}")
+
+
+def _template_at_work() -> str | None:
+    """Return the name of the Jinja template among the nearest callers; None when none is."""
+    frame = sys._getframe(2)
+    for _ in range(_FRAMES):
+        if frame is None:
+            return None
+        if "debug_info" in frame.f_globals and "environment" in frame.f_globals:
+            return str(frame.f_globals.get("name") or frame.f_code.co_filename)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def _watched(base: type, operations: tuple[str, ...]) -> dict[str, Any]:
+    """Return methods that note the operation and then do what the base class does."""
+
+    def method(name: str) -> Callable[..., Any]:
+        original = getattr(base, name)
+
+        def watched(self: Any, *args: Any) -> Any:
+            self._log.note(self._parameter, name.strip("_"))
+            return original(self, *args)
+
+        return watched
+
+    return {name: method(name) for name in operations}
+
+
+_COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__bool__")
+_ARITHMETIC = (
+    *("__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__"),
+    *("__rtruediv__", "__floordiv__", "__rfloordiv__", "__mod__", "__rmod__", "__pow__"),
+    *("__rpow__", "__neg__", "__abs__", "__round__", "__int__", "__float__", "__divmod__"),
+)
+_TEXT = (
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__getitem__"),
+    *("__len__", "__iter__", "__mod__", "__mul__", "upper", "lower", "title", "capitalize"),
+    *("replace", "split", "startswith", "endswith", "strip", "find", "format"),
+)
+
+
+def _same(self: Any, *_: Any) -> Any:
+    return self
+
+
+class _FloatProbe(float):
+    _parameter: str
+    _log: UseLog
+    __hash__ = float.__hash__
+    __str__ = float.__repr__
+    __deepcopy__ = __copy__ = _same
+    locals().update(_watched(float, (*_COMPARISONS, *_ARITHMETIC)))
+
+
+class _IntProbe(int):
+    _parameter: str
+    _log: UseLog
+    __hash__ = int.__hash__
+    __str__ = int.__repr__
+    __deepcopy__ = __copy__ = _same
+    locals().update(_watched(int, (*_COMPARISONS, *_ARITHMETIC)))
+
+
+class _TextProbe(str):
+    _parameter: str
+    _log: UseLog
+    __hash__ = str.__hash__
+    __deepcopy__ = __copy__ = _same
+    locals().update(_watched(str, _TEXT))
+
+
+def probe(parameter: str, value: ParameterValue, log: UseLog) -> Any:
+    """Return a value that prints like the given one and notes what is done with it.
+
+    A boolean cannot be subclassed and comes back as it is; see ``is_watched``.
+    """
+    if isinstance(value, bool):
+        return value
+    kind = _FloatProbe if isinstance(value, float) else _IntProbe
+    made: Any = _TextProbe(value) if isinstance(value, str) else kind(value)
+    made._parameter = parameter
+    made._log = log
+    return made
+
+
+def is_watched(value: ParameterValue) -> bool:
+    """Whether a probe of this value notes its use: a boolean's does not."""
+    return not isinstance(value, bool)
+
+
+def probe_values(
+    parameters: Mapping[str, ParameterSpec], *, point: int
+) -> dict[str, ParameterValue]:
+    """Return a value in range for each parameter, with long and unique digits where possible.
+
+    Args:
+        parameters: The study's parameters.
+        point: 0 or 1: two points differ in every parameter.
+    """
+    chooser = random.Random(f"probe {point}")  # the same on every machine
+    return {name: _value(one, chooser, point) for name, one in parameters.items()}
+
+
+def _value(parameter: ParameterSpec, chooser: random.Random, point: int) -> ParameterValue:
+    if parameter.choices is not None:
+        return parameter.choices[point]
+    low, high = parameter.bounds
+    # The two points take a half of the range each, so that they differ.
+    share = 0.1 + 0.35 * chooser.random() + 0.45 * point
+    if parameter.kind == "integer":
+        step = int(parameter.grid_step or 1)
+        steps = int(high - low) // step
+        return int(low) + step * min(steps, round(share * steps) + (point if steps < 3 else 0))
+    return round(float(low) + share * float(high - low), PROBE_DIGITS)

@@ -1,0 +1,144 @@
+"""Records what dbt sends to DuckDB while it evaluates one candidate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from search.errors import RecordingError
+from search.scenario.compiled.lexer import strip_leading_comments
+from search.scenario.compiled.probes import UseLog, probe
+from search.scenario.compiled.statements import Effect, effect_of, split
+from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
+from search.scenario.outcome import EvaluationRequest
+from search.spec.steps import ExpandedStep
+
+RUN_VALUE = "\x00run\x00"
+"""Stands in a recorded text where dbt put a value of its own (the invocation's id)."""
+
+_STAMP = re.compile(r"(__dbt_tmp)\d{14,}")
+_TEST_NODES = ("test.", "unit_test.")
+
+
+@dataclass(frozen=True)
+class RecordedStatement:
+    """One statement, or the mark of a point at which metrics are read.
+
+    Attributes:
+        sql: The text without dbt's comment; names of temporary tables without their stamp.
+        effect: What it does.
+        step: Name of the step that sent it.
+        node: dbt's id of the node that sent it; None for the author's own SQL.
+        marker: Index and loop value of a step after which metrics are read; the statement
+            is then empty.
+    """
+
+    sql: str
+    effect: Effect
+    step: str
+    node: str | None = None
+    marker: tuple[int, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded evaluation.
+
+    Attributes:
+        statements: In the order in which DuckDB got them.
+        metrics: What the evaluation yielded: the reference for a replay.
+        uses: Parameters that a template compared or computed with, and where.
+        unsupported: What was met that cannot be replayed; empty when all can.
+    """
+
+    statements: tuple[RecordedStatement, ...]
+    metrics: Mapping[str, float]
+    uses: Mapping[str, set[str]]
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass
+class _Tape:
+    """Collects statements while dbt runs."""
+
+    statements: list[RecordedStatement] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    step: str = ""
+
+    def take(self, sql: str, bindings: Any, node: str | None, invocation_id: str | None) -> None:
+        """Take what dbt-duckdb hands to DuckDB."""
+        if node is not None and node.startswith(_TEST_NODES):
+            return
+        if bindings:
+            self._refuse(node, "sends values apart from its SQL text")
+            return
+        text = strip_leading_comments(sql)
+        if invocation_id:
+            text = text.replace(invocation_id, RUN_VALUE)
+        text = _STAMP.sub(r"\1_stamp", text)
+        if not text:
+            return
+        try:
+            for statement in split(text):
+                effect = effect_of(statement)
+                if effect.kind != "nothing":
+                    self.statements.append(RecordedStatement(statement, effect, self.step, node))
+        except RecordingError as error:
+            self._refuse(node, error.message)
+
+    def mark(self, index: int, loop_value: Any) -> None:
+        """Note that metrics are read here."""
+        self.statements.append(
+            RecordedStatement("", Effect("nothing"), self.step, marker=(index, loop_value))
+        )
+
+    def _refuse(self, node: str | None, why: str) -> None:
+        self.unsupported.append(f"{node or self.step}: {why}")
+
+
+class RecordingEvaluator(DbtEvaluator):
+    """The reference engine with a tape: evaluates a candidate and keeps every statement."""
+
+    def __init__(self, factory: DbtEvaluatorFactory) -> None:
+        super().__init__(factory)
+        self._tape = _Tape()
+        self._log = UseLog()
+        self.observer = self._observe
+
+    def record(self, request: EvaluationRequest) -> Recording:
+        """Evaluate a candidate of probe values and return what was sent.
+
+        Raises:
+            SearchError: If the scenario fails at these values.
+        """
+        self._tape, self._log = _Tape(), UseLog()
+        metrics = self.measure(request, StageClock())
+        return Recording(
+            statements=tuple(self._tape.statements),
+            metrics=metrics,
+            uses=self._log.used,
+            unsupported=tuple(dict.fromkeys(self._tape.unsupported)),
+        )
+
+    def candidate_vars(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Return the candidate's vars, with probes in place of the parameters' values."""
+        values = dict(self._plan.vars_of(request))
+        for bind in self._plan.var_binds:
+            values[bind.var] = probe(bind.parameter, values[bind.var], self._log)
+        return values
+
+    def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        """Run a step with the tape on."""
+        self._tape.step = step.name
+        super().run_step(step, candidate_vars)
+
+    def _observe(self, sql: str, bindings: Any, node: str | None, invocation: str | None) -> None:
+        self._tape.take(sql, bindings, node, invocation)
+
+    def read_after(self, step: ExpandedStep, reader: Any) -> None:
+        """Note where metrics are read, and read them."""
+        assert step.loop is not None
+        self._tape.mark(step.index, step.loop[1])
+        super().read_after(step, reader)

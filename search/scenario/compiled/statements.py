@@ -1,0 +1,276 @@
+"""What one SQL statement does to the database: which relation it makes, changes, moves or reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+
+from search.errors import RecordingError
+from search.scenario.compiled.lexer import Token, names_in, tokenize
+
+EffectKind = Literal[
+    "nothing",  # transactions, comments on relations, statistics
+    "read",
+    "setting",
+    "schema",
+    "create_table",
+    "create_view",
+    "create_macro",
+    "modify",
+    "rename",
+    "drop",
+]
+
+_BOOKKEEPING_NAMES = re.compile(
+    r"^(information_schema|pg_catalog|duckdb_\w+|sqlite_master|pragma_\w+)$"
+)
+_QUALIFIED_PARTS = 3
+
+
+@dataclass(frozen=True)
+class RelationName:
+    """A relation's name as a statement spells it.
+
+    Attributes:
+        parts: Identifiers in lower case, the relation's own last.
+        start: Index of its first token.
+        stop: Index after its last token.
+    """
+
+    parts: tuple[str, ...]
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The relation's own name."""
+        return self.parts[-1]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a statement does.
+
+    Attributes:
+        kind: The sort of effect.
+        target: The relation that it makes, changes, moves or drops.
+        new_name: With ``rename``: the name that it gets.
+        names: Every identifier of the text: a superset of what it reads.
+        is_temporary: With ``create_table`` and ``create_view``: whether it is temporary.
+        is_replacing: With a create: whether an existing one is replaced.
+        is_conditional: With a create: whether nothing happens when it exists.
+    """
+
+    kind: EffectKind
+    target: RelationName | None = None
+    new_name: str | None = None
+    names: frozenset[str] = frozenset()
+    is_temporary: bool = False
+    is_replacing: bool = False
+    is_conditional: bool = False
+
+
+def split(sql: str) -> list[str]:
+    """Return the single statements of a text, each without its semicolon.
+
+    Raises:
+        RecordingError: If DuckDB cannot parse the text.
+    """
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise RecordingError(f"DuckDB cannot parse a recorded statement: {error}") from error
+    return [one.query.strip().rstrip(";").rstrip() for one in statements]
+
+
+def is_bookkeeping(names: frozenset[str]) -> bool:
+    """Whether a query asks the catalog, and no relation of the project.
+
+    Example:
+        >>> is_bookkeeping(names_in("select 1 from system.information_schema.tables"))
+        True
+    """
+    return any(_BOOKKEEPING_NAMES.match(name) for name in names) or bool(
+        names & {"describe", "version", "pragma_table_info", "show", "summarize"}
+    )
+
+
+def effect_of(sql: str) -> Effect:
+    """Return what one statement does.
+
+    Raises:
+        RecordingError: If it does something that cannot be replayed (writes a file,
+            attaches a database, calls a procedure ...); the message names it.
+    """
+    kind = duckdb.extract_statements(sql)[0].type.name
+    tokens = tokenize(sql)
+    reader = _Reader(tokens)
+    names = names_in(sql)
+    if kind in ("TRANSACTION", "ANALYZE", "VACUUM", "EXPLAIN"):
+        return Effect("nothing")
+    if kind in ("SELECT", "RELATION"):
+        return Effect("read", names=names)
+    if kind in ("SET", "VARIABLE_SET", "PRAGMA"):
+        if reader.at(0) == "use":
+            raise RecordingError("USE changes the database under dbt and cannot be replayed")
+        return Effect("setting", names=names)
+    if kind in ("CREATE", "CREATE_FUNC"):
+        return _create(reader, names)
+    if kind in ("INSERT", "DELETE", "UPDATE", "MERGE_INTO"):
+        return _change(kind, reader, names)
+    if kind == "COPY" and "from" in reader.words_until("from"):
+        return Effect("modify", target=reader.relation(1), names=names)
+    if kind == "ALTER":
+        return _alter(reader, names)
+    if kind == "DROP":
+        return _drop(reader)
+    raise RecordingError(f"a {kind} statement cannot be replayed: {_shortened(sql)}")
+
+
+def _create(reader: _Reader, names: frozenset[str]) -> Effect:
+    position = 1
+    is_replacing = reader.at(position) == "or"
+    position += 2 if is_replacing else 0
+    is_temporary = reader.at(position) in ("temp", "temporary")
+    position += reader.at(position) in ("temp", "temporary", "persistent", "unique", "recursive")
+    what = reader.at(position)
+    position += 1
+    is_conditional = reader.at(position) == "if"
+    position += 3 if is_conditional else 0
+    if what == "schema":
+        return Effect("schema", names=names)
+    if what == "index":
+        after = reader.position_after("on")
+        return Effect("modify", target=reader.relation(after), names=names)
+    kinds: dict[str | None, EffectKind] = {
+        "table": "create_table",
+        "view": "create_view",
+        "macro": "create_macro",
+        "function": "create_macro",
+        "type": "create_macro",
+    }
+    if what not in kinds:
+        raise RecordingError(f"CREATE {(what or '?').upper()} cannot be replayed")
+    return Effect(
+        kinds[what],
+        target=reader.relation(position),
+        names=names,
+        is_temporary=is_temporary,
+        is_replacing=is_replacing,
+        is_conditional=is_conditional,
+    )
+
+
+def _change(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+    if reader.at(0) == "truncate":
+        position = 2 if reader.at(1) == "table" else 1
+    else:
+        word = {"INSERT": "into", "DELETE": "from", "UPDATE": "update", "MERGE_INTO": "into"}[kind]
+        position = reader.position_after(word, at_depth=0, following={"DELETE": "delete"}.get(kind))
+    return Effect("modify", target=reader.relation(position), names=names)
+
+
+def _alter(reader: _Reader, names: frozenset[str]) -> Effect:
+    if reader.at(0) == "comment":
+        return Effect("nothing")
+    what = reader.at(1)
+    position = 2
+    if reader.at(position) == "if":
+        position += 2
+    if what not in ("table", "view"):
+        raise RecordingError(f"ALTER {(what or '?').upper()} cannot be replayed")
+    target = reader.relation(position)
+    rest = reader.words_from(target.stop)
+    if rest[:2] == ["rename", "to"]:
+        return Effect("rename", target=target, new_name=rest[2], names=names)
+    return Effect("modify", target=target, names=names)
+
+
+def _drop(reader: _Reader) -> Effect:
+    position = 2
+    if reader.at(1) == "schema":
+        raise RecordingError("DROP SCHEMA cannot be replayed")
+    if reader.at(position) == "if":
+        position += 2
+    if reader.at(1) not in ("table", "view"):
+        return Effect("nothing")
+    return Effect("drop", target=reader.relation(position))
+
+
+def _shortened(sql: str) -> str:
+    flat = " ".join(sql.split())
+    return flat if len(flat) <= 120 else f"{flat[:117]}..."
+
+
+class _Reader:
+    """Looks at the significant tokens of a statement, by position."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._indexed = [(i, token) for i, token in enumerate(tokens) if token.is_significant]
+
+    def at(self, position: int) -> str | None:
+        """Return the word at a position, lower case; None when it is no word."""
+        if position >= len(self._indexed):
+            return None
+        token = self._indexed[position][1]
+        return token.text.lower() if token.kind == "word" else None
+
+    def position_after(
+        self, word: str, *, at_depth: int | None = None, following: str | None = None
+    ) -> int:
+        """Return the position after the first such word (outside parentheses when asked)."""
+        depth = 0
+        previous: str | None = None
+        for position, (_, token) in enumerate(self._indexed):
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+            text = token.text.lower() if token.kind == "word" else None
+            if text == word and (at_depth is None or depth == at_depth):
+                if following is None or previous == following:
+                    return position + 1
+            previous = text
+        raise RecordingError(f"a statement lacks the word {word.upper()}")
+
+    def words_until(self, word: str) -> list[str]:
+        """Return the words up to and with the first such word; all when there is none."""
+        found = []
+        for _, token in self._indexed:
+            if token.kind == "word":
+                found.append(token.text.lower())
+                if found[-1] == word:
+                    break
+        return found
+
+    def words_from(self, index: int) -> list[str]:
+        """Return the identifiers from a token index on."""
+        return [name for i, token in self._indexed if i >= index and (name := token.name)]
+
+    def relation(self, position: int) -> RelationName:
+        """Return the relation that is named at a position.
+
+        Raises:
+            RecordingError: If there is no name.
+        """
+        parts: list[str] = []
+        start = stop = -1
+        while position < len(self._indexed) and len(parts) < _QUALIFIED_PARTS:
+            index, token = self._indexed[position]
+            name = token.name
+            if name is None:
+                break
+            start = index if start < 0 else start
+            stop = index + 1
+            parts.append(name)
+            following = self._indexed[position + 1][1].text if self._has(position + 1) else ""
+            if following != ".":
+                break
+            position += 2
+        if not parts:
+            raise RecordingError("a statement names no relation where one must stand")
+        return RelationName(tuple(parts), start, stop)
+
+    def _has(self, position: int) -> bool:
+        return position < len(self._indexed)
