@@ -4,9 +4,10 @@
     a lever, of row order, of the thread count or of the engine's own hash and random
     functions, which DuckDB does not promise to keep. A person has a 64-bit key (the first
     half of the MD5 of the id, kept as two 32-bit integers); a draw multiplies it with
-    constants taken from the MD5 of seed, stream and year, keeps the middle 32 bits and
-    mixes them with two rounds of multiply and xor-shift. All of it is exact BIGINT
-    arithmetic without overflow: a product is below 2^61. -#}
+    constants taken from the MD5 of seed, stream and year, keeps the middle 32 bits and mixes
+    them with rounds of x = x * odd mod 2^32 and x = x + (x >> 16), the latter written as
+    (x * 65537) >> 16 so that x stands in the text once. All of it is exact BIGINT
+    arithmetic without overflow: every product is below 2^62. -#}
 
 {%- macro draw_streams() -%}
   {#- Number of each stream. Append new ones; a changed number changes every result. -#}
@@ -55,10 +56,12 @@ cast('0x' || substr(md5({{ employee_id }}), 9, 8) as bigint)
   {%- set multiplier_high = "(2 * cast('0x' || substr(" ~ salt ~ ", 1, 7) as bigint) + 1)" -%}
   {%- set multiplier_low = "(2 * cast('0x' || substr(" ~ salt ~ ", 8, 7) as bigint) + 1)" -%}
   {%- set offset = "cast('0x' || substr(" ~ salt ~ ", 15, 7) as bigint)" -%}
-  {%- set folded = "((((" ~ key_high ~ " * " ~ multiplier_high ~ " + " ~ key_low ~ " * " ~ multiplier_low
-    ~ " + " ~ offset ~ ") >> 16) & 4294967295) * 73244475 & 4294967295)" -%}
-  {%- set mixed = "(xor(" ~ folded ~ ", " ~ folded ~ " >> 16) * 73244475 & 4294967295)" -%}
-(xor({{ mixed }}, {{ mixed }} >> 16) / cast(4294967296 as double))
+  {%- set bits = namespace(text="(((" ~ key_high ~ " * " ~ multiplier_high ~ " + " ~ key_low ~ " * " ~ multiplier_low
+    ~ " + " ~ offset ~ ") >> 16) & 4294967295)") -%}
+  {%- for mixing in range(2) -%}
+    {%- set bits.text = "(((((" ~ bits.text ~ " * 73244475) & 4294967295) * 65537) >> 16) & 4294967295)" -%}
+  {%- endfor -%}
+(((({{ bits.text }}) * 73244475) & 4294967295) / cast(4294967296 as double))
 {%- endmacro -%}
 
 {%- macro slot(draw) -%}
