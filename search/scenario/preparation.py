@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,27 @@ from typing import Any
 import duckdb
 
 from search.child import Report
-from search.errors import ProjectError, SpecError
-from search.scenario.baseline import Baseline, BaselineRecipe, ensure_baseline, input_files
+from search.errors import ProjectError, SearchError, SpecError
+from search.scenario.baseline import (
+    RECORD_FILE,
+    Baseline,
+    BaselineRecipe,
+    check_database,
+    ensure_baseline,
+    input_files,
+)
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import DuckLimits, connect
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
-from search.scenario.project import DbtProject, hash_parts
+from search.scenario.project import DbtProject, VarReads, hash_parts
 from search.scenario.relations import Relations, render_sql
 from search.scratch import create_scratch, remove_scratch
 from search.space import current_candidate
 from search.spec import StudySpec, scenario_fingerprint
-from search.spec.metrics import expand_metrics
+from search.spec.metrics import ExpandedMetric, expand_metrics
+from search.spec.parameters import BindSpec
 from search.spec.steps import ExpandedStep, expand
 
 
@@ -56,6 +66,43 @@ class Prepared:
     plan: ScenarioPlan
     baseline: Baseline
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProjectCheck:
+    """What can be said about a study's dbt project without building anything.
+
+    Attributes:
+        mistakes: What a run would refuse, in the order in which it looks.
+        warnings: What the user should know, one sentence each.
+        nodes: dbt nodes that the setup and the steps select, each counted once.
+        baseline_bytes: Size of the baseline; None when it is not in the cache yet.
+    """
+
+    mistakes: tuple[SearchError, ...]
+    warnings: tuple[str, ...]
+    nodes: int
+    baseline_bytes: int | None
+
+
+def check_project(
+    spec: StudySpec, cache: Path, limits: PreparationLimits, *, report: Report
+) -> ProjectCheck:
+    """Check a study against its dbt project as ``prepare`` does, but for every mistake.
+
+    Nothing is built. What needs the baseline's data is checked when it is in the cache.
+
+    Args:
+        spec: The study.
+        cache: Folder of all baselines; it is only read.
+        limits: What checking may take.
+        report: Takes a line of progress.
+    """
+    scratch = create_scratch(limits.scratch_parent)
+    try:
+        return _Preparation(spec, cache, limits, scratch, report, mistakes=[]).check()
+    finally:
+        remove_scratch(scratch)
 
 
 def prepare(spec: StudySpec, cache: Path, limits: PreparationLimits, *, report: Report) -> Prepared:
@@ -109,11 +156,39 @@ def preflight(factory: DbtEvaluatorFactory, spec: StudySpec, *, report: Report) 
     )
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """What the checks before the baseline yield."""
+
+    recipe: BaselineRecipe
+    steps: tuple[ExpandedStep, ...]
+    relations: Relations
+    selected: Mapping[str, set[str]]
+    metrics: tuple[PlannedMetric, ...]
+    table_binds: tuple[TableBind, ...]
+
+
 class _Preparation:
-    """The order of the checks: cheap before dear, files before dbt, dbt before data."""
+    """The order of the checks: cheap before dear, files before dbt, dbt before data.
+
+    Args:
+        spec: The study.
+        cache: Folder of all baselines.
+        limits: What preparing may take.
+        scratch: A folder for what is needed only now.
+        report: Takes a line of progress.
+        mistakes: Takes the mistakes, so that the checks go on; the first is raised when None.
+    """
 
     def __init__(
-        self, spec: StudySpec, cache: Path, limits: PreparationLimits, scratch: Path, report: Report
+        self,
+        spec: StudySpec,
+        cache: Path,
+        limits: PreparationLimits,
+        scratch: Path,
+        report: Report,
+        *,
+        mistakes: list[SearchError] | None = None,
     ) -> None:
         self._spec = spec
         self._scenario = spec.scenario
@@ -123,14 +198,85 @@ class _Preparation:
         self._report = report
         self._project = DbtProject(spec.resolve_path(self._scenario.dbt_project).resolve())
         self._warnings: list[str] = []
+        self._mistakes = mistakes
+
+    @contextlib.contextmanager
+    def _checking(self) -> Iterator[None]:
+        """Note a mistake and go on behind the block, when mistakes are taken."""
+        try:
+            yield
+        except SearchError as error:
+            if self._mistakes is None:
+                raise
+            self._mistakes.append(error)
 
     def run(self) -> Prepared:
+        checked = self._checks()
+        recipe = checked.recipe
+        baseline = ensure_baseline(
+            recipe,
+            cache=self._cache,
+            relations=checked.relations,
+            limits=self._duck_limits(),
+            report=self._report,
+        )
+        self._check_table_binds(baseline.path, checked.table_binds)
+        replications = self._scenario.replications
+        fingerprints = {
+            "project": recipe.project_fingerprint,
+            "baseline": baseline.fingerprint,
+            "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
+        }
+        plan = ScenarioPlan(
+            project_dir=self._project.folder,
+            profile=recipe.profile,
+            baseline=baseline.path.resolve(),
+            vars=dict(self._scenario.vars),
+            steps=checked.steps,
+            relations=checked.relations,
+            metrics=checked.metrics,
+            var_binds=tuple(self._var_binds()),
+            table_binds=checked.table_binds,
+            replication_var=replications.var if replications else None,
+            allow_external_access=self._scenario.allow_external_access,
+            fingerprints=fingerprints,
+        )
+        return Prepared(plan=plan, baseline=baseline, warnings=tuple(self._warnings))
+
+    def check(self) -> ProjectCheck:
+        """Check all that can be checked without building the baseline."""
+        mistakes = self._mistakes if self._mistakes is not None else []
+        nodes: set[str] = set()
+        size = None
+        with self._checking():
+            checked = self._checks()
+            nodes = nodes.union(*checked.selected.values())
+            if not mistakes:
+                folder = self._cache / checked.recipe.fingerprint()[:16]
+                size = _cached_bytes(folder)
+                if size is not None:
+                    database = folder / f"{checked.recipe.catalog}.duckdb"
+                    self._check_table_binds(database, checked.table_binds)
+        return ProjectCheck(tuple(mistakes), tuple(self._warnings), len(nodes), size)
+
+    def _checks(self) -> _Checked:
         self._check_project_folder()
         self._check_var_binds()
         profile = self._resolve_profile()
         project_fingerprint = self._project.fingerprint()
         steps = expand(self._scenario.steps)
         setup = expand(self._scenario.setup, kind="setup")
+        database = self._database()
+        with self._checking():
+            if database is not None:
+                check_database(database)
+        inputs: tuple[Path, ...] = ()
+        with self._checking():
+            inputs = input_files(
+                [self._spec.resolve_path(one) for one in self._scenario.inputs],
+                self._scenario.vars,
+                self._project.folder,
+            )
 
         self._report("parsing the dbt project")
         session = self._session(profile)
@@ -140,48 +286,16 @@ class _Preparation:
         metrics = self._plan_metrics(relations)
         self._check_sql_steps(relations, setup, steps)
         table_binds = self._plan_table_binds(relations, selected)
-
-        baseline = ensure_baseline(
-            BaselineRecipe(
-                project_dir=self._project.folder,
-                project_fingerprint=project_fingerprint,
-                profile=profile,
-                vars=dict(self._scenario.vars),
-                setup=setup,
-                database=self._database(),
-                inputs=input_files(
-                    [self._spec.resolve_path(one) for one in self._scenario.inputs],
-                    self._scenario.vars,
-                    self._project.folder,
-                ),
-            ),
-            cache=self._cache,
-            relations=relations,
-            limits=self._duck_limits(),
-            report=self._report,
-        )
-        self._check_table_binds(baseline, table_binds)
-        replications = self._scenario.replications
-        fingerprints = {
-            "project": project_fingerprint,
-            "baseline": baseline.fingerprint,
-            "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
-        }
-        plan = ScenarioPlan(
+        recipe = BaselineRecipe(
             project_dir=self._project.folder,
+            project_fingerprint=project_fingerprint,
             profile=profile,
-            baseline=baseline.path.resolve(),
             vars=dict(self._scenario.vars),
-            steps=steps,
-            relations=relations,
-            metrics=metrics,
-            var_binds=tuple(self._var_binds()),
-            table_binds=tuple(table_binds),
-            replication_var=replications.var if replications else None,
-            allow_external_access=self._scenario.allow_external_access,
-            fingerprints=fingerprints,
+            setup=setup,
+            database=database,
+            inputs=inputs,
         )
-        return Prepared(plan=plan, baseline=baseline, warnings=tuple(self._warnings))
+        return _Checked(recipe, steps, relations, selected, metrics, tuple(table_binds))
 
     def _check_project_folder(self) -> None:
         if not (self._project.folder / "dbt_project.yml").is_file():
@@ -245,24 +359,24 @@ class _Preparation:
             [step.sql or "" for step in (*self._scenario.setup, *self._scenario.steps)]
         )
         for bind in self._var_binds():
-            if (
-                bind.var in reads.places
-                or f"'{bind.var}'" in sql_text
-                or f'"{bind.var}"' in sql_text
-            ):
-                continue
-            if reads.has_dynamic:
-                self._warnings.append(
-                    f"parameter {bind.parameter} is bound to var {bind.var}, which no file of the "
-                    "dbt project reads by that name; some var is read by a computed name"
-                )
-                continue
-            nearest = reads.nearest(bind.var)
-            hint = f"; did you mean {nearest!r}?" if nearest else ""
-            raise self._error(
-                f"parameters.{bind.parameter}.bind.var",
-                f"must be a var that the dbt project reads, but no file reads {bind.var!r}{hint}",
+            with self._checking():
+                self._check_var_bind(bind, reads, sql_text)
+
+    def _check_var_bind(self, bind: VarBind, reads: VarReads, sql_text: str) -> None:
+        if bind.var in reads.places or f"'{bind.var}'" in sql_text or f'"{bind.var}"' in sql_text:
+            return
+        if reads.has_dynamic:
+            self._warnings.append(
+                f"parameter {bind.parameter} is bound to var {bind.var}, which no file of the "
+                "dbt project reads by that name; some var is read by a computed name"
             )
+            return
+        nearest = reads.nearest(bind.var)
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        raise self._error(
+            f"parameters.{bind.parameter}.bind.var",
+            f"must be a var that the dbt project reads, but no file reads {bind.var!r}{hint}",
+        )
 
     def _vars_of_step(self, step: ExpandedStep) -> dict[str, Any]:
         current = current_candidate(self._spec)
@@ -282,28 +396,36 @@ class _Preparation:
                 continue
             selection = (step.command, step.select, step.exclude)
             if selection not in by_selection:
-                nodes = session.list_selected(
-                    step.command,
-                    select=step.select,
-                    exclude=step.exclude,
-                    dbt_vars=self._vars_of_step(step),
-                )
-                by_selection[selection] = set(nodes)
-            if not by_selection[selection]:
-                raise self._error(
-                    f"scenario.{step.name.split(' ')[0]}.dbt",
-                    f"must select something, but dbt {step.command} finds no node for "
-                    f"select {' '.join(step.select) or '(all)'!r}"
-                    + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),
-                )
+                # A selection that is a mistake is told once, for the first step that has it.
+                by_selection[selection] = set()
+                with self._checking():
+                    by_selection[selection] = self._select(session, step.command, step)
             selected[step.name] = by_selection[selection]
         return selected
+
+    def _select(self, session: DbtSession, command: str, step: ExpandedStep) -> set[str]:
+        nodes = session.list_selected(
+            command,
+            select=step.select,
+            exclude=step.exclude,
+            dbt_vars=self._vars_of_step(step),
+        )
+        if not nodes:
+            raise self._error(
+                f"scenario.{step.name.split(' ')[0]}.dbt",
+                f"must select something, but dbt {command} finds no node for "
+                f"select {' '.join(step.select) or '(all)'!r}"
+                + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),
+            )
+        return set(nodes)
 
     def _check_sql_steps(
         self, relations: Relations, setup: Sequence[ExpandedStep], steps: Sequence[ExpandedStep]
     ) -> None:
         for step in (*setup, *steps):
-            if step.sql is not None:
+            if step.sql is None:
+                continue
+            with self._checking():
                 render_sql(
                     step.sql,
                     relations,
@@ -317,18 +439,19 @@ class _Preparation:
     def _plan_metrics(self, relations: Relations) -> tuple[PlannedMetric, ...]:
         planned = []
         for metric in expand_metrics(self._spec):
-            sql = self._render(metric.sql, relations, metric.loop, f"metrics.{metric.key}.sql")
-            planned.append(
-                PlannedMetric(
-                    name=metric.name,
-                    sql=sql,
-                    unit=metric.unit,
-                    step=metric.step,
-                    loop_value=metric.loop[1] if metric.loop and metric.step is not None else None,
-                    combine=metric.combine,
-                )
-            )
+            with self._checking():
+                planned.append(self._plan_metric(metric, relations))
         return tuple(planned)
+
+    def _plan_metric(self, metric: ExpandedMetric, relations: Relations) -> PlannedMetric:
+        return PlannedMetric(
+            name=metric.name,
+            sql=self._render(metric.sql, relations, metric.loop, f"metrics.{metric.key}.sql"),
+            unit=metric.unit,
+            step=metric.step,
+            loop_value=metric.loop[1] if metric.loop and metric.step is not None else None,
+            combine=metric.combine,
+        )
 
     def _render(
         self, template: str, relations: Relations, loop: tuple[str, Any] | None, key: str
@@ -348,28 +471,40 @@ class _Preparation:
         planned = []
         for name, parameter in self._spec.parameters.items():
             for bind in parameter.bind:
-                if bind.table is None or bind.column is None or bind.where is None:
-                    continue
-                relation = relations.find(bind.table) or _quoted(bind.table)
-                node = relations.node_ids.get(bind.table)
-                for step, nodes in selected.items():
-                    if step.startswith("steps") and node in nodes:
-                        raise self._error(
-                            f"parameters.{name}.bind.table",
-                            "must be a table that the steps leave alone, but "
-                            f"scenario.{step} builds {bind.table} anew and would undo the value; "
-                            "exclude it there",
-                        )
-                where = self._render(bind.where, relations, None, f"parameters.{name}.bind.where")
-                planned.append(TableBind(name, bind.table, relation, bind.column, where))
+                with self._checking():
+                    planned += self._plan_table_bind(name, bind, relations, selected)
         return planned
 
-    def _check_table_binds(self, baseline: Baseline, binds: Sequence[TableBind]) -> None:
+    def _plan_table_bind(
+        self,
+        name: str,
+        bind: BindSpec,
+        relations: Relations,
+        selected: Mapping[str, set[str]],
+    ) -> list[TableBind]:
+        """Return the bind when it is one to a table; none when it is one to a var."""
+        if bind.table is None or bind.column is None or bind.where is None:
+            return []
+        relation = relations.find(bind.table) or _quoted(bind.table)
+        node = relations.node_ids.get(bind.table)
+        for step, nodes in selected.items():
+            if step.startswith("steps") and node in nodes:
+                raise self._error(
+                    f"parameters.{name}.bind.table",
+                    "must be a table that the steps leave alone, but "
+                    f"scenario.{step} builds {bind.table} anew and would undo the value; "
+                    "exclude it there",
+                )
+        where = self._render(bind.where, relations, None, f"parameters.{name}.bind.where")
+        return [TableBind(name, bind.table, relation, bind.column, where)]
+
+    def _check_table_binds(self, database: Path, binds: Sequence[TableBind]) -> None:
         if not binds:
             return
-        with connect(baseline.path, self._duck_limits(), read_only=True) as connection:
+        with connect(database, self._duck_limits(), read_only=True) as connection:
             for bind in binds:
-                self._check_table_bind(connection, bind)
+                with self._checking():
+                    self._check_table_bind(connection, bind)
 
     def _check_table_bind(self, connection: Any, bind: TableBind) -> None:
         key = f"parameters.{bind.parameter}.bind"
@@ -407,3 +542,11 @@ class _Preparation:
 
 def _quoted(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def _cached_bytes(folder: Path) -> int | None:
+    """Return the size of a cached baseline as its record has it; None when there is none."""
+    try:
+        return int(json.loads((folder / RECORD_FILE).read_text())["size_bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
