@@ -1,0 +1,383 @@
+"""Where a study stands, read from its storage while a driver may be writing to it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from optuna.trial import FrozenTrial, TrialState
+
+from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
+from search.audit.earlier import RUNS, SPEC
+from search.progress import duration_text, table_text
+from search.report.html import REPORT_NAME
+from search.report.tables import goal_text, with_unit
+from search.run import FINGERPRINTS, Layout
+from search.spec import StudySpec, changed_keys, study_fingerprint
+from search.storage.attributes import ITERATION
+from search.storage.database import GroupingStorage, masked, open_storage
+from search.storage.lock import StudyLock
+from search.storage.study_store import StudyStore
+from search.storage.versions import StudyVersion, versions
+from search.targets import Goal, all_met, goals_of, is_met, variance
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class _Version:
+    """One version of the study as it is stored."""
+
+    version: StudyVersion
+    attributes: Mapping[str, Any]
+    trials: Sequence[FrozenTrial]
+
+
+@contextlib.contextmanager
+def existing_storage(url: str) -> Iterator[GroupingStorage | None]:
+    """Open a storage that is there; one that is not is not created.
+
+    Yields:
+        The storage, or None when it does not exist or holds no studies.
+
+    Raises:
+        StorageError: If it is there and cannot be opened.
+    """
+    if not _is_there(url):
+        yield None
+        return
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        # The last reader to leave takes SQLite's log files with it.
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _is_there(url: str) -> bool:
+    if url.startswith(SQLITE):
+        file = Path(url.removeprefix(SQLITE))
+        return file.exists() and file.stat().st_size > 0
+    engine = None
+    try:
+        engine = sqlalchemy.create_engine(url)
+        return bool(sqlalchemy.inspect(engine).has_table("studies"))
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError):
+        return True  # opening it gives the better message
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:
+    """Return where a study stands, for programs: what ``status --json`` prints.
+
+    Nothing is written and no lock is taken for longer than a look.
+
+    Args:
+        spec: The study.
+        results: Folder of all results.
+
+    Raises:
+        StorageError: If the storage is there and cannot be read.
+    """
+    layout = Layout(results, spec.study)
+    url = layout.storage_url(spec)
+    found: list[_Version] = []
+    with existing_storage(url) as storage:
+        if storage is not None:
+            for version in versions(storage, spec.study):
+                store = StudyStore.load(storage, version.name)
+                found.append(_Version(version, store.attributes(), store.trials()))
+    running = _holder(layout.lock)
+    summary: dict[str, Any] = {
+        "study": spec.study,
+        "state": _state(found, is_running=running is not None),
+        "running": running,
+        "versions": [_version_document(one) for one in found],
+        "paths": _paths(layout, url),
+        "last_published_at": _modified_at(layout.folder / "audit.duckdb"),
+        "trials": {},
+        "iterations": 0,
+        "best": None,
+        "targets": [],
+        "is_all_targets_met": None,
+        "changed_since": [],
+    }
+    if found:
+        summary |= _latest(spec, found[-1])
+    summary["next"] = _next(spec, results, summary)
+    return summary
+
+
+def _holder(lock: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError):
+        return StudyLock(lock).holder()
+    return None
+
+
+def _state(found: Sequence[_Version], *, is_running: bool) -> str:
+    """Return ``running``, ``never run``, ``cut off``, or how the last run ended."""
+    if is_running:
+        return "running"
+    runs = _runs(found[-1]) if found else []
+    if not runs:
+        return "never run"
+    state = str(runs[-1].get("state", "finished"))
+    return "cut off" if state == "running" else state
+
+
+def _runs(version: _Version) -> list[dict[str, Any]]:
+    stored = version.attributes.get(RUNS)
+    runs = list(stored.values()) if isinstance(stored, dict) else []
+    return sorted(runs, key=lambda run: str(run.get("started_at")))
+
+
+def _version_document(one: _Version) -> dict[str, Any]:
+    keys = ("run_id", "state", "started_at", "finished_at", "user_name", "host", "pid", "reason")
+    return {
+        "name": one.version.name,
+        "version": one.version.version,
+        "trials": len(one.trials),
+        "runs": [{key: run.get(key) for key in keys} for run in _runs(one)],
+    }
+
+
+def _paths(layout: Layout, url: str) -> dict[str, str | None]:
+    def if_there(path: Path) -> str | None:
+        return str(path) if path.exists() else None
+
+    return {
+        "folder": if_there(layout.folder),
+        "storage": masked(url),
+        "audit": if_there(layout.folder / "audit.duckdb"),
+        "report": if_there(layout.folder / REPORT_NAME),
+    }
+
+
+def _modified_at(path: Path) -> str | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except OSError:
+        return None
+
+
+def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
+    """Return what is known of the newest version; a running one's targets are the file's."""
+    counts: dict[str, int] = {}
+    for trial in latest.trials:
+        state = STATES[trial.state]
+        counts[state] = counts.get(state, 0) + 1
+    goals = resolved_goals(goals_of(spec), latest.trials)
+    best = best_trial(latest.trials, goals)
+    metrics = metrics_of(best) if best is not None else {}
+    stored = latest.attributes.get(FINGERPRINTS) or {}
+    changed: list[str] = []
+    if stored and stored.get("spec") != study_fingerprint(spec):
+        changed = changed_keys(latest.attributes.get(SPEC) or {}, spec.to_document())
+        changed = [key for key in changed if not key.startswith(("resources", "storage"))]
+        changed = changed or ["the study file"]
+    is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
+    return {
+        "trials": counts,
+        "iterations": max((t.user_attrs.get(ITERATION) or 0 for t in latest.trials), default=0),
+        "best": None
+        if best is None
+        else {
+            "trial": best.number,
+            "parameters": candidate(best),
+            "metrics": metrics,
+            "variances": {
+                goal.metric: variance(goal, metrics[goal.metric])
+                for goal in goals
+                if _is_judged(goal, metrics)
+            },
+        },
+        "targets": [_target_document(goal, metrics) for goal in goals],
+        "is_all_targets_met": all_met(goals, metrics) if is_judged else None,
+        "last_trial_at": _last_end(latest.trials),
+        "last_failure": _last_failure(latest.trials),
+        "changed_since": changed,
+    }
+
+
+def _is_judged(goal: Goal, metrics: Mapping[str, float]) -> bool:
+    return goal.metric in metrics and (goal.kind != "equal" or goal.value is not None)
+
+
+def _target_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]:
+    achieved = metrics.get(goal.metric)
+    is_known = achieved is not None and _is_judged(goal, metrics)
+    return {
+        "metric": goal.metric,
+        "wanted": goal_text(goal),
+        "unit": goal.unit,
+        "achieved": achieved,
+        "variance": variance(goal, achieved) if is_known and achieved is not None else None,
+        "is_objective": goal.is_objective,
+        "is_met": is_met(goal, achieved) if is_known and achieved is not None else None,
+    }
+
+
+def _last_end(trials: Sequence[FrozenTrial]) -> str | None:
+    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
+    return max(ends).astimezone(UTC).isoformat(timespec="seconds") if ends else None
+
+
+def _last_failure(trials: Sequence[FrozenTrial]) -> str | None:
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    if not failed:
+        return None
+    outcome = failed[-1].user_attrs.get("outcome") or {}
+    message = (outcome.get("failure") or {}).get("message", "no message")
+    return f"trial {failed[-1].number}: {message}"
+
+
+def _next(spec: StudySpec, results: Path, summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what can be done now: a command and what it is for, the likeliest first."""
+
+    def words(verb: str, *more: str) -> str:
+        return shlex.join(
+            ["scenario-search", verb, _shown(spec.file), *more, "--results", str(results)]
+        )
+
+    run, report = words("run"), {"command": words("report"), "why": "write the report"}
+    state = summary["state"]
+    if state == "never run":
+        return [
+            {"command": words("doctor"), "why": "check the study before any work"},
+            {"command": run, "why": "start the study"},
+        ]
+    if state == "running":
+        return [report | {"why": "write the report of what is known so far"}]
+    if summary["changed_since"]:
+        return [{"command": run, "why": "start the study's next version"}, report]
+    if state in ("cut off", "interrupted"):
+        return [{"command": run, "why": "go on where it stopped"}, report]
+    if state == "failed":
+        return [
+            {"command": words("doctor"), "why": "find out what is wrong"},
+            {"command": run, "why": "go on where it stopped"},
+        ]
+    on = " ".join([run, *_more(spec, summary)])
+    steps = [] if summary["is_all_targets_met"] else [{"command": on, "why": "search on"}]
+    steps.append(report)
+    if summary["best"] is not None:
+        again = words("evaluate", "--from-trial", str(summary["best"]["trial"]))
+        steps.append({"command": again, "why": "evaluate the best trial again"})
+    return steps
+
+
+def _more(spec: StudySpec, summary: Mapping[str, Any]) -> list[str]:
+    """Return the settings to raise so that a search goes on."""
+    iterations = max(spec.search.max_iterations, int(summary["iterations"])) + 10
+    options = [f"--set search.max_iterations={iterations}"]
+    ended = sum(summary["trials"].values())
+    if ended >= spec.search.max_trials:
+        options.append(f"--set search.max_trials={ended + 100}")
+    return options
+
+
+def _shown(file: Path) -> str:
+    """Return the study file as one would type it here."""
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)
+
+
+def status_text(summary: Mapping[str, Any]) -> str:
+    """Return where a study stands, for people."""
+    parts = [_headline(summary), *_version_lines(summary)]
+    trials = summary["trials"]
+    if trials:
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(trials.items()))
+        parts.append(f"trials: {counted}; {summary['iterations']} iterations")
+    if summary.get("last_failure"):
+        parts.append(f"last failure: {summary['last_failure']}")
+    if summary["best"] is not None:
+        verdict = {True: "meets every target", False: "does not meet every target", None: ""}
+        best = f"best: trial {summary['best']['trial']} "
+        parts += ["", best + verdict[summary["is_all_targets_met"]], _targets_text(summary)]
+    if summary["changed_since"]:
+        changed = ", ".join(summary["changed_since"])
+        parts += ["", f"the study file changed since ({changed}): a run starts the next version"]
+    paths = [
+        f"{name}: {summary['paths'][name]}"
+        for name in ("storage", "audit", "report")
+        if summary["paths"][name] is not None and summary["state"] != "never run"
+    ]
+    if summary["last_published_at"]:
+        paths.append(f"last published: {_when(summary['last_published_at'])}")
+    parts += ["", *paths] if paths else []
+    parts += ["", "next:"]
+    parts += [f"  {one['command']}\n      {one['why']}" for one in summary["next"]]
+    return "\n".join(parts)
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    name, state = summary["study"], summary["state"]
+    if state == "never run":
+        return f"{name}: has not run yet (no trial in {summary['paths']['storage']})"
+    if state == "running":
+        holder = summary["running"]
+        if not holder:
+            return f"{name}: a driver is just starting"
+        return (
+            f"{name}: running, pid {holder.get('pid')} on {holder.get('host')} "
+            f"since {_when(holder.get('since'))}"
+        )
+    last = summary["versions"][-1]["runs"][-1]
+    why = f" - {last['reason']}" if last.get("reason") else ""
+    if state == "cut off":
+        why = f" - its driver (pid {last.get('pid')} on {last.get('host')}) ended without a word"
+    return f"{name}: {state}{why}"
+
+
+def _version_lines(summary: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for version in summary["versions"]:
+        runs = version["runs"]
+        last = runs[-1] if runs else {}
+        who = f", last by {last['user_name']}" if last.get("user_name") else ""
+        when = f", started {_when(last['started_at'])}" if last.get("started_at") else ""
+        lines.append(
+            f"version {version['version']} ({version['name']}): {version['trials']} trials, "
+            f"{len(runs)} run{'s' if len(runs) != 1 else ''}{who}{when}"
+        )
+    return lines
+
+
+def _targets_text(summary: Mapping[str, Any]) -> str:
+    rows = []
+    for target in summary["targets"]:
+        off = target["variance"]
+        verdict = {True: "met", False: "missed", None: "unknown"}[target["is_met"]]
+        rows.append(
+            [
+                target["metric"],
+                target["wanted"],
+                with_unit(target["achieved"], target["unit"]),
+                "-" if off is None or target["is_objective"] else f"{off * 100:+.2f} %",
+                "-" if target["is_objective"] else verdict,
+            ]
+        )
+    return table_text(["target", "wanted", "achieved", "variance", "verdict"], rows)
+
+
+def _when(text: str | None) -> str:
+    """Return a moment for people, with how long ago it was."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return str(text)
+    ago = (datetime.now(UTC) - at).total_seconds()
+    shown = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{shown} ({duration_text(ago)} ago)" if ago >= 0 else shown
