@@ -151,7 +151,7 @@ def ensure_baseline(
         return found
     report(f"building baseline {fingerprint[:8]}")
     cache.mkdir(parents=True, exist_ok=True)
-    _sweep(cache)
+    sweep_unfinished(cache)
     building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=cache))
     try:
         started = time.perf_counter()
@@ -238,16 +238,16 @@ def _publish(content: Path, folder: Path, baseline: Baseline) -> None:
     }
     (content / RECORD_FILE).write_text(json.dumps(record, indent=2))
     for file in content.iterdir():
-        _fsync(file)
+        fsync(file)
         file.chmod(0o444)
-    _fsync(content)
+    fsync(content)
     try:
         content.rename(folder)
     except OSError:
         if not (folder / RECORD_FILE).exists():
             raise
         # Another process finished the same baseline first; both have the same content.
-    _fsync(folder.parent)
+    fsync(folder.parent)
 
 
 def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | None:
@@ -270,7 +270,7 @@ def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | 
     return None
 
 
-def _sweep(cache: Path) -> None:
+def sweep_unfinished(cache: Path) -> None:
     """Remove what builders that died left in the cache."""
     for folder in cache.glob(".building-*"):
         pid = folder.name.split("-")[1]
@@ -278,7 +278,8 @@ def _sweep(cache: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file or a folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

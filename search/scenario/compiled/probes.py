@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 from search.scenario.outcome import ParameterValue
@@ -35,13 +36,13 @@ class UseLog:
 
 def _template_at_work() -> str | None:
     """Return the name of the Jinja template among the nearest callers; None when none is."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     for _ in range(_FRAMES):
         if frame is None:
             return None
         if "debug_info" in frame.f_globals and "environment" in frame.f_globals:
             return str(frame.f_globals.get("name") or frame.f_code.co_filename)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -1,0 +1,348 @@
+"""Which statement depends on which: versions of relations, as statements make and change them.
+
+Every state that a relation goes through is a version of its own. A statement reads versions
+and makes at most one. Renames move a version from name to name. From this follow the slice
+(what the metrics need, backward) and the taint (what a parameter reaches, forward).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from search.scenario.compiled.lexer import names_in
+from search.scenario.compiled.lifting import Template
+from search.scenario.compiled.recording import RecordedStatement
+from search.scenario.compiled.statements import Effect
+
+Key = tuple[str, str]
+"""Schema and name of a relation, lower case; temporary ones are in ``temp``."""
+
+VersionKind = Literal["table", "view", "macro"]
+
+MAIN_SCHEMA = "main"
+TEMP_SCHEMA = "temp"
+
+
+@dataclass(frozen=True)
+class BaselineRelation:
+    """A relation that the baseline holds.
+
+    Attributes:
+        schema: Its schema, as written.
+        name: Its name, as written.
+        kind: ``table`` or ``view``.
+        sql: A view's CREATE VIEW statement; a table's CREATE TABLE when it has constraints.
+    """
+
+    schema: str
+    name: str
+    kind: VersionKind
+    sql: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """Its key."""
+        return self.schema.lower(), self.name.lower()
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of a relation.
+
+    Attributes:
+        id: Its number.
+        kind: What it is.
+        producer: Index of the operation that made it; None when the baseline holds it.
+        base: For a changed table: the version before the change.
+        relation: The baseline's relation, when the baseline holds it.
+        names: For a view or macro: the identifiers of its definition.
+    """
+
+    id: int
+    kind: VersionKind
+    producer: int | None = None
+    base: int | None = None
+    relation: BaselineRelation | None = None
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A statement with what it reads and makes.
+
+    Attributes:
+        index: Its place.
+        statement: What was recorded.
+        template: Its text with holes.
+        reads: Versions that it reads, through views as well.
+        made: The version that it makes.
+        moved: With a rename: the version that gets another name.
+        key: Where the made or moved version stands afterwards.
+        old_key: With a rename: where it stood before.
+        reads_at: Key to version of every relation that its text may mean.
+    """
+
+    index: int
+    statement: RecordedStatement
+    template: Template
+    reads: frozenset[int] = frozenset()
+    made: int | None = None
+    moved: int | None = None
+    key: Key | None = None
+    old_key: Key | None = None
+    reads_at: Mapping[Key, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A point at which metrics are read.
+
+    Attributes:
+        position: Index of the first operation that runs after it.
+        marker: Step index and loop value; None for the end.
+        reads: Versions that the metrics there read.
+        reads_at: Key to version of every relation that their SQL may mean.
+    """
+
+    position: int
+    marker: tuple[int, object] | None
+    reads: frozenset[int]
+    reads_at: Mapping[Key, int]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The whole scenario as operations on versions."""
+
+    operations: tuple[Operation, ...]
+    versions: tuple[Version, ...]
+    readings: tuple[Reading, ...]
+
+    def needed(self) -> frozenset[int]:
+        """Return the indexes of the operations that the metrics need.
+
+        A rename is needed when the version that it moves is.
+        """
+        wanted: set[int] = set().union(*(reading.reads for reading in self.readings))
+        kept: set[int] = set()
+        for operation in reversed(self.operations):
+            if operation.statement.effect.kind in ("setting", "schema"):
+                kept.add(operation.index)
+            elif operation.moved is not None:
+                if operation.moved in wanted:
+                    kept.add(operation.index)
+            elif operation.made is not None and operation.made in wanted:
+                kept.add(operation.index)
+                wanted |= operation.reads
+        return frozenset(kept)
+
+    def tainted(self, bound: Iterable[Key] = ()) -> frozenset[int]:
+        """Return the versions that a parameter reaches.
+
+        Args:
+            bound: Baseline tables whose cells parameters are written to.
+        """
+        reached = {
+            version.id
+            for version in self.versions
+            if version.relation is not None and version.relation.key in set(bound)
+        }
+        for operation in self.operations:
+            if operation.made is not None and (
+                operation.template.parameters or operation.reads & reached
+            ):
+                reached.add(operation.made)
+        return frozenset(reached)
+
+
+def analyse(
+    lifted: Sequence[tuple[RecordedStatement, Template]],
+    baseline: Sequence[BaselineRelation],
+    metrics_at: Mapping[tuple[int, object] | None, Sequence[str]],
+    *,
+    default_schema: str = MAIN_SCHEMA,
+) -> Flow:
+    """Return the data flow of recorded statements.
+
+    Args:
+        lifted: Statements with their templates, in order, with the marks of readings.
+        baseline: What the baseline holds.
+        metrics_at: Marker (None for the end) to the SQL of the metrics read there.
+        default_schema: Schema of unqualified names.
+    """
+    return _Analysis(baseline, metrics_at, default_schema).run(lifted)
+
+
+class _Analysis:
+    """Walks through the statements with the catalog as it is at each of them."""
+
+    def __init__(
+        self,
+        baseline: Sequence[BaselineRelation],
+        metrics_at: Mapping[tuple[int, object] | None, Sequence[str]],
+        default_schema: str,
+    ) -> None:
+        self._metrics_at = metrics_at
+        self._default_schema = default_schema.lower()
+        self._versions: list[Version] = []
+        self._live: dict[Key, int] = {}
+        self._by_name: dict[str, set[Key]] = {}
+        for relation in baseline:
+            names = names_in(relation.sql) if relation.kind == "view" and relation.sql else None
+            version = self._new(kind=relation.kind, relation=relation, names=names or frozenset())
+            self._place(relation.key, version)
+
+    def run(self, lifted: Sequence[tuple[RecordedStatement, Template]]) -> Flow:
+        operations: list[Operation] = []
+        readings: list[Reading] = []
+        for statement, template in lifted:
+            if statement.marker is not None:
+                readings.append(self._reading(len(operations), statement.marker))
+                continue
+            operation = self._operation(Operation(len(operations), statement, template))
+            operations.append(operation)
+        readings.append(self._reading(len(operations), None))
+        return Flow(tuple(operations), tuple(self._versions), tuple(readings))
+
+    def _reading(self, position: int, marker: tuple[int, object] | None) -> Reading:
+        names = frozenset().union(*(names_in(sql) for sql in self._metrics_at.get(marker, ())))
+        meant = self._with_views(self._meant(names))
+        return Reading(position, marker, frozenset(meant.values()), meant)
+
+    def _operation(self, operation: Operation) -> Operation:
+        effect = operation.statement.effect
+        handlers = {
+            "create_table": self._create,
+            "create_view": self._create,
+            "create_macro": self._create,
+            "modify": self._modify,
+            "rename": self._rename,
+            "drop": self._drop,
+            "read": self._read,
+        }
+        handler = handlers.get(effect.kind)
+        return handler(operation, effect) if handler else operation
+
+    def _create(self, operation: Operation, effect: Effect) -> Operation:
+        key = self._key_of_new(effect)
+        if effect.is_conditional and key in self._live:
+            return operation
+        target_name = key[1]
+        meant = {
+            other: version
+            for other, version in self._meant(effect.names).items()
+            # Its own name stands in the head; the text may still read the old relation.
+            if other != key or self._mentions_twice(operation, target_name)
+        }
+        kinds: dict[str, VersionKind] = {
+            "create_table": "table",
+            "create_view": "view",
+            "create_macro": "macro",
+        }
+        kind = kinds[effect.kind]
+        version = self._new(
+            kind=kind,
+            producer=operation.index,
+            names=effect.names - {target_name} if kind != "table" else frozenset(),
+        )
+        meant = self._with_views(meant)
+        self._place(key, version)
+        reads = frozenset(meant.values())
+        return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
+
+    def _modify(self, operation: Operation, effect: Effect) -> Operation:
+        key = self._key_of_existing(effect)
+        base = self._live.get(key) if key else None
+        if key is None or base is None:
+            return operation
+        meant = self._with_views(self._meant(effect.names) | {key: base})
+        reads = frozenset(meant.values())
+        version = self._new(kind="table", producer=operation.index, base=base)
+        self._place(key, version)
+        return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
+
+    def _rename(self, operation: Operation, effect: Effect) -> Operation:
+        old_key = self._key_of_existing(effect)
+        if old_key is None or effect.new_name is None:
+            return operation
+        version = self._remove(old_key)
+        key = (old_key[0], effect.new_name.lower())
+        self._place(key, version)
+        return replace(operation, moved=version, key=key, old_key=old_key)
+
+    def _drop(self, operation: Operation, effect: Effect) -> Operation:
+        key = self._key_of_existing(effect)
+        if key is not None:
+            self._remove(key)
+        return operation
+
+    def _read(self, operation: Operation, effect: Effect) -> Operation:
+        meant = self._with_views(self._meant(effect.names))
+        return replace(operation, reads=frozenset(meant.values()), reads_at=meant)
+
+    # --- names ----------------------------------------------------------------
+
+    def _key_of_new(self, effect: Effect) -> Key:
+        assert effect.target is not None
+        if effect.is_temporary:
+            return (TEMP_SCHEMA, effect.target.name)
+        parts = effect.target.parts
+        return (parts[-2] if len(parts) > 1 else self._default_schema, parts[-1])
+
+    def _key_of_existing(self, effect: Effect) -> Key | None:
+        assert effect.target is not None
+        parts = effect.target.parts
+        if len(parts) > 1:
+            key = (parts[-2], parts[-1])
+            return key if key in self._live else None
+        for schema in (TEMP_SCHEMA, self._default_schema, MAIN_SCHEMA):
+            if (schema, parts[0]) in self._live:
+                return (schema, parts[0])
+        return None
+
+    def _meant(self, names: frozenset[str]) -> dict[Key, int]:
+        """Return every live relation that an identifier of a text may mean."""
+        keys = set().union(*(self._by_name.get(name, set()) for name in names))
+        return {key: self._live[key] for key in sorted(keys)}
+
+    def _mentions_twice(self, operation: Operation, name: str) -> bool:
+        text = "".join(operation.template.pieces).lower()
+        return text.count(name) > 1
+
+    def _with_views(self, meant: Mapping[Key, int]) -> dict[Key, int]:
+        """Return the relations with all that views and macros among them read now."""
+        found: dict[Key, int] = {}
+        waiting = list(meant.items())
+        while waiting:
+            key, version = waiting.pop()
+            if key in found:
+                continue
+            found[key] = version
+            if self._versions[version].kind != "table":
+                waiting += self._meant(self._versions[version].names).items()
+        return dict(sorted(found.items()))
+
+    # --- the catalog ------------------------------------------------------------
+
+    def _new(
+        self,
+        *,
+        kind: VersionKind,
+        producer: int | None = None,
+        base: int | None = None,
+        relation: BaselineRelation | None = None,
+        names: frozenset[str] = frozenset(),
+    ) -> int:
+        version = Version(len(self._versions), kind, producer, base, relation, names)
+        self._versions.append(version)
+        return version.id
+
+    def _place(self, key: Key, version: int) -> None:
+        self._live[key] = version
+        self._by_name.setdefault(key[1], set()).add(key)
+
+    def _remove(self, key: Key) -> int:
+        self._by_name[key[1]].discard(key)
+        return self._live.pop(key)

@@ -1,0 +1,199 @@
+"""Lifts parameters out of recorded SQL: every place that differs becomes a hole, or a reason."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.scenario.compiled.lexer import Token, tokenize
+from search.scenario.compiled.recording import RUN_VALUE, RecordedStatement, Recording
+from search.scenario.compiled.statements import is_bookkeeping
+from search.scenario.outcome import ParameterValue
+
+RUN_HOLE = "\x00run"
+"""The hole that takes a fresh invocation id in every evaluation."""
+_CLOCK_SYMBOLS = frozenset("0123456789-:.+TZ ")
+
+
+@dataclass(frozen=True)
+class Template:
+    """SQL text with holes.
+
+    Attributes:
+        pieces: Texts between the holes; one more than there are holes.
+        holes: What fills them, in order: a parameter's name, or ``RUN_HOLE``.
+    """
+
+    pieces: tuple[str, ...]
+    holes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The parameters that fill holes."""
+        return frozenset(self.holes) - {RUN_HOLE}
+
+    def fill(self, texts: Mapping[str, str]) -> str:
+        """Return the SQL with each hole filled.
+
+        Example:
+            >>> Template(("select ", " + 1"), ("x",)).fill({"x": "0.5"})
+            'select 0.5 + 1'
+        """
+        if not self.holes:
+            return self.pieces[0]
+        parts = [self.pieces[0]]
+        for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
+            parts += [texts[hole], piece]
+        return "".join(parts)
+
+
+def rendered(value: ParameterValue) -> str:
+    """Return the text that dbt's Jinja prints for a value.
+
+    Example:
+        >>> rendered(0.1), rendered(1e-05), rendered(True), rendered("july")
+        ('0.1', '1e-05', 'True', 'july')
+    """
+    return str(value)
+
+
+def hole_texts(values: Mapping[str, ParameterValue]) -> dict[str, str]:
+    """Return what fills the holes of one evaluation."""
+    return {name: rendered(value) for name, value in values.items()} | {RUN_HOLE: str(uuid.uuid4())}
+
+
+class Unliftable(Exception):
+    """Two recordings differ elsewhere than in a probe's literal; the text says where."""
+
+
+def lift(
+    first: Recording,
+    first_values: Mapping[str, ParameterValue],
+    second: Recording,
+    second_values: Mapping[str, ParameterValue],
+) -> list[tuple[RecordedStatement, Template]]:
+    """Return the statements of two recordings as one list of templates.
+
+    Look-ups in the catalog are left out; a project's own queries stay, because the text that
+    dbt renders may follow from what they return.
+
+    Raises:
+        Unliftable: If the recordings differ elsewhere than where a probe stands.
+    """
+    left, right = _compared(first), _compared(second)
+    for one, other in zip(left, right, strict=False):
+        if (one.node, one.step, one.effect.kind) != (other.node, other.step, other.effect.kind):
+            raise Unliftable(f"{_place(one)} sends other statements for other values")
+    if len(left) != len(right):
+        longer = max(left, right, key=len)[min(len(left), len(right))]
+        raise Unliftable(f"{_place(longer)} sends more statements for some values than for others")
+    texts = (
+        {name: rendered(value) for name, value in first_values.items()},
+        {name: rendered(value) for name, value in second_values.items()},
+    )
+    return [(one, _template(one, other, *texts)) for one, other in zip(left, right, strict=True)]
+
+
+def _compared(recording: Recording) -> list[RecordedStatement]:
+    """Return what must be the same: all but dbt's own catalog look-ups, whose order varies."""
+    return [
+        one
+        for one in recording.statements
+        if one.effect.kind != "read" or not is_bookkeeping(one.effect.names)
+    ]
+
+
+def _place(statement: RecordedStatement) -> str:
+    return f"{statement.node or 'the SQL'} in {statement.step}"
+
+
+def _template(
+    one: RecordedStatement,
+    other: RecordedStatement,
+    first_texts: Mapping[str, str],
+    second_texts: Mapping[str, str],
+) -> Template:
+    if one.sql == other.sql and RUN_VALUE not in one.sql:
+        return Template((one.sql,))
+    left, right = tokenize(one.sql), tokenize(other.sql)
+    if len(left) != len(right):
+        raise Unliftable(f"{_place(one)} renders other SQL for other values")
+    builder = _Builder()
+    for a, b in zip(left, right, strict=True):
+        if a.text == b.text:
+            builder.text(a.text)
+        else:
+            _lift_token(builder, a, b, one, first_texts, second_texts)
+    return builder.build()
+
+
+def _lift_token(
+    builder: _Builder,
+    a: Token,
+    b: Token,
+    statement: RecordedStatement,
+    first_texts: Mapping[str, str],
+    second_texts: Mapping[str, str],
+) -> None:
+    fitting = [
+        name
+        for name, text in first_texts.items()
+        if text in a.text and a.text.split(text) == b.text.split(second_texts[name])
+    ]
+    if len(fitting) == 1:
+        pieces = a.text.split(first_texts[fitting[0]])
+        builder.text(pieces[0])
+        for piece in pieces[1:]:
+            builder.hole(fitting[0])
+            builder.text(piece)
+        return
+    if _is_clock(a.text) and _is_clock(b.text):
+        builder.text(a.text)
+        return
+    what = f"{' or '.join(fitting)} cannot be told apart" if fitting else "computes with a value"
+    raise Unliftable(f"{_place(statement)} {what}: it renders {a.text!r} and {b.text!r}")
+
+
+def _is_clock(text: str) -> bool:
+    """Whether a literal is the time of the run: dates differ between any two recordings."""
+    inner = text.strip("'")
+    return len(inner) >= 10 and text.startswith("'") and set(inner) <= _CLOCK_SYMBOLS
+
+
+class _Builder:
+    """Puts a template together; the mark of a run value in a text becomes a hole."""
+
+    def __init__(self) -> None:
+        self._pieces = [""]
+        self._holes: list[str] = []
+
+    def text(self, text: str) -> None:
+        first, *rest = text.split(RUN_VALUE)
+        self._pieces[-1] += first
+        for piece in rest:
+            self.hole(RUN_HOLE)
+            self._pieces[-1] += piece
+
+    def hole(self, name: str) -> None:
+        self._holes.append(name)
+        self._pieces.append("")
+
+    def build(self) -> Template:
+        return Template(tuple(self._pieces), tuple(self._holes))
+
+
+def agrees(
+    lifted: Sequence[tuple[RecordedStatement, Template]],
+    recording: Recording,
+    values: Mapping[str, ParameterValue],
+) -> bool:
+    """Whether the templates, filled with these values, are the recorded statements."""
+    texts = hole_texts(values) | {RUN_HOLE: RUN_VALUE}
+    filled = [template.fill(texts) for _, template in lifted]
+    return filled == [one.sql for one in _compared(recording)]
+
+
+def holes_of(templates: Iterable[Template]) -> frozenset[str]:
+    """Return every parameter that fills a hole somewhere."""
+    return frozenset().union(*(template.parameters for template in templates))

@@ -1,0 +1,177 @@
+"""The recorded program: everything that a replay needs, as data that is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from search.errors import RecordingError
+from search.scenario.compiled.dataflow import BaselineRelation, Flow, Key, analyse
+from search.scenario.compiled.emission import Split, split_flow
+from search.scenario.compiled.lifting import Template
+from search.scenario.compiled.recording import RecordedStatement
+from search.scenario.compiled.statements import Effect, effect_of
+from search.scenario.outcome import ParameterValue
+from search.scenario.plan import PlannedMetric
+
+FORMAT_VERSION = 1
+PROGRAM_FILE = "program.json"
+HOISTED_FILE = "hoisted.duckdb"
+
+
+@dataclass(frozen=True)
+class CheckPoint:
+    """A candidate that dbt evaluated while it was recorded.
+
+    Attributes:
+        values: The candidate.
+        metrics: What dbt's evaluation yielded: what a replay must yield.
+    """
+
+    values: Mapping[str, ParameterValue]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A scenario as statements with holes, over a baseline.
+
+    Attributes:
+        statements: Recorded statements with their templates, in order.
+        baseline: What the baseline holds.
+        metrics: What is read.
+        bound: Tables whose cells parameters are written to.
+        catalog: The database's name, which the statements carry.
+        default_schema: Schema of unqualified names.
+        checks: Candidates with dbt's own metrics.
+        notes: What was noticed while recording, one sentence each.
+    """
+
+    statements: tuple[tuple[RecordedStatement, Template], ...]
+    baseline: tuple[BaselineRelation, ...]
+    metrics: tuple[PlannedMetric, ...]
+    bound: tuple[Key, ...]
+    catalog: str
+    default_schema: str
+    checks: tuple[CheckPoint, ...]
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def flow(self) -> Flow:
+        """What depends on what."""
+        return analyse(
+            self.statements,
+            self.baseline,
+            {marker: [m.sql for m in found] for marker, found in self._metrics_at().items()},
+            default_schema=self.default_schema,
+        )
+
+    @cached_property
+    def split(self) -> Split:
+        """What runs once, and what for every candidate."""
+        return split_flow(self.flow, self.bound)
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Every schema that a relation of the program stands in."""
+        found = {relation.schema.lower() for relation in self.baseline}
+        found |= {operation.key[0] for operation in self.flow.operations if operation.key}
+        return tuple(sorted(found - {"main", "temp"}))
+
+    def live_parameters(self) -> frozenset[str]:
+        """Return the parameters whose value stands in a statement that the metrics need."""
+        return frozenset().union(
+            *(self.flow.operations[i].template.parameters for i in self.split.replayed)
+        )
+
+    def live_tables(self) -> frozenset[Key]:
+        """Return the bound tables that the metrics need."""
+        read = frozenset().union(
+            *(self.flow.operations[i].reads for i in self.split.replayed),
+            *(reading.reads for reading in self.flow.readings),
+        )
+        relations = (self.flow.versions[version].relation for version in read)
+        return frozenset(one.key for one in relations if one is not None) & frozenset(self.bound)
+
+    def _metrics_at(self) -> dict[tuple[int, object] | None, list[PlannedMetric]]:
+        found: dict[tuple[int, object] | None, list[PlannedMetric]] = {None: []}
+        for statement, _ in self.statements:
+            if statement.marker is not None:
+                step, loop_value = statement.marker
+                found[statement.marker] = [
+                    metric
+                    for metric in self.metrics
+                    if metric.step == step and metric.loop_value in (None, loop_value)
+                ]
+        found[None] = [metric for metric in self.metrics if metric.step is None]
+        return found
+
+
+def save(program: Program, folder: Path) -> None:
+    """Write a program into a folder."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "statements": [_statement_document(one, template) for one, template in program.statements],
+        "baseline": [vars(relation) for relation in program.baseline],
+        "metrics": [vars(metric) for metric in program.metrics],
+        "bound": program.bound,
+        "catalog": program.catalog,
+        "default_schema": program.default_schema,
+        "checks": [
+            {"values": dict(one.values), "metrics": dict(one.metrics)} for one in program.checks
+        ],
+        "notes": program.notes,
+    }
+    (folder / PROGRAM_FILE).write_text(json.dumps(document), encoding="utf-8")
+
+
+def load(folder: Path) -> Program:
+    """Read a program from a folder.
+
+    Raises:
+        RecordingError: If it is not whole, or of another format.
+    """
+    try:
+        document = json.loads((folder / PROGRAM_FILE).read_text(encoding="utf-8"))
+        if document["format_version"] != FORMAT_VERSION:
+            raise RecordingError(f"the program in {folder} has another format")
+        return Program(
+            statements=tuple(_statement(one) for one in document["statements"]),
+            baseline=tuple(BaselineRelation(**one) for one in document["baseline"]),
+            metrics=tuple(PlannedMetric(**one) for one in document["metrics"]),
+            bound=tuple((schema, name) for schema, name in document["bound"]),
+            catalog=document["catalog"],
+            default_schema=document["default_schema"],
+            checks=tuple(CheckPoint(**one) for one in document["checks"]),
+            notes=tuple(document["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordingError(f"the program in {folder} is not whole: {error}") from error
+
+
+def _statement_document(statement: RecordedStatement, template: Template) -> dict[str, Any]:
+    return {
+        "sql": statement.sql,
+        "step": statement.step,
+        "node": statement.node,
+        "marker": statement.marker,
+        "pieces": template.pieces,
+        "holes": template.holes,
+    }
+
+
+def _statement(document: Mapping[str, Any]) -> tuple[RecordedStatement, Template]:
+    marker = document["marker"]
+    effect = Effect("nothing") if marker else effect_of(document["sql"])
+    statement = RecordedStatement(
+        sql=document["sql"],
+        effect=effect,
+        step=document["step"],
+        node=document["node"],
+        marker=(marker[0], marker[1]) if marker else None,
+    )
+    return statement, Template(tuple(document["pieces"]), tuple(document["holes"]))
