@@ -67,6 +67,10 @@ def examine(load: Callable[[], StudySpec], results: Path) -> list[Finding]:
         spec = load()
     except SearchError as error:
         findings += _spec_mistakes(error)
+    except Exception as error:
+        findings.append(
+            Finding("study", "error", f"cannot be read: {type(error).__name__}: {error}")
+        )
     needs_ray = spec is None or spec.resources.workers != 0
     findings += _guarded("imports", lambda: _imports(needs_ray=needs_ray))
     findings += _guarded("results", lambda: _results_folder(results))

@@ -33,8 +33,9 @@ MAX_LINES = 1_000
 
 def convergence_section(facts: StudyFacts) -> str:
     """Return the loss and each target's metric over the trials."""
-    if not facts.trials:
-        return section("convergence", "Convergence", intro="No trial has been dispatched yet.")
+    if not facts.complete():
+        intro = "No trial is complete yet, so there is nothing to plot."
+        return section("convergence", "Convergence", intro=intro)
     trials = [trial for trial in facts.trials if trial.state in ("complete", "failed")]
     record = _record(facts)
     targets = _shown_targets(facts)

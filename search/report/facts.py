@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,9 +122,9 @@ class StudyFacts:
         trials: Its trials, in order.
         iterations: Its iterations, in order.
         metrics: Trial to metric to its record.
-        units: Unit of each metric, in the order of the study file as far as known.
-        levers: Its parameters, in the order of the study file as far as known.
-        targets: Its targets.
+        units: Unit of each metric, by name.
+        levers: Its parameters, by name.
+        targets: Its targets, those of high priority first.
         best: Number of the best trial; None while none is complete.
         other_versions: Latest run of every other version in the folder.
         parameter_sets: Applied sets.
@@ -216,7 +217,7 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
         trials=trials,
         iterations=tuple(reader.iterations()),
         metrics=metrics,
-        units=_units(metrics, document),
+        units=_units(metrics),
         levers=_levers(
             reader.parameters(),
             spec,
@@ -231,6 +232,17 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
     )
 
 
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names as people do.
+
+    Example:
+        >>> sorted(["year_10", "year_9", "cost"], key=natural_key)
+        ['cost', 'year_9', 'year_10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(one), "") if one.isdecimal() else (1, 0, one.lower()) for one in parts]
+
+
 def _spec(document: Mapping[str, Any]) -> StudySpec | None:
     try:
         return study_from_document(document, file=Path("study.yml"))
@@ -243,16 +255,12 @@ def _values(trial: TrialRecord | None) -> Mapping[str, ParameterValue]:
     return trial.candidate if trial is not None and isinstance(trial.candidate, dict) else {}
 
 
-def _units(
-    metrics: Mapping[int, Mapping[str, TrialMetric]], document: Mapping[str, Any]
-) -> dict[str, str | None]:
+def _units(metrics: Mapping[int, Mapping[str, TrialMetric]]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for records in metrics.values():
         for name, record in records.items():
             found[name] = found.get(name) or record.unit
-    order = list(document.get("metrics") or {})
-    rank = {name: number for number, name in enumerate(order)}
-    names = sorted(found, key=lambda name: (rank.get(name.split("@")[0], len(rank)), name))
+    names = sorted(found, key=natural_key)
     return {name: found[name] for name in names}
 
 
@@ -277,7 +285,7 @@ def _levers(
                 description=one.description,
                 binds=tuple(bind.place for bind in one.bind),
             )
-            for name, one in spec.parameters.items()
+            for name, one in sorted(spec.parameters.items(), key=lambda item: natural_key(item[0]))
         )
     by_name: dict[str, TrialParameter] = {}
     for record in records:
@@ -293,7 +301,7 @@ def _levers(
             current=current.get(name),
             best=best.get(name),
         )
-        for name, one in by_name.items()
+        for name, one in sorted(by_name.items(), key=lambda item: natural_key(item[0]))
     )
 
 
@@ -316,8 +324,10 @@ def _targets(
             current=_value(metrics, current, name),
             best=_value(metrics, best, name),
         )
-        # The trail sorts names; what matters most comes first.
-        for name, goal in sorted(goals.items(), key=lambda item: -item[1].weight)
+        # The trail does not keep the file's order: what matters most comes first.
+        for name, goal in sorted(
+            goals.items(), key=lambda item: (-item[1].weight, natural_key(item[0]))
+        )
     )
 
 

@@ -127,14 +127,18 @@ class Distance:
 
 
 def distance_bar(distance: Distance, *, label: str) -> str:
-    """Return a small bar: the accepted band, a hollow mark for current, a full one for best."""
+    """Return a small bar: the accepted band, a hollow mark for current, a full one for best.
+
+    What is too far away for the bar becomes an arrow.
+    """
     width, height, edge = 150.0, 22.0, 9.0
     known = [abs(x) for x in (distance.current, distance.best) if x is not None]
-    span = min(12.0, max(2.0, *(1.2 * x for x in known))) if known else 2.0
+    span = min(30.0, max(2.0, *(1.2 * x for x in known))) if known else 2.0
 
     def at(units: float) -> float:
-        clipped = max(-span, min(span, units))
-        return edge + (clipped + span) / (2 * span) * (width - 2 * edge)
+        # By the square root, so that the band stays visible beside what is far away.
+        share = math.copysign(math.sqrt(min(1.0, abs(units) / span)), units)
+        return edge + (share + 1) / 2 * (width - 2 * edge)
 
     middle = height / 2
     left = 0.0 if distance.low == -math.inf else at(distance.low)
@@ -343,10 +347,12 @@ class Polyline:
 
 def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text: str) -> str:
     """Return parallel coordinates, an axis each, lines drawn in the order given."""
+    left = 66.0
     gap = max(64.0, min(300.0, 980.0 / max(1, len(axes) - 1)))
     is_slanted = gap < 110
-    left = 66.0
-    top, floor = (118.0 if is_slanted else 46.0), 0.0
+    if is_slanted:
+        gap = max(64.0, 900.0 / (len(axes) - 1))  # the last name needs room to the right
+    top = 118.0 if is_slanted else 46.0
     floor = top + 240
     width = left * 2 + gap * (len(axes) - 1) + (70 if is_slanted else 0)
 

@@ -64,7 +64,7 @@ def head(facts: StudyFacts) -> str:
         tiles.append(
             (
                 format_bytes(run.peak_memory_bytes),
-                f"peak memory, budget {format_bytes(run.memory_budget_bytes)}",
+                f"peak memory of {format_bytes(run.memory_budget_bytes)}",
             )
         )
     shown = "".join(
@@ -186,7 +186,7 @@ def _wanted(goal: Goal) -> str:
 def _objective_change(target: Target) -> str:
     if target.best is None or not target.current:
         return "-"
-    return percent(target.best / target.current - 1) + " to current"
+    return percent(target.best / target.current - 1) + " vs current"
 
 
 def _distance_text(goal: Goal, off: float | None) -> str:

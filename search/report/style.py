@@ -41,7 +41,8 @@ table{border-collapse:collapse;width:100%;font-size:13.5px}
 th,td{padding:6px 10px;text-align:right;border-bottom:1px solid var(--line);vertical-align:middle}
 th{font-weight:600;color:var(--soft);font-size:12.5px;vertical-align:bottom}
 tbody tr:last-child td{border-bottom:0}
-th.t,td.t{text-align:left}td{white-space:nowrap}td.t{white-space:normal;overflow-wrap:anywhere}
+th.t,td.t{text-align:left}td{white-space:nowrap}td.t{white-space:normal;overflow-wrap:break-word;min-width:96px}
+.dense td.t{min-width:0}
 td small,th small{display:block;color:var(--soft);font-weight:400;font-size:12px}
 tr.best td{background:var(--good-bg)}tr.failed td{color:var(--bad)}
 .dense td,.dense th{padding:3px 8px;white-space:nowrap;font-size:12.5px}
@@ -73,6 +74,7 @@ figcaption span{font-weight:400;color:var(--soft)}
 margin:4px 0 8px}
 .legend svg{vertical-align:-2px;margin-right:5px}
 svg{display:block;max-width:100%;height:auto}.legend svg,td svg{display:inline-block}
+td svg{max-width:none}
 svg text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;fill:var(--soft)}
 svg .strong{fill:var(--ink);font-weight:600}
 .track{fill:var(--track)}.band{fill:var(--band)}.axis{stroke:var(--line);fill:none}
