@@ -57,13 +57,16 @@ class CompleteTrial:
         number: Its number.
         iteration: Its iteration; 0 is the current parameters.
         values: Its candidate.
-        metrics: What came out.
+        metrics: What came out, over the replications.
+        evaluations: Value of the replication variable (None without one) and metrics of
+            each evaluation.
     """
 
     number: int
     iteration: int
     values: Mapping[str, ParameterValue]
     metrics: Mapping[str, float]
+    evaluations: Sequence[tuple[ParameterValue | None, Mapping[str, float]]] = ()
 
 
 @dataclass
@@ -282,7 +285,13 @@ class Driver:
         if conclusion.failure is None:
             values = pending.proposal.values
             before = self._best()
-            trial = CompleteTrial(number, iteration, values, conclusion.metrics)
+            trial = CompleteTrial(
+                number=number,
+                iteration=iteration,
+                values=values,
+                metrics=conclusion.metrics,
+                evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
+            )
             self._complete[number] = trial
             is_best = before is None or self._best() is trial
         else:
@@ -398,6 +407,11 @@ class Driver:
             iteration=iteration,
             values=trial.params,
             metrics=metrics_of(trial),
+            evaluations=[
+                (one["replication"], one["metrics"])
+                for one in trial.user_attrs.get(OUTCOME, {}).get("evaluations", [])
+                if one["failure"] is None
+            ],
         )
 
     def _proposal(self, values: Mapping[str, ParameterValue], *, lineage: str) -> Proposal:

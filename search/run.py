@@ -19,13 +19,16 @@ from search.audit.records import RunRecord
 from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
 from search.child import run_in_child
 from search.driver import Driver, SearchEnd
+from search.engine import Engine, prepare_engine
 from search.errors import SearchError
 from search.progress import Progress
 from search.recorder import StudyRecorder
 from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
-from search.scenario.preparation import PreparationLimits, Prepared, preflight, prepare
+from search.scenario.preparation import PreparationLimits, Prepared, prepare
+from search.scenario.verification import Verification, verify
 from search.scratch import sweep_scratch
 from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.database import GroupingStorage, masked, open_storage
@@ -71,8 +74,8 @@ class RunResult:
         warnings: What the user should know.
         engine: What evaluated: ``dbt`` or ``compiled``.
         isolation: ``copy`` or ``overlay``.
-        is_verified: Whether the reference engine confirmed the winner; None when it was the
-            reference engine that evaluated.
+        verification: What real dbt says of the winner; None when dbt evaluated it anyway,
+            or when there is none.
     """
 
     study: str
@@ -87,7 +90,12 @@ class RunResult:
     warnings: tuple[str, ...]
     engine: str = "dbt"
     isolation: str = "copy"
-    is_verified: bool | None = None
+    verification: Verification | None = None
+
+    @property
+    def is_verified(self) -> bool | None:
+        """Whether real dbt confirms the winner; None when it was not asked."""
+        return self.verification.is_verified if self.verification else None
 
     @property
     def evaluations_per_second(self) -> float:
@@ -126,6 +134,11 @@ class Layout:
     def baselines(self) -> Path:
         """The cache of baselines, shared by all studies."""
         return self.results / "baselines"
+
+    @property
+    def programs(self) -> Path:
+        """The cache of compiled programs, shared by all studies."""
+        return self.results / "programs"
 
     @property
     def lock(self) -> Path:
@@ -225,12 +238,18 @@ class _StudyRun:
         prepared = self._prepare(memory)
         for warning in prepared.warnings:
             self._progress.note(f"warning: {warning}")
-        factory = evaluator_factory(spec, prepared.plan, memory)
+        reference = evaluator_factory(spec, prepared.plan, memory)
         fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
         version, is_new = self._version(storage, fingerprints)
-        first = None
-        if is_new:
-            first = run_in_child(preflight, factory, spec, report=self._progress.note)
+        engine: Engine = run_in_child(
+            prepare_engine,
+            reference,
+            spec,
+            self._layout.programs.absolute(),
+            report=self._progress.note,
+        )
+        for warning in engine.warnings:
+            self._progress.note(f"warning: {warning}")
         storage = storage or open_storage(url)
         store = StudyStore.create_or_load(storage, version.name, base_name=version.base_name)
         choice = choose_sampler(spec)
@@ -238,9 +257,9 @@ class _StudyRun:
         self._progress.note(
             f"study {store.name}: {len(spec.parameters)} parameters, "
             f"{len(goals_of(spec))} targets, sampler {choice.name} ({choice.why}), "
-            f"batches of {size}"
+            f"batches of {size}, engine {engine.name} on {engine.isolation}"
         )
-        run = self._run_record(version, fingerprints, memory, choice.name, url)
+        run = self._run_record(version, fingerprints, memory, engine, url)
         with StudyRecorder(
             folder=self._layout.folder, spec=spec, storage=storage, store=store, run=run
         ) as recorder:
@@ -256,8 +275,9 @@ class _StudyRun:
                 details={RUN_ID: run.run_id},
             )
             try:
-                pool.open(factory)
-                end = driver.run(first)
+                pool.open(engine.factory)
+                end = driver.run(engine.first if is_new else None)
+                verification = self._verify(reference, engine, end)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
                 recorder.finish("interrupted", reason="interrupted by the user")
@@ -276,10 +296,31 @@ class _StudyRun:
                 startup_seconds=submitted - self._started,
                 peak_memory_bytes=sampler.peak_bytes,
                 folder=self._layout.folder,
-                warnings=prepared.warnings,
+                warnings=(*prepared.warnings, *engine.warnings),
+                engine=engine.name,
+                isolation=engine.isolation,
+                verification=verification,
             )
             recorder.finish("finished", **_ending(result))
         return result
+
+    def _verify(
+        self, reference: DbtEvaluatorFactory, engine: Engine, end: SearchEnd
+    ) -> Verification | None:
+        """Let real dbt evaluate the winner with its tests, when it was replayed."""
+        if engine.name == "dbt" or end.best is None:
+            return None
+        best = end.best
+        requests = [
+            EvaluationRequest(trial=best.number, values=best.values, replication=seed)
+            for seed, _ in best.evaluations
+        ]
+        found = [metrics for _, metrics in best.evaluations]
+        verification: Verification = run_in_child(
+            verify, reference, requests, found, report=self._progress.note
+        )
+        self._progress.note(f"trial {best.number}: {verification.text()}")
+        return verification
 
     def _is_storage_there(self, url: str) -> bool:
         """Whether opening the storage early tells of a mistake without writing anything."""
@@ -328,7 +369,7 @@ class _StudyRun:
         version: StudyVersion,
         fingerprints: Mapping[str, str],
         memory: MemoryPlan,
-        sampler: str,
+        engine: Engine,
         url: str,
     ) -> RunRecord:
         person = who()
@@ -349,9 +390,9 @@ class _StudyRun:
             "baseline_fingerprint": fingerprints["baseline"],
             "git_commit": git.commit if git else None,
             "git_is_dirty": git.is_dirty if git else None,
-            "engine": "dbt",
-            "isolation": "copy",
-            "sampler": sampler,
+            "engine": engine.name,
+            "isolation": engine.isolation,
+            "sampler": choose_sampler(self._spec).name,
             "sampler_seed": self._spec.search.seed,
             "workers": memory.workers,
             "threads_per_worker": self._spec.resources.threads_per_worker,
@@ -371,6 +412,7 @@ def _ending(result: RunResult) -> dict[str, Any]:
         "trials": end.trials,
         "failed_trials": end.failed_trials,
         "best_trial": end.best.number if end.best else None,
+        "is_verified": result.is_verified,
         "peak_memory_bytes": result.peak_memory_bytes,
         "startup_seconds": result.startup_seconds,
         "wall_seconds": result.wall_seconds,

@@ -11,10 +11,13 @@ from optuna.trial import FrozenTrial
 from search.audit.assemble import candidate, metrics_of, resolved_goals
 from search.child import Report, run_in_child
 from search.driver import mean_metrics
+from search.engine import source_of
 from search.errors import SpecError
 from search.progress import Progress
 from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
-from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.library import Library
+from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
 from search.scenario.preparation import Prepared, prepare
 from search.scratch import sweep_scratch
@@ -81,12 +84,13 @@ def evaluate_once(
     trials = _stored_trials(spec, results)
     start = _candidate_of(from_trial, trials) if from_trial is not None else current_candidate(spec)
     values = validate_candidate(spec, start | _assigned(spec, assignments))
+    layout = Layout(results, spec.study)
     memory = memory_plan(spec)
     sweep_scratch(scratch_parent(spec))
     prepared: Prepared = run_in_child(
         prepare,
         spec,
-        Layout(results, spec.study).baselines.absolute(),
+        layout.baselines.absolute(),
         preparation_limits(spec, memory),
         report=progress.note,
     )
@@ -96,7 +100,9 @@ def evaluate_once(
         EvaluationRequest(trial=from_trial or 0, values=values, replication=seed)
         for seed in (replications.values if replications else (None,))
     ]
-    outcomes: list[Outcome] = run_in_child(evaluate_all, factory, requests, report=progress.note)
+    outcomes: list[Outcome] = run_in_child(
+        evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+    )
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
     metrics = mean_metrics(outcomes) if failure is None else {}
     matches = None
@@ -122,10 +128,19 @@ def evaluate_once(
 
 
 def evaluate_all(
-    factory: DbtEvaluatorFactory, requests: Sequence[EvaluationRequest], *, report: Report
+    reference: DbtEvaluatorFactory,
+    spec: StudySpec,
+    programs: Path,
+    requests: Sequence[EvaluationRequest],
+    *,
+    report: Report,
 ) -> list[Outcome]:
-    """Evaluate requests one after the other in this process."""
-    evaluator = factory()
+    """Evaluate requests one after the other in this process.
+
+    A compiled scenario that is in the cache is used; for a single evaluation it is not
+    worth compiling one.
+    """
+    evaluator = _evaluator(reference, spec, programs)
     evaluator.open()
     try:
         outcomes = []
@@ -135,6 +150,14 @@ def evaluate_all(
         return outcomes
     finally:
         evaluator.close()
+
+
+def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) -> Evaluator:
+    library = Library.of(source_of(reference, spec), programs)
+    if spec.resources.engine == "dbt" or library.find(current_candidate(spec)) is None:
+        return reference()
+    isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
+    return ProgramEvaluatorFactory(library, isolation)()
 
 
 def _failure_text(failure: Failure) -> str:

@@ -171,7 +171,7 @@ class DbtSession:
         full_refresh: bool = False,
         observer: StatementObserver | None = None,
     ) -> list[NodeResult]:
-        """Run ``run``, ``build`` or ``seed`` and return how each node ended.
+        """Run ``run``, ``build``, ``seed`` or ``test`` and return how each node ended.
 
         Raises:
             ScenarioError: If a node fails, nothing is selected, or dbt itself stops; it
@@ -180,6 +180,9 @@ class DbtSession:
         args = [command, *_selection(select, exclude)]
         if full_refresh:
             args.append("--full-refresh")
+        if command == "test":
+            # Unit tests check the project's text, not a candidate's data.
+            args += ["--exclude-resource-type", "unit_test"]
         if observer is None:
             result = self._invoke([*args, *_vars(dbt_vars)])
         else:
@@ -201,7 +204,7 @@ class DbtSession:
             raise _node_error(failed)
         if not result.success:
             raise _stopped(result.exception, command)
-        if not nodes:
+        if not nodes and command != "test":
             chosen = " ".join(_selection(select, exclude)) or "the whole project"
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
         return nodes

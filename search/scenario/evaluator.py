@@ -139,6 +139,15 @@ class DbtEvaluatorFactory:
         """Return a new evaluator, not opened yet."""
         return DbtEvaluator(self)
 
+    def limits(self, folder: Path) -> DuckLimits:
+        """Return what DuckDB may take, with spill files inside a folder of the worker's."""
+        return DuckLimits(
+            memory_limit_bytes=self.memory_limit_bytes,
+            threads=self.threads,
+            temp_directory=folder / "spill",
+            max_temp_bytes=self.max_temp_bytes,
+        )
+
 
 class DbtEvaluator(Evaluator):
     """The reference engine: in-process dbt, one invocation a step, on a file copy.
@@ -163,12 +172,7 @@ class DbtEvaluator(Evaluator):
         from search.scenario.dbt_session import DbtSession
 
         self._scratch = create_scratch(self._factory.scratch_parent)
-        self._limits = DuckLimits(
-            memory_limit_bytes=self._factory.memory_limit_bytes,
-            threads=self._factory.threads,
-            temp_directory=self._scratch / "spill",
-            max_temp_bytes=self._factory.max_temp_bytes,
-        )
+        self._limits = self._factory.limits(self._scratch)
         self._workspace: Workspace = FileCopyWorkspace(
             baseline=self._plan.baseline, folder=self._scratch / "workspace"
         )

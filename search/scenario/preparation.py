@@ -24,7 +24,7 @@ from search.scenario.baseline import (
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import DuckLimits, connect
-from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
 from search.scenario.project import DbtProject, VarReads, hash_parts
 from search.scenario.relations import Relations, render_sql
@@ -143,14 +143,18 @@ def preflight(factory: DbtEvaluatorFactory, spec: StudySpec, *, report: Report) 
         )
     finally:
         evaluator.close()
-    failure = outcome.failure
-    if failure is None:
-        return outcome
+    if outcome.failure is not None:
+        raise scenario_problem(outcome.failure, spec)
+    return outcome
+
+
+def scenario_problem(failure: Failure, spec: StudySpec) -> SearchError:
+    """Return the error for a scenario that fails at the current parameters."""
     if failure.stage == "metric" and failure.model:
         name = failure.model.split("@")[0]
-        raise SpecError(failure.message, file=str(spec.file), key=f"metrics.{name}")
+        return SpecError(failure.message, file=str(spec.file), key=f"metrics.{name}")
     where = ", ".join(part for part in (failure.step, failure.model) if part)
-    raise ProjectError(
+    return ProjectError(
         f"the scenario fails at the current parameters ({where or failure.stage}): "
         f"{failure.message}"
     )

@@ -31,6 +31,8 @@ class SearchSpec(Model):
     """Fresh values of the replication variable to run the winner under, for its spread."""
     retries: int = Field(default=1, ge=0, le=10)
     """How often a trial is tried again after a failure that may pass."""
+    allow_dead_parameters: bool = False
+    """Search although a parameter reaches no metric; refused otherwise."""
     trial_timeout: Duration = None
     """Time allowed for one evaluation; no limit when left out."""
     tolerance: float = Field(default=0.02, gt=0, le=1)

@@ -29,11 +29,15 @@ class CheckPoint:
 
     Attributes:
         values: The candidate.
+        replication: Value of the replication variable, or None.
         metrics: What dbt's evaluation yielded: what a replay must yield.
+        seconds: Wall time of dbt's evaluation.
     """
 
     values: Mapping[str, ParameterValue]
+    replication: ParameterValue | None
     metrics: Mapping[str, float]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,13 @@ def save(program: Program, folder: Path) -> None:
         "catalog": program.catalog,
         "default_schema": program.default_schema,
         "checks": [
-            {"values": dict(one.values), "metrics": dict(one.metrics)} for one in program.checks
+            {
+                "values": dict(one.values),
+                "replication": one.replication,
+                "metrics": dict(one.metrics),
+                "seconds": one.seconds,
+            }
+            for one in program.checks
         ],
         "notes": program.notes,
     }

@@ -127,6 +127,9 @@ class RecordingEvaluator(DbtEvaluator):
         values = dict(self._plan.vars_of(request))
         for bind in self._plan.var_binds:
             values[bind.var] = probe(bind.parameter, values[bind.var], self._log)
+        seed = self._plan.replication_var
+        if seed is not None and seed in values:
+            values[seed] = probe(seed, values[seed], self._log)
         return values
 
     def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:

@@ -1,13 +1,10 @@
-"""The fast engine: a program replayed over one warm connection, on an overlay or a file copy."""
+"""Replays a program for one candidate after the other, over one warm connection."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,198 +20,52 @@ from search.scenario.compiled.emission import (
     sql_name,
 )
 from search.scenario.compiled.lifting import Template, hole_texts
-from search.scenario.compiled.program import HOISTED_FILE, Program, load
-from search.scenario.evaluator import Evaluator, StageClock
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
+from search.scenario.compiled.program import Program
+from search.scenario.compiled.replay_workspace import (
+    CopyWorkspace,
+    OverlayWorkspace,
+    ReplayWorkspace,
+)
+from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, ParameterValue
-from search.scenario.plan import ScenarioPlan
-from search.scenario.workspace import copy_error
 from search.scratch import create_scratch, remove_scratch
 
-SECONDS_PLACES = 6
+OVERLAY, COPY = "overlay", "copy"
+ISOLATIONS = (OVERLAY, COPY)
 
 
-@dataclass(frozen=True)
-class ProgramEvaluatorFactory:
-    """Makes a fast evaluator inside a worker process; travels there by pickle.
-
-    Attributes:
-        plan: The prepared scenario.
-        program_folder: Where the program and its hoisted tables are.
-        isolation: ``overlay`` or ``copy``.
-        memory_limit_bytes: DuckDB's limit for one worker.
-        max_temp_bytes: The most that one worker may spill to disk.
-        threads: DuckDB threads of one worker.
-        scratch_parent: Where workers make their scratch folders; the temp folder when None.
-    """
-
-    plan: ScenarioPlan
-    program_folder: Path
-    isolation: str
-    memory_limit_bytes: int
-    max_temp_bytes: int
-    threads: int
-    scratch_parent: Path | None = None
-
-    def __call__(self) -> Evaluator:
-        """Return a new evaluator, not opened yet."""
-        return ProgramEvaluator(self)
-
-
-class ReplayWorkspace(ABC):
-    """Where a program runs: a connection whose catalog has the name that the SQL carries.
-
-    Obligations of an implementation: after ``begin`` the catalog is as the baseline left it
-    (or empty beside it), and nothing that runs in it reaches the baseline.
-    """
-
-    is_attached: bool
-    """Whether the baseline is attached beside an empty catalog."""
-
-    def __init__(self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits) -> None:
-        self._plan = plan
-        self._hoisted = program_folder / HOISTED_FILE
-        self._limits = limits
-        self.connection: Any = None
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Bring the catalog into its first state."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """Forget what ran."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the connection and remove every file."""
-
-    def _connect(self, path: str) -> Any:
-        output = self._plan.profile.output
-        options = {
-            key: value
-            for key, value in (output.get("config_options") or {}).items()
-            if key.lower() not in RESOURCE_SETTINGS
-        }
-        connection = duckdb.connect(path, config=options | self._limits.config())
-        for extension in output.get("extensions") or []:
-            if isinstance(extension, str):
-                connection.load_extension(extension)
-        for key, value in (output.get("settings") or {}).items():
-            if key.lower() not in RESOURCE_SETTINGS:
-                connection.execute(f"set {key} = '{_escaped(value)}'")
-        for attachment in output.get("attach") or []:
-            alias = f" as {attachment['alias']}" if attachment.get("alias") else ""
-            connection.execute(f"attach '{_escaped(attachment['path'])}'{alias} (read_only)")
-        if self._hoisted.exists():
-            connection.execute(f"attach '{_escaped(self._hoisted)}' as {HOISTED} (read_only)")
-        return connection
-
-    def _enter(self, catalog: str) -> None:
-        self.connection.execute(f"use {quoted(catalog)}.main")
-
-
-class OverlayWorkspace(ReplayWorkspace):
-    """An empty in-memory catalog over the baseline, which all workers of a node share."""
-
-    is_attached = True
-
-    def begin(self) -> None:
-        """Attach a fresh catalog."""
-        if self.connection is None:
-            self.connection = self._connect(":memory:")
-            path = _escaped(self._plan.baseline)
-            self.connection.execute(f"attach '{path}' as {BASELINE} (read_only)")
-        catalog = quoted(self._plan.profile.catalog)
-        self.connection.execute(f"attach ':memory:' as {catalog}")
-        self._enter(self._plan.profile.catalog)
-
-    def end(self) -> None:
-        """Detach the catalog with all that it holds."""
-        if self.connection is not None:
-            catalog = quoted(self._plan.profile.catalog)
-            self.connection.execute("use memory")
-            self.connection.execute(f"detach database if exists {catalog}")
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-
-
-class CopyWorkspace(ReplayWorkspace):
-    """A file copy of the baseline for each evaluation."""
-
-    is_attached = False
-
-    def __init__(
-        self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits, *, folder: Path
-    ) -> None:
-        super().__init__(plan, program_folder, limits)
-        self._folder = folder
-
-    def begin(self) -> None:
-        """Copy the baseline and open the copy."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / self._plan.baseline.name
-        try:
-            shutil.copyfile(self._plan.baseline, path)
-        except OSError as error:
-            raise copy_error(error, self._plan.baseline, self._folder) from error
-        self.connection = self._connect(str(path))
-        self._enter(self._plan.profile.catalog)
-
-    def end(self) -> None:
-        """Close and remove the copy."""
-        self.close()
-
-    def close(self) -> None:
-        """Close and remove the copy."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-class ProgramEvaluator(Evaluator):
-    """The fast engine: evaluates a candidate by replaying recorded SQL.
+class Replay:
+    """One program on one workspace.
 
     Args:
-        factory: The plan, the program and this worker's limits.
+        factory: The plan and this worker's limits.
+        program: What to replay.
+        folder: Where the program's hoisted tables are.
+        isolation: ``overlay`` or ``copy``.
+
+    Attributes:
+        isolation: As given.
+        operation_seconds: Wall time of each recorded operation in the last evaluation.
     """
 
-    engine = "compiled"
-
-    def __init__(self, factory: ProgramEvaluatorFactory) -> None:
-        self._factory = factory
-        self._plan = factory.plan
-        self.isolation = factory.isolation
-        self._scratch: Path | None = None
+    def __init__(
+        self, factory: DbtEvaluatorFactory, program: Program, folder: Path, isolation: str
+    ) -> None:
+        self.isolation = isolation
         self.operation_seconds: dict[int, float] = {}
-        """Wall time of each recorded operation in the last evaluation, in seconds."""
-
-    def open(self) -> None:
-        """Load the program and prepare the workspace."""
-        factory = self._factory
-        self._program: Program = load(factory.program_folder)
+        self._plan = factory.plan
+        self._program = program
         self._scratch = create_scratch(factory.scratch_parent)
-        limits = DuckLimits(
-            memory_limit_bytes=factory.memory_limit_bytes,
-            threads=factory.threads,
-            temp_directory=self._scratch / "spill",
-            max_temp_bytes=factory.max_temp_bytes,
-        )
+        limits = factory.limits(self._scratch)
         self._workspace: ReplayWorkspace
-        if factory.isolation == "overlay":
-            self._workspace = OverlayWorkspace(self._plan, factory.program_folder, limits)
+        if isolation == OVERLAY:
+            self._workspace = OverlayWorkspace(self._plan, folder, limits)
         else:
-            self._workspace = CopyWorkspace(
-                self._plan, factory.program_folder, limits, folder=self._scratch / "workspace"
-            )
+            place = self._scratch / "workspace"
+            self._workspace = CopyWorkspace(self._plan, folder, limits, folder=place)
         self._actions = replay_actions(
-            self._program.flow, self._program.split, is_attached=self._workspace.is_attached
+            program.flow, program.split, is_attached=self._workspace.is_attached
         )
         self._schema = str(self._plan.profile.output.get("schema", "main"))
 
@@ -223,6 +74,7 @@ class ProgramEvaluator(Evaluator):
 
         Raises:
             ScenarioError: If a statement fails; names the step and the dbt model.
+            duckdb.OutOfMemoryException: If the limit does not suffice.
         """
         self.operation_seconds = {}
         reader = MetricReader(self._plan.metrics)
@@ -234,97 +86,83 @@ class ProgramEvaluator(Evaluator):
             with stages.stage("workspace"):
                 self._workspace.begin()
                 for schema in self._program.schemas:
-                    self._workspace.connection.execute(
-                        f"create schema if not exists {quoted(schema)}"
-                    )
+                    self._run(f"create schema if not exists {quoted(schema)}")
             with stages.stage("bind"):
                 self._write_table_cells(values)
-            metrics: dict[str, float] = {}
-            for action in self._actions:
-                if action.kind == "read":
-                    with stages.stage("metrics"):
-                        metrics = self._read(reader, action) or metrics
-                else:
-                    with stages.stage(self._stage_of(action, stages.current)):
-                        self._act(action, texts)
-            return metrics
+            return self._replay(reader, texts, stages)
         finally:
             self._workspace.end()
 
     def close(self) -> None:
-        """Close the connection and remove this worker's folder."""
-        if self._scratch is not None:
-            self._workspace.close()
-            remove_scratch(self._scratch)
-            self._scratch = None
+        """Close the connection and remove every file."""
+        self._workspace.close()
+        remove_scratch(self._scratch)
+
+    def _replay(
+        self, reader: MetricReader, texts: Mapping[str, str], stages: StageClock
+    ) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        step = "replay"
+        for action in self._actions:
+            if action.kind == "read":
+                with stages.stage("metrics"):
+                    metrics = self._read(reader, action) or metrics
+                continue
+            if action.operation is not None:
+                step = self._program.flow.operations[action.operation].statement.step
+            with stages.stage(step):
+                self._act(action, texts)
+        return metrics
 
     def _write_table_cells(self, values: Mapping[str, ParameterValue]) -> None:
         """Write table-bound values, on copies of the tables when the baseline is attached."""
-        connection = self._workspace.connection
         for relation in self._program.baseline:
             if relation.key in self._program.bound and self._workspace.is_attached:
                 source = sql_name((relation.schema, relation.name), BASELINE)
-                own_table(connection, relation.key, source, relation.sql)
+                own_table(self._workspace.connection, relation.key, source, relation.sql)
         for bind in self._plan.table_binds:
-            connection.execute(bind.update_sql(), [values[bind.parameter]])
-
-    def _stage_of(self, action: Action, current: str) -> str:
-        if action.operation is None:
-            return "replay" if current in ("workspace", "bind", "metrics") else current
-        return self._program.flow.operations[action.operation].statement.step
+            self._run(bind.update_sql(), [values[bind.parameter]])
 
     def _act(self, action: Action, texts: Mapping[str, str]) -> None:
         started = time.perf_counter()
-        connection = self._workspace.connection
+        statement = None
+        if action.operation is not None:
+            statement = self._program.flow.operations[action.operation].statement
+        is_authors_own = statement is not None and statement.node is None
         try:
-            if self._is_authors_own(action):
-                with self._author_schema():
-                    perform(connection, action, lambda template: template.fill(texts))
-            else:
-                perform(connection, action, lambda template: template.fill(texts))
+            with self._author_schema(is_authors_own):
+                perform(self._workspace.connection, action, lambda one: one.fill(texts))
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
-            statement = (
-                self._program.flow.operations[action.operation].statement
-                if action.operation is not None
-                else None
-            )
-            raise ScenarioError(
-                str(error),
-                stage="step",
-                step=statement.step if statement else None,
-                model=statement.node if statement else None,
-            ) from error
+            step = statement.step if statement else None
+            model = statement.node if statement else None
+            raise ScenarioError(str(error), stage="step", step=step, model=model) from error
         if action.operation is not None:
-            spent = time.perf_counter() - started
-            self.operation_seconds[action.operation] = round(spent, SECONDS_PLACES)
-
-    def _is_authors_own(self, action: Action) -> bool:
-        if action.operation is None:
-            return False
-        return self._program.flow.operations[action.operation].statement.node is None
+            self.operation_seconds[action.operation] = time.perf_counter() - started
 
     def _read(self, reader: MetricReader, action: Action) -> dict[str, float]:
-        connection = self._workspace.connection
-        with self._author_schema():
+        with self._author_schema(True):
             if action.marker is not None:
-                reader.read_after(connection, *action.marker)
+                reader.read_after(self._workspace.connection, *action.marker)
                 return {}
-            return dict(reader.finish(connection))
+            return dict(reader.finish(self._workspace.connection))
 
     @contextmanager
-    def _author_schema(self) -> Iterator[None]:
+    def _author_schema(self, is_authors_own: bool) -> Iterator[None]:
         """Resolve unqualified names of the author's own SQL in the profile's schema."""
-        if self._schema == "main":
+        if not is_authors_own or self._schema == "main":
             yield
             return
         catalog = quoted(self._plan.profile.catalog)
-        self._workspace.connection.execute(f"use {catalog}.{quoted(self._schema)}")
+        self._run(f"use {catalog}.{quoted(self._schema)}")
         try:
             yield
         finally:
-            self._workspace.connection.execute(f"use {catalog}.main")
+            self._run(f"use {catalog}.main")
+
+    def _run(self, sql: str, bindings: list[ParameterValue] | None = None) -> None:
+        self._workspace.connection.execute(sql, bindings)
 
 
 def perform(connection: Any, action: Action, fill: Callable[[Template], str]) -> None:
@@ -361,7 +199,3 @@ def own_table(connection: Any, key: tuple[str, str], source: str, definition: st
         return
     connection.execute(definition)
     connection.execute(f"insert into {name} from {source}")
-
-
-def _escaped(value: object) -> str:
-    return str(value).replace("'", "''")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,24 +114,25 @@ def effect_of(sql: str) -> Effect:
         return Effect("nothing")
     if kind in ("SELECT", "RELATION"):
         return Effect("read", names=names)
-    if kind in ("SET", "VARIABLE_SET", "PRAGMA"):
-        if reader.at(0) == "use":
-            raise RecordingError("USE changes the database under dbt and cannot be replayed")
-        return Effect("setting", names=names)
-    if kind in ("CREATE", "CREATE_FUNC"):
-        return _create(reader, names)
-    if kind in ("INSERT", "DELETE", "UPDATE", "MERGE_INTO"):
-        return _change(kind, reader, names)
-    if kind == "COPY" and "from" in reader.words_until("from"):
-        return Effect("modify", target=reader.relation(1), names=names)
-    if kind == "ALTER":
-        return _alter(reader, names)
-    if kind == "DROP":
-        return _drop(reader)
-    raise RecordingError(f"a {kind} statement cannot be replayed: {_shortened(sql)}")
+    handler = _HANDLERS.get(kind)
+    if handler is None:
+        raise RecordingError(f"a {kind} statement cannot be replayed: {_shortened(sql)}")
+    return handler(kind, reader, names)
 
 
-def _create(reader: _Reader, names: frozenset[str]) -> Effect:
+def _set(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+    if reader.at(0) == "use":
+        raise RecordingError("USE changes the database under dbt and cannot be replayed")
+    return Effect("setting", names=names)
+
+
+def _copy(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+    if "from" not in reader.words_until("from"):
+        raise RecordingError("COPY ... TO writes a file and cannot be replayed")
+    return Effect("modify", target=reader.relation(1), names=names)
+
+
+def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     position = 1
     is_replacing = reader.at(position) == "or"
     position += 2 if is_replacing else 0
@@ -174,7 +175,7 @@ def _change(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     return Effect("modify", target=reader.relation(position), names=names)
 
 
-def _alter(reader: _Reader, names: frozenset[str]) -> Effect:
+def _alter(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     if reader.at(0) == "comment":
         return Effect("nothing")
     what = reader.at(1)
@@ -190,7 +191,7 @@ def _alter(reader: _Reader, names: frozenset[str]) -> Effect:
     return Effect("modify", target=target, names=names)
 
 
-def _drop(reader: _Reader) -> Effect:
+def _drop(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     position = 2
     if reader.at(1) == "schema":
         raise RecordingError("DROP SCHEMA cannot be replayed")
@@ -199,6 +200,22 @@ def _drop(reader: _Reader) -> Effect:
     if reader.at(1) not in ("table", "view"):
         return Effect("nothing")
     return Effect("drop", target=reader.relation(position))
+
+
+_HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
+    "SET": _set,
+    "VARIABLE_SET": _set,
+    "PRAGMA": _set,
+    "CREATE": _create,
+    "CREATE_FUNC": _create,
+    "INSERT": _change,
+    "DELETE": _change,
+    "UPDATE": _change,
+    "MERGE_INTO": _change,
+    "COPY": _copy,
+    "ALTER": _alter,
+    "DROP": _drop,
+}
 
 
 def _shortened(sql: str) -> str:

@@ -1,0 +1,192 @@
+"""Chooses how candidates are evaluated: replayed SQL where it equals dbt, else dbt itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.child import Report
+from search.errors import RecordingError, ScenarioError, SearchError, SpecError
+from search.scenario.compiled.compiler import Source
+from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.library import Library
+from search.scenario.compiled.program import Program
+from search.scenario.compiled.replay import OVERLAY, Replay
+from search.scenario.evaluator import DbtEvaluatorFactory, StageClock, failure_of
+from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.scenario.preparation import preflight, scenario_problem
+from search.scenario.project import DbtProject
+from search.space import current_candidate
+from search.spec import StudySpec
+from search.workers import EvaluatorFactory
+
+EFFECT_CHECK_SECONDS = 10.0
+"""What looking for parameters without effect may cost, in replays."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a study's candidates are evaluated.
+
+    Attributes:
+        factory: Makes an evaluator inside a worker.
+        name: ``compiled`` or ``dbt``.
+        isolation: ``overlay`` or ``copy``.
+        first: dbt's own outcome of the current candidate, when it is at hand.
+        warnings: What the user should know, one sentence each.
+    """
+
+    factory: EvaluatorFactory
+    name: str
+    isolation: str
+    first: Outcome | None
+    warnings: tuple[str, ...] = ()
+
+
+def prepare_engine(
+    factory: DbtEvaluatorFactory, spec: StudySpec, programs: Path, *, report: Report
+) -> Engine:
+    """Return the engine that the study file asks for.
+
+    ``auto`` is the compiled engine when the scenario can be recorded and its replay equals
+    dbt, and the reference engine otherwise, with the reason as a warning.
+
+    Args:
+        factory: Makes the reference evaluator.
+        spec: The study.
+        programs: Folder of all compiled programs.
+        report: Takes a line of progress.
+
+    Raises:
+        SpecError: If a metric is at fault, or a parameter reaches no metric.
+        ProjectError: If the scenario fails at the current parameters.
+        RecordingError: If ``engine: compiled`` is asked for and cannot be had.
+    """
+    asked = spec.resources.engine
+    if asked == "dbt":
+        return _reference(factory, spec, (), report)
+    library = Library.of(source_of(factory, spec), programs)
+    try:
+        program, folder = library.find_or_compile(current_candidate(spec), report=report)
+    except RecordingError as error:
+        if asked == "compiled":
+            raise RecordingError(
+                f"resources.engine is compiled, but this scenario cannot be: {error}; "
+                "set it to auto or dbt"
+            ) from error
+        return _reference(
+            factory, spec, (f"dbt evaluates every candidate, because {error}",), report
+        )
+    except ScenarioError as error:
+        failure = failure_of(error, error.fields.get("step", "step"))
+        raise scenario_problem(failure, spec) from error
+    _refuse_dead_parameters(program, library, spec)
+    isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
+    return Engine(
+        factory=ProgramEvaluatorFactory(library, isolation),
+        name="compiled",
+        isolation=isolation,
+        first=_first_outcome(program, spec),
+        warnings=tuple(_without_effect(program, folder, factory, spec)),
+    )
+
+
+def source_of(factory: DbtEvaluatorFactory, spec: StudySpec) -> Source:
+    """Return what the programs of a study are compiled from."""
+    replications = spec.scenario.replications
+    return Source(factory, spec.parameters, replications.values[0] if replications else None)
+
+
+def _reference(
+    factory: DbtEvaluatorFactory, spec: StudySpec, warnings: tuple[str, ...], report: Report
+) -> Engine:
+    if spec.resources.isolation == "overlay":
+        warnings = (*warnings, "the reference engine works on file copies, not on an overlay")
+    return Engine(factory, "dbt", "copy", preflight(factory, spec, report=report), warnings)
+
+
+def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
+    """Return dbt's outcome of the current candidate, from the program's recording."""
+    replications = spec.scenario.replications
+    seed = replications.values[0] if replications else None
+    for point in program.checks:
+        if point.values == current_candidate(spec) and point.replication == seed:
+            return Outcome(
+                request=EvaluationRequest(trial=0, values=point.values, replication=seed),
+                metrics=point.metrics,
+                seconds=point.seconds,
+                worker="recording",
+                engine="dbt",
+                isolation="copy",
+            )
+    return None
+
+
+def _refuse_dead_parameters(program: Program, library: Library, spec: StudySpec) -> None:
+    """Refuse a parameter whose value reaches no metric: a lever that moves nothing."""
+    if spec.search.allow_dead_parameters:
+        return
+    dead = dead_parameters(program, library.fixed() or (), library.source.factory)
+    if not dead:
+        return
+    reads = DbtProject(library.source.factory.plan.project_dir).var_reads()
+    name, what = next(iter(dead.items()))
+    places = ", ".join(reads.places.get(what, [])) if what in reads.places else ""
+    where = f"; var {what} is read in {places}, which no metric depends on" if places else ""
+    raise SpecError(
+        f"must reach a metric, but no metric depends on it{where}; remove it, or set "
+        "search.allow_dead_parameters to true",
+        file=str(spec.file),
+        key=f"parameters.{name}",
+    )
+
+
+def dead_parameters(
+    program: Program, fixed: tuple[str, ...], factory: DbtEvaluatorFactory
+) -> dict[str, str]:
+    """Return the parameters that reach no metric, each with the var or table it is bound to."""
+    live_tables = {key[1] for key in program.live_tables()}
+    by_table = {
+        cell.parameter
+        for cell in factory.plan.table_binds
+        if cell.relation.replace('"', "").split(".")[-1].lower() in live_tables
+    }
+    alive = program.live_parameters() | set(fixed) | by_table
+    dead: dict[str, str] = {}
+    for bind in factory.plan.var_binds:
+        if bind.parameter not in alive:
+            dead[bind.parameter] = bind.var
+    for cell in factory.plan.table_binds:
+        if cell.parameter not in alive:
+            dead[cell.parameter] = cell.table
+    return dead
+
+
+def _without_effect(
+    program: Program, folder: Path, factory: DbtEvaluatorFactory, spec: StudySpec
+) -> list[str]:
+    """Return a warning for each parameter that moves no metric between two of its values."""
+    first, second = program.checks[0], program.checks[1]
+    replay = Replay(factory, program, folder, OVERLAY)
+    spent = 0.0
+    warnings: list[str] = []
+    try:
+        for name, value in second.values.items():
+            if value == first.values[name] or spent > EFFECT_CHECK_SECONDS:
+                continue
+            clock = StageClock()
+            changed: Mapping[str, ParameterValue] = dict(first.values) | {name: value}
+            request = EvaluationRequest(0, changed, first.replication)
+            try:
+                metrics = replay.measure(request, clock)
+            except SearchError:
+                continue
+            spent += sum(clock.seconds.values())
+            if metrics == first.metrics:
+                warnings.append(
+                    f"parameter {name} moves no metric between {first.values[name]} and {value}"
+                )
+    finally:
+        replay.close()
+    return warnings

@@ -1,0 +1,103 @@
+"""The fast engine as an evaluator: replays a program, and runs real dbt where there is none."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from search.errors import RecordingError
+from search.scenario.compiled.library import Library
+from search.scenario.compiled.replay import Replay
+from search.scenario.evaluator import Evaluator, StageClock
+from search.scenario.outcome import EvaluationRequest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProgramEvaluatorFactory:
+    """Makes a fast evaluator inside a worker process; travels there by pickle.
+
+    Attributes:
+        library: The scenario's programs.
+        isolation: ``overlay`` or ``copy``.
+    """
+
+    library: Library
+    isolation: str
+
+    def __call__(self) -> Evaluator:
+        """Return a new evaluator, not opened yet."""
+        return ProgramEvaluator(self)
+
+
+class ProgramEvaluator(Evaluator):
+    """Evaluates a candidate by replaying recorded SQL.
+
+    A parameter that dbt's templates look at has a program for each of its values, compiled
+    when a candidate first has that value. Where that fails, dbt itself evaluates those
+    candidates, and their outcomes say so.
+
+    Args:
+        factory: The programs and the isolation.
+    """
+
+    def __init__(self, factory: ProgramEvaluatorFactory) -> None:
+        self._library = factory.library
+        self._asked_isolation = factory.isolation
+        self.engine = "compiled"
+        self.isolation = factory.isolation
+        self._replays: dict[str, Replay] = {}
+        self._reference: Evaluator | None = None
+        self._beyond: set[str] = set()
+        self._fixed: tuple[str, ...] = ()
+
+    def open(self) -> None:
+        """Do nothing yet: programs are loaded when a candidate needs them."""
+
+    def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
+        """Replay the candidate's program and return its metrics.
+
+        Raises:
+            SearchError: If the scenario fails.
+        """
+        with stages.stage("program"):
+            replay = self.replay_of(request)
+        if replay is None:
+            return self._by_dbt(request, stages)
+        self.engine, self.isolation = "compiled", self._asked_isolation
+        return replay.measure(request, stages)
+
+    def close(self) -> None:
+        """Close every replay and remove this worker's folders."""
+        for replay in self._replays.values():
+            replay.close()
+        self._replays.clear()
+        if self._reference is not None:
+            self._reference.close()
+            self._reference = None
+
+    def replay_of(self, request: EvaluationRequest) -> Replay | None:
+        """Return what replays a candidate; None when dbt must evaluate it."""
+        fixed = self._fixed = self._fixed or self._library.fixed() or ()
+        variant = repr([request.values[name] for name in fixed])
+        if variant in self._beyond:
+            return None
+        if variant in self._replays:
+            return self._replays[variant]
+        try:
+            program, folder = self._library.find_or_compile(request.values, report=logger.info)
+        except RecordingError as error:
+            logger.warning("dbt evaluates %s = %s: %s", ", ".join(fixed), variant, error)
+            self._beyond.add(variant)
+            return None
+        factory = self._library.source.factory
+        self._replays[variant] = Replay(factory, program, folder, self._asked_isolation)
+        return self._replays[variant]
+
+    def _by_dbt(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
+        if self._reference is None:
+            self._reference = self._library.source.factory()
+            self._reference.open()
+        self.engine, self.isolation = self._reference.engine, self._reference.isolation
+        return self._reference.measure(request, stages)

@@ -1,0 +1,147 @@
+"""Programs on disk: found by the content of all that they depend on, published whole or not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.child import Report
+from search.errors import RecordingError
+from search.scenario.baseline import fsync, sweep_unfinished
+from search.scenario.compiled.compiler import NeedsVariants, Source, compile_program
+from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
+from search.scenario.outcome import ParameterValue
+from search.scenario.plan import ScenarioPlan
+from search.scenario.project import hash_parts
+
+INDEX_FILE = "index.json"
+LOCK_FILE = "compiling.lock"
+
+Values = Mapping[str, ParameterValue]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The programs of one scenario, one for each combination of its fixed parameters' values.
+
+    Attributes:
+        folder: Where they are kept.
+        source: What they are compiled from.
+    """
+
+    folder: Path
+    source: Source
+
+    @classmethod
+    def of(cls, source: Source, cache: Path) -> Library:
+        """Return the library of a scenario inside the folder of all programs."""
+        return cls(cache / _key(source.factory.plan), source)
+
+    def fixed(self) -> tuple[str, ...] | None:
+        """Return the parameters with programs of their own a value; None before the first."""
+        try:
+            document = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
+            if document["format_version"] == FORMAT_VERSION:
+                return tuple(document["fixed"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
+    def find(self, candidate: Values) -> tuple[Program, Path] | None:
+        """Return the program for a candidate and its folder, or None; a damaged one is removed."""
+        fixed = self.fixed()
+        if fixed is None:
+            return None
+        folder = self.folder / _variant(fixed, candidate)
+        if not (folder / PROGRAM_FILE).exists():
+            return None
+        try:
+            return load(folder), folder
+        except RecordingError:
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+
+    def find_or_compile(self, candidate: Values, *, report: Report) -> tuple[Program, Path]:
+        """Return the program for a candidate and its folder, compiled when there is none.
+
+        Raises:
+            RecordingError: If the scenario cannot be replayed; says which model and why.
+            SearchError: If the scenario fails at the recorded values.
+        """
+        found = self.find(candidate)
+        if found is not None:
+            report("the compiled scenario is in the cache")
+            return found
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Compiling costs several dbt runs: who needs the same program waits for it.
+        with (self.folder / LOCK_FILE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            found = self.find(candidate)
+            return found or self._compile(candidate, report)
+
+    def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
+        sweep_unfinished(self.folder)
+        fixed = self.fixed() or ()
+        building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=self.folder))
+        try:
+            try:
+                content = _compile(self.source, candidate, building / "all", fixed, report)
+            except NeedsVariants as needed:
+                fixed = needed.names
+                names = ", ".join(fixed)
+                report(f"{needed}; so {names} gets a program for each of its values")
+                content = _compile(self.source, candidate, building / "one", fixed, report)
+            folder = self.folder / _variant(fixed, candidate)
+            _publish(content, folder)
+            self._write_index(fixed)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        return load(folder), folder
+
+    def _write_index(self, fixed: Sequence[str]) -> None:
+        document = {"format_version": FORMAT_VERSION, "fixed": list(fixed)}
+        temporary = self.folder / f".index-{os.getpid()}.json"
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        fsync(temporary)
+        temporary.replace(self.folder / INDEX_FILE)
+        fsync(self.folder)
+
+
+def _key(plan: ScenarioPlan) -> str:
+    """Return the name of a scenario's library: a hash of all that its programs depend on."""
+    binds = [vars(one) for one in (*plan.var_binds, *plan.table_binds)]
+    parts = [f"program format {FORMAT_VERSION}", plan.fingerprints["scenario"], json.dumps(binds)]
+    return hash_parts(parts)[:16]
+
+
+def _variant(fixed: Sequence[str], candidate: Values) -> str:
+    values = {name: candidate[name] for name in sorted(fixed)}
+    return hash_parts([json.dumps(values, sort_keys=True)])[:16] if values else "all"
+
+
+def _compile(
+    source: Source, candidate: Values, folder: Path, fixed: Sequence[str], report: Report
+) -> Path:
+    folder.mkdir()
+    compile_program(source, candidate, folder, fixed=fixed, report=report)
+    return folder
+
+
+def _publish(content: Path, folder: Path) -> None:
+    for file in content.iterdir():
+        fsync(file)
+        file.chmod(0o444)
+    fsync(content)
+    try:
+        content.rename(folder)
+    except OSError:
+        if not (folder / PROGRAM_FILE).exists():
+            raise
+        # Another process finished the same program first.
+    fsync(folder.parent)

@@ -1,0 +1,137 @@
+"""Where a program runs: an overlay over the baseline, or a file copy of it."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.scenario.compiled.emission import BASELINE, HOISTED, quoted
+from search.scenario.compiled.program import HOISTED_FILE
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
+from search.scenario.plan import ScenarioPlan
+from search.scenario.workspace import copy_error
+
+
+class ReplayWorkspace(ABC):
+    """Where a program runs: a connection whose catalog has the name that the SQL carries.
+
+    Obligations of an implementation: after ``begin`` the catalog is as the baseline left it
+    (or empty beside it), and nothing that runs in it reaches the baseline.
+    """
+
+    is_attached: bool
+    """Whether the baseline is attached beside an empty catalog."""
+
+    def __init__(self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits) -> None:
+        self._plan = plan
+        self._hoisted = program_folder / HOISTED_FILE
+        self._limits = limits
+        self.connection: Any = None
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Bring the catalog into its first state."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Forget what ran."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection and remove every file."""
+
+    def _connect(self, path: str) -> Any:
+        output = self._plan.profile.output
+        options = {
+            key: value
+            for key, value in (output.get("config_options") or {}).items()
+            if key.lower() not in RESOURCE_SETTINGS
+        }
+        connection = duckdb.connect(path, config=options | self._limits.config())
+        for extension in output.get("extensions") or []:
+            if isinstance(extension, str):
+                connection.load_extension(extension)
+        for key, value in (output.get("settings") or {}).items():
+            if key.lower() not in RESOURCE_SETTINGS:
+                connection.execute(f"set {key} = '{escaped(value)}'")
+        for attachment in output.get("attach") or []:
+            alias = f" as {attachment['alias']}" if attachment.get("alias") else ""
+            connection.execute(f"attach '{escaped(attachment['path'])}'{alias} (read_only)")
+        if self._hoisted.exists():
+            connection.execute(f"attach '{escaped(self._hoisted)}' as {HOISTED} (read_only)")
+        return connection
+
+    def _enter(self, catalog: str) -> None:
+        self.connection.execute(f"use {quoted(catalog)}.main")
+
+
+class OverlayWorkspace(ReplayWorkspace):
+    """An empty in-memory catalog over the baseline, which all workers of a node share."""
+
+    is_attached = True
+
+    def begin(self) -> None:
+        """Attach a fresh catalog."""
+        if self.connection is None:
+            self.connection = self._connect(":memory:")
+            path = escaped(self._plan.baseline)
+            self.connection.execute(f"attach '{path}' as {BASELINE} (read_only)")
+        catalog = quoted(self._plan.profile.catalog)
+        self.connection.execute(f"attach ':memory:' as {catalog}")
+        self._enter(self._plan.profile.catalog)
+
+    def end(self) -> None:
+        """Detach the catalog with all that it holds."""
+        if self.connection is not None:
+            catalog = quoted(self._plan.profile.catalog)
+            self.connection.execute("use memory")
+            self.connection.execute(f"detach database if exists {catalog}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class CopyWorkspace(ReplayWorkspace):
+    """A file copy of the baseline for each evaluation."""
+
+    is_attached = False
+
+    def __init__(
+        self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits, *, folder: Path
+    ) -> None:
+        super().__init__(plan, program_folder, limits)
+        self._folder = folder
+
+    def begin(self) -> None:
+        """Copy the baseline and open the copy."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / self._plan.baseline.name
+        try:
+            shutil.copyfile(self._plan.baseline, path)
+        except OSError as error:
+            raise copy_error(error, self._plan.baseline, self._folder) from error
+        self.connection = self._connect(str(path))
+        self._enter(self._plan.profile.catalog)
+
+    def end(self) -> None:
+        """Close and remove the copy."""
+        self.close()
+
+    def close(self) -> None:
+        """Close and remove the copy."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def escaped(value: object) -> str:
+    """Return text as it must stand between the quotes of an SQL string."""
+    return str(value).replace("'", "''")

@@ -1,0 +1,125 @@
+"""Checks an evaluation against real dbt: the same metrics, and dbt's own tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.child import Report
+from search.errors import ScenarioError
+from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest
+from search.spec.steps import ExpandedStep
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What real dbt says of an evaluated candidate.
+
+    Attributes:
+        differences: Metrics that dbt gives otherwise, one sentence each.
+        failed_tests: dbt tests that fail for the candidate, one sentence each.
+        failure: Why dbt could not evaluate it; None when it could.
+        seconds: Wall time of dbt's evaluation, tests included.
+    """
+
+    differences: tuple[str, ...]
+    failed_tests: tuple[str, ...]
+    failure: str | None
+    seconds: float
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether dbt evaluates the candidate to the same metrics."""
+        return not self.differences and self.failure is None
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether dbt gives the same metrics and its tests pass."""
+        return self.is_equal and not self.failed_tests
+
+    def text(self) -> str:
+        """Return the finding in a sentence."""
+        if self.is_verified:
+            return f"real dbt gives the same metrics, its tests pass ({self.seconds:.1f} s)"
+        if self.failure is not None:
+            return f"real dbt cannot evaluate it: {self.failure}"
+        return "; ".join([*self.differences, *self.failed_tests])
+
+
+class _TestingEvaluator(DbtEvaluator):
+    """The reference engine that also runs the tests of what each step built."""
+
+    def __init__(self, factory: DbtEvaluatorFactory) -> None:
+        super().__init__(factory)
+        self.failed_tests: list[str] = []
+
+    def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        """Run a step, then the tests of its selection."""
+        super().run_step(step, candidate_vars)
+        if step.command not in ("run", "seed"):
+            return
+        try:
+            self._session.run(
+                "test",
+                select=step.select,
+                exclude=step.exclude,
+                dbt_vars=candidate_vars | dict(step.vars),
+            )
+        except ScenarioError as error:
+            if "model" in error.fields:
+                self.failed_tests.append(f"{step.name}: {error}")
+
+
+def verify(
+    factory: DbtEvaluatorFactory,
+    requests: Sequence[EvaluationRequest],
+    expected: Sequence[Mapping[str, float]],
+    *,
+    report: Report,
+) -> Verification:
+    """Evaluate candidates through real dbt with its tests, and compare the metrics.
+
+    Args:
+        factory: Makes the reference evaluator.
+        requests: A candidate, once for each replication.
+        expected: The metrics to confirm, in the same order.
+        report: Takes a line of progress.
+    """
+    report("verifying through real dbt, with its tests")
+    evaluator = _TestingEvaluator(factory)
+    evaluator.open()
+    differences: list[str] = []
+    seconds = 0.0
+    try:
+        for request, metrics in zip(requests, expected, strict=True):
+            outcome = evaluator.evaluate(request)
+            seconds += outcome.seconds
+            if outcome.failure is not None:
+                tests = tuple(evaluator.failed_tests)
+                return Verification((), tests, outcome.failure.message, seconds)
+            differences += differing(outcome.metrics, metrics, threads=factory.threads)
+    finally:
+        evaluator.close()
+    return Verification(tuple(differences), tuple(evaluator.failed_tests), None, seconds)
+
+
+def differing(
+    reference: Mapping[str, float], found: Mapping[str, float], *, threads: int
+) -> list[str]:
+    """Return the metrics that differ from dbt's, one sentence each.
+
+    With one thread they must be equal; with more, sums of floating-point numbers may be
+    added in another order, and 1e-9 of the value is allowed.
+
+    Example:
+        >>> differing({"cost": 2.0}, {"cost": 2.5}, threads=1)
+        ['cost = 2.5 where dbt gives 2.0']
+    """
+    allowed = 0.0 if threads == 1 else 1e-9
+    return [
+        f"{name} = {found[name]!r} where dbt gives {value!r}"
+        for name, value in reference.items()
+        if not abs(found[name] - value) <= allowed * abs(value)
+    ]
