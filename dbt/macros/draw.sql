@@ -5,9 +5,10 @@
     functions, which DuckDB does not promise to keep. A person has a 64-bit key (the first
     half of the MD5 of the id, kept as two 32-bit integers); a draw multiplies it with
     constants taken from the MD5 of seed, stream and year, keeps the middle 32 bits and mixes
-    them with rounds of x = x * odd mod 2^32 and x = x + (x >> 16), the latter written as
-    (x * 65537) >> 16 so that x stands in the text once. All of it is exact BIGINT
-    arithmetic without overflow: every product is below 2^62. -#}
+    them in three rounds of multiply, xor with a constant, and x + (x >> 16). The last is
+    written (x * 65537) >> 16, so that x stands in the SQL text once; without the xor the
+    rounds would be nearly linear. All of it is exact BIGINT arithmetic without overflow:
+    every product is below 2^62. -#}
 
 {%- macro draw_streams() -%}
   {#- Number of each stream. Append new ones; a changed number changes every result. -#}
@@ -58,8 +59,8 @@ cast('0x' || substr(md5({{ employee_id }}), 9, 8) as bigint)
   {%- set offset = "cast('0x' || substr(" ~ salt ~ ", 15, 7) as bigint)" -%}
   {%- set bits = namespace(text="(((" ~ key_high ~ " * " ~ multiplier_high ~ " + " ~ key_low ~ " * " ~ multiplier_low
     ~ " + " ~ offset ~ ") >> 16) & 4294967295)") -%}
-  {%- for mixing in range(2) -%}
-    {%- set bits.text = "(((((" ~ bits.text ~ " * 73244475) & 4294967295) * 65537) >> 16) & 4294967295)" -%}
+  {%- for mixing in range(3) -%}
+    {%- set bits.text = "(((xor((" ~ bits.text ~ " * 73244475) & 4294967295, 3039394381) * 65537) >> 16) & 4294967295)" -%}
   {%- endfor -%}
 (((({{ bits.text }}) * 73244475) & 4294967295) / cast(4294967296 as double))
 {%- endmacro -%}

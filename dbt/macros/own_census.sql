@@ -22,7 +22,7 @@
 {%- endmacro -%}
 
 {%- macro census_source(file) -%}
-  {%- if file | lower is string and (file | lower).endswith(".parquet") -%}
+  {%- if (file | lower).endswith(".parquet") -%}
 read_parquet('{{ file }}')
   {%- else -%}
 read_csv('{{ file }}', header = true, all_varchar = true)
@@ -142,9 +142,9 @@ read_csv('{{ file }}', header = true, all_varchar = true)
         termination_date as termination_text,
         annual_salary as salary_text,
         job_level as level_text,
-        try_cast(birth_date as date) as birth_date,
-        try_cast(hire_date as date) as hire_date,
-        try_cast(termination_date as date) as termination_date,
+        case when isfinite(try_cast(birth_date as date)) then try_cast(birth_date as date) end as birth_date,
+        case when isfinite(try_cast(hire_date as date)) then try_cast(hire_date as date) end as hire_date,
+        case when isfinite(try_cast(termination_date as date)) then try_cast(termination_date as date) end as termination_date,
         try_cast(annual_salary as decimal(18, 2)) as annual_salary,
         -- 2.5 would be rounded by a cast to integer; only whole levels exist.
         case when try_cast(job_level as double) = floor(try_cast(job_level as double))
@@ -154,7 +154,8 @@ read_csv('{{ file }}', header = true, all_varchar = true)
     checked as (
       select
         *,
-        employee_id is not null and count(*) over (partition by employee_id, hire_text) > 1 as is_duplicate
+        employee_id is not null
+        and count(*) over (partition by employee_id, coalesce(cast(hire_date as varchar), hire_text)) > 1 as is_duplicate
       from parsed
     )
   {%- endset -%}
