@@ -8,7 +8,7 @@ from html import escape
 
 from search.audit.records import TrialRecord
 from search.report.facts import StudyFacts, Target
-from search.report.page import percent, section
+from search.report.page import section
 from search.report.plots import (
     SHADES,
     Axis,
@@ -19,7 +19,7 @@ from search.report.plots import (
     parallel_plot,
     tag,
 )
-from search.report.sections import MARKS, accepted_band
+from search.report.sections import MARKS, accepted_band, variance_text
 from search.report.tables import number_text, with_unit
 from search.targets import Goal, rank_key, variance
 
@@ -170,7 +170,7 @@ def _metric_course(
             return trial.error_message or "failed"
         off = ""
         if target.is_resolved and not goal.is_objective:
-            off = f", variance {percent(variance(goal, found))}"
+            off = f", variance {variance_text(target, found)}"
         return f"{with_unit(found, goal.unit)}{off}"
 
     def axis_text(number: float) -> str:

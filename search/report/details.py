@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from search.audit.records import RunRecord, TrialRecord
+from search.audit.records import RunRecord, TrialMetric, TrialRecord
 from search.budget import format_bytes
-from search.report.facts import StudyFacts
+from search.report.facts import StudyFacts, Target
 from search.report.page import (
     bare,
     cell,
@@ -37,7 +37,7 @@ def trials_section(facts: StudyFacts) -> str:
     """Return every trial in a table that its headings sort."""
     if not facts.trials:
         return ""
-    scored = [target.goal.metric for target in facts.targets if not target.goal.is_objective]
+    scored = [target for target in facts.targets if not target.goal.is_objective]
     header = [
         ("trial", False),
         ("iteration", False),
@@ -45,7 +45,7 @@ def trials_section(facts: StudyFacts) -> str:
         ("loss", False),
         *((heading(lever.name, lever.unit), False) for lever in facts.levers),
         *((heading(name, unit), False) for name, unit in facts.units.items()),
-        *((f"{name} variance (%)", False) for name in scored),
+        *((_variance_heading(target), False) for target in scored),
         ("evaluation (s)", False),
         ("peak memory (MB)", False),
         ("worker", True),
@@ -79,7 +79,7 @@ def _listed(facts: StudyFacts, most: int) -> Sequence[TrialRecord]:
 
 
 def _trial_row(
-    facts: StudyFacts, trial: TrialRecord, scored: Sequence[str], *, has_errors: bool
+    facts: StudyFacts, trial: TrialRecord, scored: Sequence[Target], *, has_errors: bool
 ) -> str:
     values = trial.candidate if isinstance(trial.candidate, dict) else {}
     records = facts.metrics.get(trial.trial, {})
@@ -88,9 +88,9 @@ def _trial_row(
         bare(records[name].value, unit) if name in records else ""
         for name, unit in facts.units.items()
     ]
-    for name in scored:
-        off = records[name].variance if name in records else None
-        numbers.append("" if off is None else f"{off * 100:+.4g}")
+    for target in scored:
+        name = target.goal.metric
+        numbers.append(_variance_cell(target, records[name]) if name in records else "")
     memory = trial.peak_memory_bytes
     numbers.append("" if trial.seconds is None else f"{trial.seconds:.2f}")
     numbers.append(f"{memory / 1e6:,.0f}" if memory else "")
@@ -109,6 +109,19 @@ def _trial_row(
         cells.append(f'<td class="t m">{escape(short)}</td>')
     kind = "best" if trial.trial == facts.best else "failed" if trial.state == "failed" else None
     return tag("tr", "".join(cells), class_=kind)
+
+
+def _variance_heading(target: Target) -> str:
+    unit = target.goal.unit if target.goal.value == 0 else "fraction"
+    return heading(f"{target.goal.metric} variance", unit)
+
+
+def _variance_cell(target: Target, record: TrialMetric) -> str:
+    off = record.variance
+    if off is None:
+        return ""
+    is_absolute = record.value is not None and target.is_absolute(record.value)
+    return bare(off, target.goal.unit) if is_absolute else f"{off * 100:+.4g}"
 
 
 def failures_section(facts: StudyFacts) -> str:

@@ -102,6 +102,16 @@ class Target:
         """Whether distances from the target are known."""
         return self.goal.kind != "equal" or self.goal.value is not None
 
+    def is_absolute(self, value: float) -> bool:
+        """Whether the variance is in the metric's unit, since the target or bound is 0."""
+        goal = self.goal
+        anchor = goal.value
+        if goal.high is not None and value > goal.high:
+            anchor = goal.high
+        elif goal.low is not None and value < goal.low:
+            anchor = goal.low
+        return anchor == 0 and not goal.is_objective
+
     def distance(self, value: float | None) -> float | None:
         """Return the distance of a metric in tolerances, at least 0; None if unknown."""
         if value is None or not self.is_resolved or self.goal.is_objective:

@@ -91,7 +91,7 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
 
     Example:
         >>> nice_ticks(0, 10), nice_ticks(0.012, 0.031)
-        ([0.0, 2.5, 5.0, 7.5, 10.0], [0.015, 0.02, 0.025, 0.03])
+        ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [0.015, 0.02, 0.025, 0.03])
     """
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return [low] if math.isfinite(low) else []

@@ -110,13 +110,12 @@ def targets_section(facts: StudyFacts) -> str:
     rows = [_target_row(target) for target in facts.targets]
     header = [
         ("target", True),
+        ("verdict", True),
         ("wanted", False),
-        ("tolerance", False),
         ("current", False),
         ("achieved", False),
         ("variance", False),
         ("distance from target", True),
-        ("verdict", True),
     ]
     body = tag("div", table(header, rows), class_="wide")
     intro = (
@@ -147,15 +146,12 @@ def _target_row(target: Target) -> str:
     goal = target.goal
     verdict = _is_met(target)
     is_known = target.best is not None and target.is_resolved
-    difference = variance(goal, target.best) if is_known and target.best is not None else None
     off = target.distance(target.best)
     if goal.is_objective:
         shown, words = _objective_change(target), badge(goal.kind)
         distance, note = "", None
     else:
-        shown = percent(difference)
-        if is_known and _anchor(goal) == 0 and difference is not None:
-            shown = with_unit(difference, goal.unit)
+        shown = variance_text(target, target.best) if is_known else "-"
         words = badge("unknown") if verdict is None else badge(
             "met" if verdict else "missed", "good" if verdict else "bad"
         )  # fmt: skip
@@ -167,14 +163,21 @@ def _target_row(target: Target) -> str:
     return tag(
         "tr",
         cell(escape(goal.metric), is_text=True, note=priority)
-        + cell(escape(_wanted(goal)))
-        + cell(escape(tolerance_text(goal)))
+        + cell(words, is_text=True)
+        + cell(escape(_wanted(goal)), note=tolerance_text(goal).replace("-", "") or None)
         + cell(escape(with_unit(target.current, goal.unit)))
         + cell(tag("b", escape(with_unit(target.best, goal.unit))))
         + cell(escape(shown))
-        + cell(distance, is_text=True, note=note)
-        + cell(words, is_text=True),
+        + cell(distance, is_text=True, note=note),
     )
+
+
+def variance_text(target: Target, value: float | None) -> str:
+    """Return how far a metric is from its target: in percent, or in its unit when that is 0."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    off = variance(target.goal, value)
+    return with_unit(off, target.goal.unit) if target.is_absolute(value) else percent(off)
 
 
 def _wanted(goal: Goal) -> str:
@@ -196,7 +199,9 @@ def _distance_text(goal: Goal, off: float | None) -> str:
         return "inside the bound"
     if goal.tolerance == 0:
         return "beyond the bound"
-    return f"{off:.2g} of 1 tolerance" if off <= 1 else f"{off:.3g} tolerances off"
+    if off <= 1:
+        return f"{off:.2g} of 1 tolerance"
+    return f"{number_text(float(f'{off:.3g}'))} tolerances off"
 
 
 def _anchor(goal: Goal) -> float | None:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
 from search.audit.earlier import RUNS, SPEC
 from search.progress import duration_text, table_text
+from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text, with_unit
 from search.run import FINGERPRINTS, Layout
@@ -222,6 +223,8 @@ def _target_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]
         "achieved": achieved,
         "variance": variance(goal, achieved) if is_known and achieved is not None else None,
         "is_objective": goal.is_objective,
+        "is_of_zero": achieved is not None
+        and Target(goal, current=None, best=achieved).is_absolute(achieved),
         "is_met": is_met(goal, achieved) if is_known and achieved is not None else None,
     }
 
@@ -365,11 +368,16 @@ def _targets_text(summary: Mapping[str, Any]) -> str:
                 target["metric"],
                 target["wanted"],
                 with_unit(target["achieved"], target["unit"]),
-                "-" if off is None or target["is_objective"] else f"{off * 100:+.2f} %",
+                "-" if off is None or target["is_objective"] else _off_text(off, target),
                 "-" if target["is_objective"] else verdict,
             ]
         )
     return table_text(["target", "wanted", "achieved", "variance", "verdict"], rows)
+
+
+def _off_text(off: float, target: Mapping[str, Any]) -> str:
+    """Return a variance; that of a target of 0 is in the metric's unit."""
+    return with_unit(off, target["unit"]) if target["is_of_zero"] else f"{off * 100:+.2f} %"
 
 
 def _when(text: str | None) -> str:

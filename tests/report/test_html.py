@@ -119,7 +119,9 @@ def test_a_run_that_is_not_finished(folder: Path) -> None:
 
 def test_every_form_of_target_and_a_relative_one_without_trials(folder: Path) -> None:
     spec = study(targets=7)
-    assert "minimize" in page_of(published(folder, spec, searched(spec, 6))).text
+    page = page_of(published(folder, spec, searched(spec, 6)))
+    assert "minimize" in page.text and "metric_6 variance (USD)" in page.text
+    assert "e+" not in page.text.split("Convergence")[0]  # a target of 0 has no percentage
     page_of(published(folder, spec, []))
 
 
