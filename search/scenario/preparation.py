@@ -200,7 +200,11 @@ class _Preparation:
         self._limits = limits
         self._scratch = scratch
         self._report = report
-        self._project = DbtProject(spec.resolve_path(self._scenario.dbt_project).resolve())
+        ours = [cache.parent, limits.scratch_parent or scratch]
+        self._project = DbtProject(
+            spec.resolve_path(self._scenario.dbt_project).resolve(),
+            not_of_it=tuple(folder.resolve() for folder in ours),
+        )
         self._warnings: list[str] = []
         self._mistakes = mistakes
 

@@ -21,7 +21,9 @@ IGNORED_FOLDERS = frozenset({"target", "logs", ".git", "__pycache__", ".venv", "
 TEXT_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".py", ".md", ".jinja", ".j2"})
 VERSIONED_PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "dbt-adapters")
 _DATABASE_SUFFIXES = (".duckdb", ".wal", ".db", ".lock")
+_DBT_COOKIE = ".user.yml"
 _VAR = re.compile(r"\bvar\(\s*(?:(['\"])(?P<name>[^'\"]+)\1|(?P<dynamic>[^)'\"\s]))")
+_STUDY_FILE = re.compile(rb"^study:.*^scenario:|^scenario:.*^study:", re.MULTILINE | re.DOTALL)
 _ENV_VAR = re.compile(r"\benv_var\(\s*['\"](?P<name>\w+)['\"]")
 
 
@@ -36,17 +38,29 @@ class DbtProject:
 
     Args:
         folder: The folder with ``dbt_project.yml``.
+        not_of_it: Folders that may lie inside and are no part of it: a search's results.
     """
 
     folder: Path
+    not_of_it: tuple[Path, ...] = ()
 
     def files(self) -> Iterator[Path]:
-        """Yield every file that belongs to the project, installed packages included, in order."""
+        """Yield every file that belongs to the project, installed packages included, in order.
+
+        Study files may lie in the project's folder, but dbt does not read them.
+        """
         for root, folders, names in os.walk(self.folder, followlinks=True):
-            folders[:] = sorted(name for name in folders if name not in IGNORED_FOLDERS)
+            folders[:] = sorted(name for name in folders if self._is_own(Path(root) / name))
             for name in sorted(names):
-                if not name.endswith(_DATABASE_SUFFIXES):
-                    yield Path(root) / name
+                file = Path(root) / name
+                if name.endswith(_DATABASE_SUFFIXES) or name == _DBT_COOKIE:
+                    continue
+                if file.suffix in (".yml", ".yaml") and _STUDY_FILE.search(_read(file)):
+                    continue
+                yield file
+
+    def _is_own(self, folder: Path) -> bool:
+        return folder.name not in IGNORED_FOLDERS and folder not in self.not_of_it
 
     def fingerprint(self) -> str:
         """Return a hash of the project's files and of the environment that they read.
