@@ -169,6 +169,48 @@ def doctor(
 
 
 @main.command()
+@_study
+@_set
+@_var
+@_results
+@_json
+def explain(
+    study: Path, sets: Sequence[str], dbt_vars: Sequence[str], results: Path, as_json: bool
+) -> int:
+    """Show what evaluating STUDY consists of: what is replayed, hoisted, left out, and why."""
+    from search.explain import explain_study, explanation_text
+
+    spec = _load(study, sets, dbt_vars, None)
+    with _progress() as progress:
+        explanation = explain_study(spec, results, progress)
+    if as_json:
+        click.echo(json.dumps(explanation.document(), indent=2))
+    else:
+        click.echo(explanation_text(explanation))
+    return EXIT_OK
+
+
+@main.command()
+@_study
+@_results
+@_json
+@click.option("--trial", type=click.IntRange(min=0), help="The trial; the best one when left out.")
+def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
+    """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
+    from search.what_if import verify_trial
+
+    spec = _load(study, (), (), None)
+    with _progress() as progress:
+        number, verification = verify_trial(spec, trial, results=results, progress=progress)
+    if as_json:
+        document = {"trial": number, "verified": verification.is_verified}
+        click.echo(json.dumps(document | verification.document(), indent=2))
+    else:
+        click.echo(f"trial {number}: {verification.text()}")
+    return EXIT_OK if verification.is_verified else EXIT_FAILURE
+
+
+@main.command()
 def schema() -> int:
     """Print the JSON schema of study files, for editors."""
     from search.spec import json_schema

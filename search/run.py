@@ -6,7 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memor
 from search.child import run_in_child
 from search.driver import Driver, SearchEnd
 from search.engine import Engine, prepare_engine
-from search.errors import SearchError
+from search.errors import AuditError, SearchError
 from search.progress import Progress
 from search.recorder import StudyRecorder
+from search.report.html import write_report
 from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.outcome import EvaluationRequest
+from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import PreparationLimits, Prepared, prepare
 from search.scenario.verification import Verification, verify
@@ -197,6 +198,18 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
     return _StudyRun(spec, options, progress).run()
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What all versions that one run may search have in common."""
+
+    memory: MemoryPlan
+    pool: WorkerPool
+    sampler: MemorySampler
+    storage: GroupingStorage
+    reference: DbtEvaluatorFactory
+    fingerprints: Mapping[str, str]
+
+
 class _StudyRun:
     """The order of a run; each stage leaves nothing when a later one fails."""
 
@@ -206,6 +219,7 @@ class _StudyRun:
         self._progress = progress
         self._layout = Layout(options.results, spec.study)
         self._started = time.monotonic()
+        self._started_at = datetime.now(UTC)
 
     def run(self) -> RunResult:
         memory = memory_plan(self._spec)
@@ -236,73 +250,110 @@ class _StudyRun:
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
         prepared = self._prepare(memory)
-        for warning in prepared.warnings:
-            self._progress.note(f"warning: {warning}")
         reference = evaluator_factory(spec, prepared.plan, memory)
         fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
         version, is_new = self._version(storage, fingerprints)
+        engine = self._engine(reference, prepared.warnings)
+        session = _Session(
+            memory=memory,
+            pool=pool,
+            sampler=sampler,
+            storage=storage or open_storage(url),
+            reference=reference,
+            fingerprints=fingerprints,
+        )
+        result = self._run_version(session, version, engine, engine.first if is_new else None)
+        if result.verification is None or result.verification.is_equal:
+            return result
+        self._progress.note(
+            f"ERROR OF OURS: the compiled scenario does not equal dbt: {result.verification.text()}"
+        )
+        self._progress.note("the study starts again, and dbt evaluates every candidate")
+        slow = Engine(reference, "dbt", "copy", first=None, warnings=engine.warnings)
+        return self._run_version(session, next_version(session.storage, spec.study), slow, None)
+
+    def _engine(self, reference: DbtEvaluatorFactory, warnings: tuple[str, ...]) -> Engine:
         engine: Engine = run_in_child(
             prepare_engine,
             reference,
-            spec,
+            self._spec,
             self._layout.programs.absolute(),
             report=self._progress.note,
         )
+        engine = replace(engine, warnings=(*warnings, *engine.warnings))
         for warning in engine.warnings:
             self._progress.note(f"warning: {warning}")
-        storage = storage or open_storage(url)
-        store = StudyStore.create_or_load(storage, version.name, base_name=version.base_name)
+        return engine
+
+    def _run_version(
+        self, session: _Session, version: StudyVersion, engine: Engine, first: Outcome | None
+    ) -> RunResult:
+        """Search one version of the study with one engine, and record how it ended."""
+        spec = self._spec
+        store = StudyStore.create_or_load(
+            session.storage, version.name, base_name=version.base_name
+        )
         choice = choose_sampler(spec)
-        size = batch_size(spec, memory.workers)
+        size = batch_size(spec, session.memory.workers)
         self._progress.note(
             f"study {store.name}: {len(spec.parameters)} parameters, "
             f"{len(goals_of(spec))} targets, sampler {choice.name} ({choice.why}), "
             f"batches of {size}, engine {engine.name} on {engine.isolation}"
         )
-        run = self._run_record(version, fingerprints, memory, engine, url)
+        run = self._run_record(version, session, engine)
         with StudyRecorder(
-            folder=self._layout.folder, spec=spec, storage=storage, store=store, run=run
+            folder=self._layout.folder, spec=spec, storage=session.storage, store=store, run=run
         ) as recorder:
-            store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: fingerprints})
+            store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: session.fingerprints})
             driver = Driver(
                 spec=spec,
                 goals=goals_of(spec),
                 store=store,
-                pool=pool,
+                pool=session.pool,
                 batch_size=size,
                 recorder=recorder,
                 progress=self._progress,
                 details={RUN_ID: run.run_id},
             )
             try:
-                pool.open(engine.factory)
-                end = driver.run(engine.first if is_new else None)
-                verification = self._verify(reference, engine, end)
+                session.pool.open(engine.factory)
+                end = driver.run(first)
+                verification = self._verify(session.reference, engine, end)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
                 recorder.finish("interrupted", reason="interrupted by the user")
+                self._write_report(store.name)
                 raise
             except SearchError as error:
                 recorder.finish("failed", reason=str(error))
+                self._write_report(store.name)
                 raise
             submitted = driver.first_submit_at or self._started
             result = RunResult(
                 study=store.name,
                 end=end,
-                memory=memory,
+                memory=session.memory,
                 batch_size=size,
                 sampler=choice.name,
                 wall_seconds=time.monotonic() - self._started,
                 startup_seconds=submitted - self._started,
-                peak_memory_bytes=sampler.peak_bytes,
+                peak_memory_bytes=session.sampler.peak_bytes,
                 folder=self._layout.folder,
-                warnings=(*prepared.warnings, *engine.warnings),
+                warnings=engine.warnings,
                 engine=engine.name,
                 isolation=engine.isolation,
                 verification=verification,
             )
             recorder.finish("finished", **_ending(result))
+        self._write_report(store.name)
         return result
+
+    def _write_report(self, study: str) -> None:
+        """Write the report; what the study found is safe in the trail when that fails."""
+        try:
+            write_report(self._layout.folder, study=study)
+        except AuditError as error:
+            self._progress.note(f"warning: {error}")
 
     def _verify(
         self, reference: DbtEvaluatorFactory, engine: Engine, end: SearchEnd
@@ -364,20 +415,14 @@ class _StudyRun:
         self._progress.note(f"{why}: {latest.name} is kept, {following.name} starts")
         return following, True
 
-    def _run_record(
-        self,
-        version: StudyVersion,
-        fingerprints: Mapping[str, str],
-        memory: MemoryPlan,
-        engine: Engine,
-        url: str,
-    ) -> RunRecord:
+    def _run_record(self, version: StudyVersion, session: _Session, engine: Engine) -> RunRecord:
+        fingerprints, memory = session.fingerprints, session.memory
         person = who()
         git = git_state(self._spec.file)
         known = {
             "study": version.name,
             "run_id": uuid.uuid4().hex[:12],
-            "started_at": datetime.now(UTC),
+            "started_at": self._started_at,
             "base_study": version.base_name,
             "study_version": version.version,
             "study_file": str(self._spec.file),
@@ -397,7 +442,7 @@ class _StudyRun:
             "workers": memory.workers,
             "threads_per_worker": self._spec.resources.threads_per_worker,
             "memory_budget_bytes": memory.budget_bytes,
-            "storage_url": masked(url),
+            "storage_url": masked(session.storage.url),
         }
         return RunRecord.model_validate(known | versions())
 
@@ -450,8 +495,10 @@ def evaluator_factory(
 
 def memory_text(memory: MemoryPlan) -> str:
     """Return the memory plan in a sentence."""
-    who_evaluates = f"{memory.workers} workers" if memory.workers else "the driver itself"
+    who_evaluates = {0: "the driver itself", 1: "1 worker"}.get(
+        memory.workers, f"{memory.workers} workers, each"
+    )
     return (
-        f"memory budget {format_bytes(memory.budget_bytes)}: {who_evaluates}, each with a DuckDB "
+        f"memory budget {format_bytes(memory.budget_bytes)}: {who_evaluates} with a DuckDB "
         f"limit of {format_bytes(memory.duckdb_memory_limit_bytes)}"
     )

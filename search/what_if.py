@@ -8,22 +8,24 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from search.audit.assemble import candidate, metrics_of, resolved_goals
+from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
 from search.child import Report, run_in_child
 from search.driver import mean_metrics
 from search.engine import source_of
 from search.errors import SpecError
 from search.progress import Progress
+from search.report.status import existing_storage
 from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
 from search.scenario.preparation import Prepared, prepare
+from search.scenario.verification import Verification, verify
 from search.scratch import sweep_scratch
 from search.space import current_candidate, parse_value, validate_candidate
 from search.spec import StudySpec, expand_metrics
-from search.storage.database import open_storage
+from search.storage.attributes import OUTCOME
 from search.storage.study_store import StudyStore
 from search.storage.versions import latest_version
 from search.targets import Goal, goals_of
@@ -152,6 +154,51 @@ def evaluate_all(
         evaluator.close()
 
 
+def verify_trial(
+    spec: StudySpec, number: int | None, *, results: Path, progress: Progress
+) -> tuple[int, Verification]:
+    """Evaluate a stored trial through real dbt with its tests, and compare the metrics.
+
+    Args:
+        spec: The study.
+        number: The trial; the best one when None.
+        results: Folder of all results.
+        progress: Takes news for a person.
+
+    Raises:
+        SpecError: If there is no such complete trial.
+    """
+    trials = _stored_trials(spec, results)
+    if number is None:
+        best = best_trial(trials.values(), resolved_goals(goals_of(spec), trials.values()))
+        number = best.number if best is not None else 0
+    values = _candidate_of(number, trials)
+    evaluations = [
+        (one["replication"], one["metrics"])
+        for one in (trials[number].user_attrs.get(OUTCOME) or {}).get("evaluations", [])
+        if one["failure"] is None
+    ]
+    if not evaluations:
+        raise SpecError(f"--trial must be a complete trial, but trial {number} is not")
+    memory = memory_plan(spec)
+    prepared: Prepared = run_in_child(
+        prepare,
+        spec,
+        Layout(results, spec.study).baselines.absolute(),
+        preparation_limits(spec, memory),
+        report=progress.note,
+    )
+    requests = [EvaluationRequest(number, values, seed) for seed, _ in evaluations]
+    verification: Verification = run_in_child(
+        verify,
+        evaluator_factory(spec, prepared.plan, memory),
+        requests,
+        [metrics for _, metrics in evaluations],
+        report=progress.note,
+    )
+    return number, verification
+
+
 def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) -> Evaluator:
     library = Library.of(source_of(reference, spec), programs)
     if spec.resources.engine == "dbt" or library.find(current_candidate(spec)) is None:
@@ -166,15 +213,12 @@ def _failure_text(failure: Failure) -> str:
 
 
 def _stored_trials(spec: StudySpec, results: Path) -> dict[int, FrozenTrial]:
-    url = Layout(results, spec.study).storage_url(spec)
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        return {}
-    storage = open_storage(url)
-    latest = latest_version(storage, spec.study)
-    if latest is None:
-        return {}
-    store = StudyStore.create_or_load(storage, latest.name)
-    return {trial.number: trial for trial in store.trials()}
+    with existing_storage(Layout(results, spec.study).storage_url(spec)) as storage:
+        latest = latest_version(storage, spec.study) if storage else None
+        if storage is None or latest is None:
+            return {}
+        store = StudyStore.load(storage, latest.name)
+        return {trial.number: trial for trial in store.trials()}
 
 
 def _candidate_of(number: int, trials: Mapping[int, FrozenTrial]) -> dict[str, ParameterValue]:

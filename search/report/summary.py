@@ -108,7 +108,7 @@ def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:
 
 def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
     """Return a single evaluation for people."""
-    parts = [parameters_table(spec, evaluation.values), ""]
+    parts = [parameters_table(spec, evaluation.values, title="evaluated"), ""]
     if evaluation.failure is not None:
         return "\n".join([*parts, f"the evaluation failed: {evaluation.failure}"])
     goals = {goal.metric: goal for goal in evaluation.goals}

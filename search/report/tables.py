@@ -95,8 +95,10 @@ def _verdict(goal: Goal, achieved: float | None) -> str:
     return "met" if is_met(goal, achieved) else "missed"
 
 
-def parameters_table(spec: StudySpec, values: Mapping[str, ParameterValue]) -> str:
-    """Return the best parameters against their current values and ranges."""
+def parameters_table(
+    spec: StudySpec, values: Mapping[str, ParameterValue], *, title: str = "best"
+) -> str:
+    """Return parameters against their current values and ranges."""
     rows = []
     for name, parameter in spec.parameters.items():
         best, current = values[name], parameter.current
@@ -115,7 +117,7 @@ def parameters_table(spec: StudySpec, values: Mapping[str, ParameterValue]) -> s
                 allowed,
             ]
         )
-    return table_text(["parameter", "current", "best", "change", "allowed"], rows)
+    return table_text(["parameter", "current", title, "change", "allowed"], rows)
 
 
 def _change(current: ParameterValue | None, best: ParameterValue, unit: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from search.child import Report
@@ -38,6 +38,10 @@ class Verification:
     def is_verified(self) -> bool:
         """Whether dbt gives the same metrics and its tests pass."""
         return self.is_equal and not self.failed_tests
+
+    def document(self) -> dict[str, Any]:
+        """Return the verification as JSON-safe values."""
+        return asdict(self)
 
     def text(self) -> str:
         """Return the finding in a sentence."""
