@@ -1,0 +1,66 @@
+"""Shared fixtures: projects in folders of their own, and studies on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "scenario"))
+
+from studies import copy_project, tiny_document, write_study
+
+
+def pytest_report_header() -> str:
+    """Name the versions that decide what a scenario computes."""
+    names = ("duckdb", "dbt-core", "dbt-duckdb", "ray", "optuna")
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study of the tiny project in a folder of its own and returns the study file."""
+    project = copy_project("tiny", tmp_path / "project")
+
+    def write(**changes: Any) -> Path:
+        document = tiny_document(**changes)
+        return write_study(project, document, name=f"{document['study']}.yml")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def retail(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The retail project with its local package installed; not to be changed."""
+    folder = tmp_path_factory.mktemp("retail")
+    copy_project("retail_rules", folder / "retail_rules")
+    project = copy_project("retail", folder / "retail")
+    dbt = Path(sys.executable).parent / "dbt"
+    subprocess.run([str(dbt), "--quiet", "deps"], cwd=project, check=True, capture_output=True)
+    return project
+
+
+@pytest.fixture(scope="session")
+def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder whose cached baselines all tests of the session use."""
+    return tmp_path_factory.mktemp("shared") / "results"
+
+
+@pytest.fixture
+def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Prepare in this process, where dbt is imported already: seconds become tenths."""
+
+    def call(function: Callable[..., Any], *args: Any, report: Any, env: Any = None) -> Any:
+        return function(*args, report=report)
+
+    folder = os.getcwd()
+    monkeypatch.setattr("search.run.run_in_child", call)
+    monkeypatch.setattr("search.what_if.run_in_child", call)
+    yield
+    assert os.getcwd() == folder
