@@ -1,0 +1,119 @@
+"""What a fresh machine gets: a complete lock, an installable package, a Makefile that tells."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions, entry_points
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+LINES = (ROOT / "constraints.txt").read_text().splitlines()
+PINS = [line for line in LINES if line and not line.startswith("#")]
+LOCK = {canonicalize_name(pin.split("==")[0]): pin.split("==")[1] for pin in PINS}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+REQUIREMENTS = [
+    Requirement(text)
+    for text in [
+        *PROJECT["dependencies"],
+        *(one for extra in PROJECT["optional-dependencies"].values() for one in extra),
+    ]
+]
+
+
+def test_the_lock_is_sorted_and_holds_nothing_but_exact_pins() -> None:
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!]+", pin) for pin in PINS)
+    names = [canonicalize_name(pin.split("==")[0]) for pin in PINS]
+    assert names == sorted(set(names))
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "Makefile", "pyproject.toml", ".ci/run"])
+def test_no_package_index_is_named(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert not re.search(r"index-url|--index|find-links|https?://|file://|trusted-host", text)
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda one: one.name)
+def test_the_lock_meets_each_requirement(requirement: Requirement) -> None:
+    pinned = LOCK[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(Version(pinned))
+
+
+def needed() -> Iterator[str]:
+    """Yield every package that the project, its extras and its build need, transitively."""
+    installed: dict[str, Distribution] = {
+        canonicalize_name(one.metadata["Name"]): one for one in distributions()
+    }
+    todo = [(canonicalize_name(one.name), frozenset(one.extras)) for one in REQUIREMENTS]
+    seen = set(todo)
+    while todo:
+        name, extras = todo.pop()
+        yield name
+        for text in installed[name].requires or []:
+            one = Requirement(text)
+            contexts = [{"extra": extra} for extra in (*extras, "")]
+            if one.marker is None or any(one.marker.evaluate(context) for context in contexts):
+                following = (canonicalize_name(one.name), frozenset(one.extras))
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+
+
+def test_the_lock_is_complete_and_holds_nothing_else() -> None:
+    assert set(LOCK) == set(needed()) | {"setuptools"}  # builds the project itself
+
+
+def test_the_command_is_installed() -> None:
+    (script,) = entry_points(group="console_scripts", name="scenario-search")
+    assert script.value == "search.cli:entry_point"
+
+
+def test_the_package_is_found_from_another_folder(tmp_path: Path) -> None:
+    """Ray's workers start elsewhere with the same interpreter."""
+    code = "import search; print(search.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()) == ROOT / "search" / "__init__.py"
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_make_help_lists_the_commands() -> None:
+    listed = re.findall(r"^  make (\w+)", make("help").stdout, flags=re.MULTILINE)
+    assert {"run", "test", "lint", "bench", "clean", "help"} <= set(listed)
+
+
+def test_make_refuses_another_python() -> None:
+    done = make("install", "PYTHON=false")
+    assert done.returncode != 0
+    assert "Python 3.11 is needed, but PYTHON is 'false'" in done.stderr
+
+
+@pytest.mark.parametrize(("code", "ends_with"), [(0, 0), (3, 0), (2, 2), (1, 2), (130, 2)])
+def test_make_run_ends_well_when_targets_are_not_met(
+    tmp_path: Path, code: int, ends_with: int
+) -> None:
+    """make itself ends with 2 whatever the failing command's code was."""
+    program = tmp_path / "scenario-search"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    for name in ("installed", "census"):
+        (tmp_path / name).touch()
+    done = make(
+        *("--old-file=Makefile", f"BIN={tmp_path}", f"INSTALLED={tmp_path}/installed"),
+        *(f"CENSUS={tmp_path}/census", f"--old-file={tmp_path}/census", "run"),
+    )
+    assert done.returncode == ends_with, done.stderr
