@@ -263,6 +263,7 @@ class DbtSession:
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
         sender = _Sender(observer)
         with _dbt_process_state(sender):
+            os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
             runner = dbtRunner(callbacks=[sender.on_event] if observer else [])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
