@@ -141,6 +141,7 @@ class DbtSession:
     ) -> None:
         self._project_dir = project_dir
         self._home = home
+        self._manifest: Any = None
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile(profile, database, limits)
 
@@ -221,6 +222,7 @@ class DbtSession:
             raise ProjectError(
                 f"the dbt project {self._project_dir} does not parse; dbt says: {message}"
             )
+        self._manifest = result.result
         return result.result
 
     def list_selected(
@@ -243,13 +245,22 @@ class DbtSession:
         }[command]
         args = ["list", "--output", "json", "--output-keys", "unique_id"]
         args += [word for kind in kinds for word in ("--resource-type", kind)]
-        result = self._invoke([*args, *_selection(select, exclude), *_vars(dbt_vars)])
+        args += [*_selection(select, exclude), *_vars(dbt_vars)]
+        result = self._invoke(args, manifest=self._manifest)
+        if self._manifest is not None and not (result.success and result.result):
+            # The graph may be another one under these vars.
+            result = self._invoke(args)
         if not result.success:
             raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
         return [json.loads(line)["unique_id"] for line in result.result or []]
 
     def _invoke(
-        self, args: list[str], *, observer: StatementObserver | None = None, **params: Any
+        self,
+        args: list[str],
+        *,
+        observer: StatementObserver | None = None,
+        manifest: Any = None,
+        **params: Any,
     ) -> Any:
         from dbt.cli.main import dbtRunner
 
@@ -264,7 +275,7 @@ class DbtSession:
         sender = _Sender(observer)
         with _dbt_process_state(sender):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
-            runner = dbtRunner(callbacks=[sender.on_event] if observer else [])
+            runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer else [])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
 
