@@ -330,6 +330,8 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
     with connect(database, factory.limits(scratch)) as connection:
         hoisted = str(content / HOISTED_FILE).replace("'", "''")
         connection.execute(f"attach '{hoisted}' as {HOISTED}")
+        folder = str(factory.plan.project_dir).replace("'", "''")
+        connection.execute(f"set file_search_path = '{folder}'")
         for action in hoist_actions(program.flow, program.split):
             try:
                 perform(connection, action, lambda template: template.fill(texts))

@@ -51,6 +51,8 @@ class ReplayWorkspace(ABC):
             for key, value in (output.get("config_options") or {}).items()
             if key.lower() not in RESOURCE_SETTINGS
         }
+        # dbt runs in the project's folder, so relative paths in its SQL start there.
+        options["file_search_path"] = str(self._plan.project_dir)
         connection = duckdb.connect(path, config=options | self._limits.config())
         for extension in output.get("extensions") or []:
             if isinstance(extension, str):
