@@ -43,6 +43,8 @@ from search.workers.memory import MemorySampler, available_memory_bytes, cores
 MAX_AUTO_BATCH = 64
 FINGERPRINTS = "fingerprints"
 """Study attribute: what the study's trials depend on."""
+VERIFIED = "verified"
+"""Study attribute: the winner's number to what real dbt said of it."""
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,7 @@ class _StudyRun:
             try:
                 session.pool.open(engine.factory)
                 end = driver.run(first)
-                verification = self._verify(session.reference, engine, end)
+                verification = self._verify(session.reference, engine, store, end)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
                 recorder.finish("interrupted", reason="interrupted by the user")
@@ -356,12 +358,15 @@ class _StudyRun:
             self._progress.note(f"warning: {error}")
 
     def _verify(
-        self, reference: DbtEvaluatorFactory, engine: Engine, end: SearchEnd
+        self, reference: DbtEvaluatorFactory, engine: Engine, store: StudyStore, end: SearchEnd
     ) -> Verification | None:
         """Let real dbt evaluate the winner with its tests, when it was replayed."""
         if engine.name == "dbt" or end.best is None:
             return None
         best = end.best
+        known = store.attributes().get(VERIFIED, {}).get(str(best.number))
+        if known is not None:
+            return Verification.of_document(known)
         requests = [
             EvaluationRequest(trial=best.number, values=best.values, replication=seed)
             for seed, _ in best.evaluations
@@ -371,6 +376,7 @@ class _StudyRun:
             verify, reference, requests, found, report=self._progress.note
         )
         self._progress.note(f"trial {best.number}: {verification.text()}")
+        store.set_attributes({VERIFIED: {str(best.number): verification.document()}})
         return verification
 
     def _is_storage_there(self, url: str) -> bool:

@@ -43,6 +43,16 @@ class Verification:
         """Return the verification as JSON-safe values."""
         return asdict(self)
 
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Verification:
+        """Return the verification that a document stands for."""
+        return cls(
+            differences=tuple(document["differences"]),
+            failed_tests=tuple(document["failed_tests"]),
+            failure=document["failure"],
+            seconds=document["seconds"],
+        )
+
     def text(self) -> str:
         """Return the finding in a sentence."""
         if self.is_verified:
