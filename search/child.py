@@ -55,7 +55,8 @@ def run_in_child(
     os.close(answer_write)
     try:
         with Connection(request_write, readable=False) as request:
-            request.send((function, args, sys.path))
+            request.send(sys.path)  # first: what follows may need it to be unpickled
+            request.send((function, args))
         with Connection(answer_read, writable=False) as answers:
             return _await_answer(answers, process, report)
     finally:
@@ -104,18 +105,20 @@ def serve(request_fd: int, answer_fd: int) -> None:
     """Be the child: read one call, answer it, end."""
     die_with_parent()
     with Connection(request_fd, writable=False) as request:
-        function, args, path = _receive(request)
-    sys.path[:] = path
+        sys.path[:] = request.recv()
+        function, args = request.recv()
     with Connection(answer_fd, readable=False) as answers:
         try:
             result = function(*args, report=lambda line: answers.send(("progress", line)))
             answers.send(("result", result))
         except SearchError as error:
             answers.send(("error", error))
-
-
-def _receive(request: Connection) -> Any:
-    return request.recv()
+        except Exception as error:
+            if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
+                raise
+            text = f"unexpected {type(error).__name__} in a helper process: {error}"
+            advice = "set SCENARIO_SEARCH_TRACEBACK=1 to see where"
+            answers.send(("error", WorkerError(f"{text} ({advice})")))
 
 
 def die_with_parent() -> None:

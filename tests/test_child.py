@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from search.child import run_in_child
+from search.errors import ProjectError, SpecError, WorkerError
+
+HELPERS = """
+import os, signal, sys, time
+from search.errors import ScenarioError, SpecError
+
+
+def add(a, b, *, report):
+    print("noise on stdout")
+    report("adding")
+    report("done")
+    return a + b, os.getpid(), os.getsid(0)
+
+
+def refuse(*, report):
+    raise SpecError("must be even", file="study.yml", key="parameters.x", line=3)
+
+
+def die(how, *, report):
+    sys.stderr.write("something about memory")
+    sys.stderr.flush()
+    os.kill(os.getpid(), how)
+
+
+def crash(*, report):
+    raise ValueError("a bug")
+
+
+def greet(*, report):
+    return os.environ["GREETING"]
+
+
+def hang(file, *, report):
+    with open(file, "w") as stream:
+        stream.write(str(os.getpid()))
+    report("hanging")
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    (tmp_path / "child_helpers.py").write_text(HELPERS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("child_helpers", None)
+    import child_helpers
+
+    return child_helpers
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def silent(line: str) -> None:
+    """Take progress and do nothing with it."""
+
+
+def test_a_child_answers_and_reports(helpers: object, capfd: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    total, pid, session = run_in_child(helpers.add, 2, 3, report=lines.append)  # type: ignore[attr-defined]
+    assert total == 5 and lines == ["adding", "done"]
+    assert pid != os.getpid() and session == pid
+    assert not psutil.pid_exists(pid)
+    assert capfd.readouterr().out == ""
+
+
+def test_errors_cross_with_all_their_fields(helpers: object) -> None:
+    with pytest.raises(SpecError) as caught:
+        run_in_child(helpers.refuse, report=silent)  # type: ignore[attr-defined]
+    assert str(caught.value) == "study.yml:3: parameters.x: must be even"
+
+
+@pytest.mark.fault
+def test_a_killed_child_is_told_with_its_last_words(helpers: object) -> None:
+    with pytest.raises(WorkerError, match="something about memory.*killed by SIGKILL"):
+        run_in_child(helpers.die, signal.SIGKILL, report=silent)  # type: ignore[attr-defined]
+
+
+def test_a_bug_in_a_child_is_told(helpers: object) -> None:
+    with pytest.raises(WorkerError, match="unexpected ValueError .*: a bug .*TRACEBACK=1"):
+        run_in_child(helpers.crash, report=silent)  # type: ignore[attr-defined]
+    environment = {"SCENARIO_SEARCH_TRACEBACK": "1"}
+    with pytest.raises(WorkerError, match="(?s)ended with code 1 .*in crash.*ValueError: a bug"):
+        run_in_child(helpers.crash, report=silent, env=environment)  # type: ignore[attr-defined]
+
+
+def test_environment_is_handed_on(helpers: object) -> None:
+    environment = {"GREETING": "hello"}
+    assert run_in_child(helpers.greet, report=silent, env=environment) == "hello"  # type: ignore[attr-defined]
+
+
+def test_a_report_that_raises_ends_the_child(helpers: object, tmp_path: Path) -> None:
+    def refuse(line: str) -> None:
+        raise ProjectError("enough")
+
+    with pytest.raises(ProjectError, match="enough"):
+        run_in_child(helpers.hang, str(tmp_path / "pid"), report=refuse)  # type: ignore[attr-defined]
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_child_ends_with_its_parent(helpers: object, tmp_path: Path, how: signal.Signals) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import child_helpers;"
+        " from search.child import run_in_child;"
+        " run_in_child(child_helpers.hang, sys.argv[1] + '/pid', report=print)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    file = tmp_path / "pid"
+    until(lambda: file.exists() and file.read_text())
+    child = psutil.Process(int(file.read_text()))
+    parent.send_signal(how)
+    parent.wait(30)
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
