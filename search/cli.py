@@ -232,11 +232,26 @@ def _load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: in
 def _progress() -> Iterator[Any]:
     from search.progress import LiveProgress, PlainProgress
 
-    if sys.stderr.isatty():
-        with LiveProgress() as live:
-            yield live
-    else:
-        yield PlainProgress()
+    with _stdout_for_the_result():
+        if sys.stderr.isatty():
+            with LiveProgress() as live:
+                yield live
+        else:
+            yield PlainProgress()
+
+
+@contextlib.contextmanager
+def _stdout_for_the_result() -> Iterator[None]:
+    """Send what libraries and child processes print to stderr meanwhile."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def entry_point() -> None:

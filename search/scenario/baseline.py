@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from search.child import Report
 from search.errors import DatabaseError, ProjectError, ScenarioError
 from search.scenario.dbt_session import DbtSession
@@ -211,6 +213,9 @@ def _build(
             raise ProjectError(
                 f"the baseline cannot be built: {step.name}{where}: {error.message}"
             ) from error
+        except duckdb.Error as error:
+            text = str(error).split("\n\n", 1)[0].replace("\n", " ")
+            raise ProjectError(f"the baseline cannot be built: {step.name}: {text}") from error
     with connect(database, limits) as connection:
         connection.execute("checkpoint")
 

@@ -151,6 +151,7 @@ class DbtSession:
             settings = output.get(key) or {}
             output[key] = {k: v for k, v in settings.items() if k.lower() not in RESOURCE_SETTINGS}
         output["config_options"] |= limits.config()
+        output["settings"] |= {"enable_progress_bar": False}  # it would be drawn on stdout
         output |= {"path": str(database), "threads": 1, "keep_open": True}
         output.pop("database", None)
         for attachment in output.get("attach") or []:

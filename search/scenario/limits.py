@@ -119,6 +119,7 @@ def connect(
     except duckdb.Error as error:
         raise open_error(path, error) from error
     try:
+        connection.execute("set enable_progress_bar = false")  # it would be drawn on stdout
         yield connection
     finally:
         connection.close()
