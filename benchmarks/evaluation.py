@@ -1,0 +1,254 @@
+"""Seconds a candidate: dbt's command line, dbt in one warm process, and the compiled engine.
+
+All engines evaluate the same candidates of the flagship scenario on the same baseline, in turn
+and in one run, so that their ratios hold on a busy machine as well. Metrics must be the same.
+
+    python benchmarks/evaluation.py --employees 20000 100000 --years 5 --repeats 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.child import Report, run_in_child
+from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, prepare_author_sql
+from search.scenario.limits import connect
+from search.scenario.metrics import MetricReader
+from search.scenario.outcome import EvaluationRequest
+from search.scenario.preparation import prepare
+from search.scenario.project import package_versions
+from search.space import current_candidate
+from search.spec import StudySpec, load_study
+from search.workers.memory import MemorySampler
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+STUDY = ROOT / "configs" / "compensation-2026.yaml"
+FIRST_YEAR = 2026
+
+
+@dataclass
+class Measured:
+    """What an engine did with the candidates.
+
+    Attributes:
+        opening_seconds: Before the first candidate: start, recording, compiling.
+        seconds: Wall time of each candidate; the warm-up is not among them.
+        metrics: Metrics of each candidate, for the comparison between engines.
+        peak_bytes: Most that the engine's processes took together, proportional set size.
+        isolation: How candidates are kept apart.
+    """
+
+    opening_seconds: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+    metrics: list[Mapping[str, float]] = field(default_factory=list)
+    peak_bytes: int = 0
+    isolation: str = "copy"
+
+
+def study(employees: int, years: int) -> StudySpec:
+    """Return the flagship study with a generated census of a given size."""
+    simulated = list(range(FIRST_YEAR, FIRST_YEAR + years))
+    return load_study(
+        STUDY,
+        overrides=[
+            "scenario.vars.census_path=null",
+            f"scenario.vars.census_employees={employees}",
+            f"scenario.steps[0].for_each.simulation_year={simulated}",
+            f"scenario.steps[1].dbt.vars.simulation_year={simulated[-1]}",
+            "resources.workers=1",
+        ],
+    )
+
+
+def requests(spec: StudySpec, repeats: int) -> list[EvaluationRequest]:
+    """Return a warm-up and ``repeats`` candidates; all differ, so that nothing is remembered."""
+    current = current_candidate(spec)
+    merits = [round(0.0205 + 0.0015 * number, 4) for number in range(repeats + 1)]
+    return [
+        EvaluationRequest(trial=number, values=current | {"merit_budget": merit})
+        for number, merit in enumerate(merits)
+    ]
+
+
+def with_command_line(
+    factory: DbtEvaluatorFactory, asked: Sequence[EvaluationRequest], *, report: Report
+) -> Measured:
+    """Evaluate with ``dbt`` commands as one types them, on a copy of the baseline."""
+    plan, measured = factory.plan, Measured()
+    with scratch() as folder:
+        database = folder / f"{plan.profile.catalog}.duckdb"
+        limits = factory.limits(folder)
+        for number, request in enumerate(asked):
+            started = time.perf_counter()
+            shutil.copyfile(plan.baseline, database)
+            for step in plan.steps:
+                said = plan.vars_of(request) | dict(step.vars)
+                command = [str(Path(sys.prefix, "bin", "dbt")), "--quiet", str(step.command)]
+                command += ["--select", *step.select, "--vars", json.dumps(said)]
+                command += ["--target-path", str(folder / "target")]
+                command += ["--log-path", str(folder / "logs")]
+                environment = os.environ | {"WORKFORCE_DB": str(database)}
+                subprocess.run(command, cwd=plan.project_dir, env=environment, check=True)
+            reader = MetricReader(plan.metrics)
+            with connect(database, limits) as connection:
+                prepare_author_sql(connection, plan)
+                metrics = dict(reader.finish(connection))
+            note(measured, number, time.perf_counter() - started, metrics)
+            report(f"  dbt command line {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
+    return measured
+
+
+def with_evaluator(factory: Any, asked: Sequence[EvaluationRequest], *, report: Report) -> Measured:
+    """Evaluate in one warm process, as a worker does; the warm-up counts as opening."""
+    measured = Measured()
+    evaluator: Evaluator = factory()
+    started = time.perf_counter()
+    evaluator.open()
+    try:
+        for number, request in enumerate(asked):
+            outcome = evaluator.evaluate(request)
+            if outcome.failure is not None:
+                raise SystemExit(f"{outcome.engine}: {outcome.failure.message}")
+            note(measured, number, outcome.seconds, outcome.metrics)
+            if number == 0:
+                measured.opening_seconds = time.perf_counter() - started
+            measured.isolation = outcome.isolation
+            report(f"  {outcome.engine} {number}/{len(asked) - 1}: {outcome.seconds:.2f} s")
+    finally:
+        evaluator.close()
+    return measured
+
+
+def note(measured: Measured, number: int, seconds: float, metrics: Mapping[str, float]) -> None:
+    """Keep a candidate's metrics, and its time unless it is the warm-up."""
+    measured.metrics.append(metrics)
+    if number > 0:
+        measured.seconds.append(seconds)
+
+
+def compiled_factory(spec: StudySpec, factory: DbtEvaluatorFactory, cache: Path) -> Any:
+    """Return the factory of the compiled engine."""
+    from search.scenario.compiled.compiler import Source
+    from search.scenario.compiled.engine import ProgramEvaluatorFactory
+    from search.scenario.compiled.library import Library
+
+    source = Source(factory=factory, parameters=spec.parameters, replication=None)
+    return ProgramEvaluatorFactory(library=Library.of(source, cache), isolation="overlay")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="scenario-search-bench-") as folder:
+        yield Path(folder)
+
+
+def measure(
+    spec: StudySpec, engines: Sequence[str], repeats: int, report: Report
+) -> dict[str, Measured]:
+    """Measure each engine on the same baseline."""
+    memory = memory_plan(spec)
+    results: dict[str, Measured] = {}
+    with scratch() as folder:
+        prepared = run_in_child(
+            prepare, spec, folder / "baselines", preparation_limits(spec, memory), report=report
+        )
+        factory = evaluator_factory(spec, prepared.plan, memory)
+        asked = requests(spec, repeats)
+        calls = {
+            "cli": lambda: (with_command_line, factory),
+            "dbt": lambda: (with_evaluator, factory),
+            "compiled": lambda: (
+                with_evaluator,
+                compiled_factory(spec, factory, folder / "programs"),
+            ),
+        }
+        for engine in engines:
+            function, made = calls[engine]()
+            with MemorySampler(interval_seconds=0.1) as sampler:
+                before = sampler.look()
+                results[engine] = run_in_child(
+                    function, made, asked, report=report, env={"PYTHONPATH": str(HERE)}
+                )
+            results[engine].peak_bytes = sampler.peak_bytes - before
+    return results
+
+
+NAMES = {
+    "cli": "dbt commands, one process a step",
+    "dbt": "engine `dbt`: dbt in one warm process",
+    "compiled": "engine `compiled`: recorded SQL",
+}
+
+
+def table(employees: int, years: int, results: Mapping[str, Measured]) -> list[str]:
+    """Return the rows of one size as lines of a Markdown table."""
+    slowest = max(statistics.median(one.seconds) for one in results.values())
+    lines = []
+    for engine, one in results.items():
+        median = statistics.median(one.seconds)
+        lines.append(
+            f"| {employees:,} x {years} | {NAMES[engine]} | {one.isolation} | {median:.2f} "
+            f"| {min(one.seconds):.2f} - {max(one.seconds):.2f} | {slowest / median:.1f} x "
+            f"| {one.opening_seconds:.1f} | {one.peak_bytes / 1e6:,.0f} |"
+        )
+    return lines
+
+
+def is_same(results: Mapping[str, Measured]) -> bool:
+    """Whether all engines found the same metrics, to the last digit."""
+    first, *others = [one.metrics for one in results.values()]
+    return all(one == first for one in others)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print a Markdown table, and say whether the metrics agree."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--employees", type=int, nargs="+", default=[2000])
+    parser.add_argument("--years", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--engines", nargs="+", choices=list(NAMES), default=list(NAMES))
+    options = parser.parse_args(words)
+
+    def report(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    lines, agrees = [], True
+    for employees in options.employees:
+        spec = study(employees, options.years)
+        results = measure(spec, options.engines, options.repeats, report)
+        lines += table(employees, options.years, results)
+        agrees = agrees and is_same(results)
+    versions = ", ".join(f"{name} {one}" for name, one in package_versions().items())
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.system()}, {versions}")
+    print()
+    print("| employees x years | how | isolation | s a candidate | least - most | faster "
+          "| opening s | peak MB |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
+    print("\n".join(lines))
+    print()
+    print(f"metrics of all engines are the same: {'yes' if agrees else 'NO'}")
+    return 0 if agrees else 1
+
+
+if __name__ == "__main__":
+    # Child processes find the functions by the module's name.
+    from evaluation import main as _main  # type: ignore[import-not-found]
+
+    sys.exit(_main())
