@@ -216,9 +216,17 @@ class Driver:
         else:
             self._submit({number: proposal})
             self._collect(1)
-        self.goals = self._resolved_goals()
+        self._check_relative_goals()
         self._recorder.event("iteration_completed", iteration=0)
         self._recorder.publish()
+
+    def _check_relative_goals(self) -> None:
+        for goal in self.goals:
+            if goal.change is not None and goal.value is None:
+                raise StudyFailedError(
+                    f"targets.{goal.metric}.change refers to the metric at the current "
+                    f"parameters, but their evaluation failed: {self._last_failure()}"
+                )
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
@@ -226,7 +234,7 @@ class Driver:
         room = self._spec.search.max_trials - self._count()
         size = min(self._batch_size, room)
         self._store.study.sampler = make_sampler(
-            self._spec, iteration=self._iteration, batch_size=size
+            self._spec, goals=self.goals, iteration=self._iteration, batch_size=size
         )
         batch: dict[int, Proposal] = {}
         while len(batch) < size and not self._is_exhausted:
@@ -284,6 +292,8 @@ class Driver:
         is_best = False
         if conclusion.failure is None:
             values = pending.proposal.values
+            if iteration == 0:
+                self.goals = resolve_goals(self.goals, conclusion.metrics)
             before = self._best()
             trial = CompleteTrial(
                 number=number,
@@ -322,7 +332,7 @@ class Driver:
             return Conclusion(outcomes=outcomes, failure=failure)
         metrics = mean_metrics(outcomes)
         goals = self.goals
-        if any(goal.change is not None and goal.value is None for goal in goals):
+        if pending.proposal.iteration == 0:
             # The trial of the current parameters is what relative goals refer to.
             goals = resolve_goals(goals, metrics)
         try:

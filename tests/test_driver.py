@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
+
+from search.driver import HOPELESS_TRIALS, Driver, SearchEnd, failure_stage
+from search.errors import StudyFailedError
+from search.progress import SilentProgress
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.space import candidate_key, canonical, constraints_hold, current_candidate
+from search.spec import StudySpec
+from search.storage.database import open_storage
+from search.storage.study_store import StudyStore
+from search.targets import goals_of
+from search.workers import InlinePool
+
+SAMPLERS = ("random", "grid", "tpe", "cmaes", "nsga2")
+NEVER = {"v": {"value": 1000.0, "tolerance": 0.0001}}
+Formula = Callable[..., Mapping[str, float]]
+
+
+class EventList:
+    """Keeps events instead of writing them."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.published = 0
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Take an event."""
+        self.events.append((kind, fields))
+
+    def publish(self) -> None:
+        """Count the publication."""
+        self.published += 1
+
+
+class Search:
+    """A study's driver over a real storage, with candidates computed in Python."""
+
+    def __init__(self, folder: Path, formula: Formula, document: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.formula = formula
+        self.spec: StudySpec = load(folder, document)
+        self.log = folder / "evaluations"
+        self.recorder = EventList()
+
+    def run(self, preflight: Outcome | None = None, **more: Any) -> SearchEnd:
+        with self._store() as store, InlinePool() as pool:
+            pool.open(FormulaFactory(self.formula, self.log))
+            driver = Driver(
+                spec=self.spec,
+                goals=goals_of(self.spec),
+                store=store,
+                pool=pool,
+                batch_size=int(self.spec.search.batch_size),
+                recorder=self.recorder,
+                progress=SilentProgress(),
+                details={"run_id": "r"},
+                **more,
+            )
+            return driver.run(preflight)
+
+    @contextmanager
+    def _store(self) -> Iterator[StudyStore]:
+        storage = open_storage(f"sqlite:///{self.folder / 'study.db'}")
+        try:
+            yield StudyStore.create_or_load(storage, "tiny")
+        finally:
+            storage.engine.dispose()
+
+    def trials(self) -> list[Any]:
+        with self._store() as store:
+            return list(store.trials())
+
+    def candidates(self) -> list[str]:
+        return [candidate_key(canonical(self.spec, one.params)) for one in self.trials()]
+
+    def evaluated(self) -> list[int]:
+        """Numbers of the trials in the order in which they were evaluated."""
+        return [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Callable[..., Search]:
+    numbers = itertools.count()
+
+    def make(formula: Formula = ten_x_and_rate, **changes: Any) -> Search:
+        return Search(tmp_path / str(next(numbers)), formula, tiny_document(**changes))
+
+    return make
+
+
+Make = Callable[..., Search]
+
+
+# --- when it stops ----------------------------------------------------------------
+
+
+def test_it_stops_at_the_first_batch_with_a_candidate_that_meets_all_targets(search: Make) -> None:
+    study = search(targets={"v": {"tolerance": 0.3}}, search={"max_iterations": 100})
+    end = study.run()
+    assert end.is_converged and end.best is not None
+    assert abs(end.best.metrics["v"] / 55 - 1) <= 0.3
+    assert end.reason == f"trial {end.best.number} meets every target"
+    assert end.iterations < 100 and end.trials == 1 + 4 * end.iterations
+    met = [one.number for one in study.trials() if one.user_attrs.get("all_targets_met")]
+    assert met and min(met) > 4 * (end.iterations - 1)
+
+
+def test_current_parameters_that_meet_the_targets_need_no_search(search: Make) -> None:
+    end = search(targets={"v": {"value": 11.0}}).run()
+    assert end.is_converged and end.iterations == 0 and end.trials == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "trials", "iterations", "reason"),
+    [
+        ({"max_iterations": 3}, 13, 3, "max_iterations (3) reached"),
+        ({"max_iterations": 9, "max_trials": 7}, 7, 2, "max_trials (7) reached"),
+        ({"max_trials": 1}, 1, 0, "max_trials (1) reached"),
+    ],
+)
+def test_it_keeps_to_its_limits(
+    search: Make, limits: Any, trials: int, iterations: int, reason: str
+) -> None:
+    study = search(targets=NEVER, search=limits)
+    end = study.run()
+    assert not end.is_converged
+    assert (end.trials, end.iterations, end.reason) == (trials, iterations, reason)
+    assert len(study.trials()) == len(study.evaluated()) == trials
+
+
+def test_it_stops_when_its_time_is_up(search: Make) -> None:
+    ticks = itertools.count(0, 10)
+    study = search(targets=NEVER, search={"timeout": "5m", "max_iterations": 1000})
+    end = study.run(clock=lambda: float(next(ticks)))
+    assert end.reason == "timeout (300 s) reached"
+    assert 1 < end.trials < 200
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_it_ends_when_no_candidate_is_left(search: Make, sampler: str) -> None:
+    parameters = {
+        "x": {"low": 0.0, "high": 2.0, "step": 0.5, "current": 1.0},
+        "rate": {"low": None, "high": None, "choices": [1.0, 2.0], "current": 1.0},
+    }
+    study = search(
+        targets=NEVER,
+        parameters=parameters,
+        constraints=["x <= 1"],
+        search={"sampler": sampler, "max_iterations": 50, "batch_size": 4},
+    )
+    end = study.run()
+    assert end.reason == "every candidate that the constraints allow was evaluated"
+    assert end.trials == len(set(study.candidates())) == 6
+
+
+# --- what it proposes -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_sampler_repeats_a_candidate_or_breaks_a_constraint(search: Make, sampler: str) -> None:
+    study = search(
+        targets=NEVER,
+        constraints=["x + rate <= 9", "x >= 0.5"],
+        parameters={"rate": {"step": 1.0}},
+        search={"sampler": sampler, "max_iterations": 4, "batch_size": 5},
+    )
+    end = study.run()
+    trials = study.trials()
+    assert end.trials == len(trials) == 21 and end.iterations == 4
+    assert len(set(study.candidates())) == 21
+    assert all(constraints_hold(study.spec, one.params) for one in trials)
+    assert all(one.params["x"] % 0.5 == 0 for one in trials)
+    assert canonical(study.spec, trials[0].params) == current_candidate(study.spec)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_same_seed_gives_the_same_study(search: Make, sampler: str) -> None:
+    def run(seed: int) -> tuple[list[str], list[Any]]:
+        study = search(
+            targets=NEVER, search={"sampler": sampler, "seed": seed, "max_iterations": 3}
+        )
+        study.run()
+        return study.candidates(), [one.values for one in study.trials()]
+
+    assert run(7) == run(7)
+    assert run(7)[0] != run(8)[0]
+
+
+def test_a_relative_target_refers_to_the_current_parameters(search: Make) -> None:
+    targets = {"v": {"value": None, "change": 4.0, "tolerance": 0.2}}
+    study = search(targets=targets, search={"max_iterations": 50})
+    end = study.run()
+    assert end.goals[0].value == pytest.approx(55.0)
+    assert end.is_converged and end.best is not None
+    assert end.best.metrics["v"] == pytest.approx(55.0, rel=0.2)
+    assert study.trials()[0].user_attrs["variance:v"] == pytest.approx(11 / 55 - 1)
+
+
+def test_an_objective_uses_all_iterations_and_the_best_that_meets_the_rest_wins(
+    search: Make,
+) -> None:
+    def formula(x: float, rate: float) -> dict[str, float]:
+        return {"v": 10 * x + rate, "cost": x * rate}
+
+    study = search(
+        formula,
+        metrics={"cost": {"sql": "select 1"}},
+        targets={"v": {"value": None, "at_least": 20.0}, "cost": {"minimize": True}},
+        search={"max_iterations": 5},
+    )
+    end = study.run()
+    assert end.iterations == 5 and end.best is not None
+    good = [formula(**one.params) for one in study.trials()]
+    assert end.best.metrics["cost"] == min(one["cost"] for one in good if one["v"] >= 20)
+    assert end.is_converged
+
+
+def test_replications_are_averaged(search: Make) -> None:
+    def formula(x: float, rate: float, seed: int) -> dict[str, float]:
+        return {"v": 10 * x + rate + seed}
+
+    study = search(
+        formula,
+        scenario={"replications": {"var": "seed", "values": [1, 2, 6]}},
+        targets=NEVER,
+        search={"max_iterations": 1},
+    )
+    end = study.run()
+    assert end.current is not None and end.current.metrics == {"v": 14.0}
+    assert [seed for seed, _ in end.current.evaluations] == [1, 2, 6]
+    assert len(study.evaluated()) == 3 * end.trials
+
+
+def test_the_preflight_is_the_trial_of_the_current_parameters(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 1})
+    request = EvaluationRequest(trial=0, values=current_candidate(study.spec))
+    end = study.run(Outcome(request=request, metrics={"v": 11.0}))
+    assert study.evaluated() == [1, 2, 3, 4]
+    assert end.current is not None and end.current.metrics == {"v": 11.0}
+
+
+# --- failures ---------------------------------------------------------------------
+
+
+def test_a_failed_trial_is_recorded_and_the_search_goes_on(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 8})
+    end = study.run()
+    failed = [one for one in study.trials() if one.state == TrialState.FAIL]
+    assert failed and all(one.params["x"] > 8 for one in failed)
+    assert end.failed_trials == len(failed) and end.trials == 33
+    failure = failed[0].user_attrs["outcome"]["failure"]
+    assert (failure["stage"], failure["step"]) == ("step", "steps[0]")
+    assert failure["model"] == "model.tiny.fct_result"
+    assert failure["message"] == "x must be at most 8"
+
+
+def test_when_everything_fails_it_says_so_early(search: Make) -> None:
+    def formula(x: float, rate: float) -> dict[str, float]:
+        return ten_x_and_rate(9.0, rate)
+
+    study = search(formula, search={"max_iterations": 100})
+    with pytest.raises(StudyFailedError, match="all 9 trials failed .*: x must be at most 8"):
+        study.run()
+    assert HOPELESS_TRIALS <= len(study.evaluated()) == 9
+
+
+def test_a_relative_target_without_current_metrics_is_told(search: Make) -> None:
+    study = search(
+        parameters={"x": {"current": 9.0}}, targets={"v": {"value": None, "change": 0.1}}
+    )
+    with pytest.raises(StudyFailedError, match="current parameters"):
+        study.run()
+
+
+# --- going on ---------------------------------------------------------------------
+
+
+class Stop:
+    """Stops the driver in the middle of an evaluation, once."""
+
+    def __init__(self, evaluation: int, kind: type[BaseException] = KeyboardInterrupt) -> None:
+        self._left = evaluation
+        self._kind = kind
+
+    def __call__(self, x: float, rate: float) -> dict[str, float]:
+        self._left -= 1
+        if self._left == 0:
+            raise self._kind
+        return ten_x_and_rate(x, rate)
+
+
+@pytest.mark.parametrize(
+    ("at", "sampler"),
+    [(1, "random"), (2, "random"), (5, "random"), (8, "random"), (7, "tpe"), (4, "grid")],
+)
+def test_interrupted_anywhere_it_goes_on_without_repeating_anything(
+    search: Make, at: int, sampler: str
+) -> None:
+    settings = {"max_iterations": 3, "sampler": sampler}
+    undisturbed = search(targets=NEVER, search=settings)
+    undisturbed.run()
+    study = search(Stop(at), targets=NEVER, search=settings)
+    with pytest.raises(KeyboardInterrupt):
+        study.run()
+    finished = {one.number: one for one in study.trials() if one.state.is_finished()}
+    end = study.run()
+    after = {one.number: one for one in study.trials()}
+    assert all(after[number] == trial for number, trial in finished.items())
+    evaluated = study.evaluated()
+    assert all(evaluated.count(number) == 1 for number in finished)
+    done = [
+        candidate_key(canonical(study.spec, one.params))
+        for one in after.values()
+        if failure_stage(one) != "driver"
+    ]
+    assert len(set(done)) == len(done) == 13
+    assert end.iterations == 3 and end.trials == 13
+    assert not [one for one in after.values() if one.state == TrialState.RUNNING]
+    if sampler != "tpe":
+        assert set(done) == set(undisturbed.candidates())
+
+
+def test_a_candidate_over_which_drivers_die_is_left_alone(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 2, "batch_size": 2})
+    poison: list[float] = []
+
+    def formula(x: float, rate: float) -> dict[str, float]:
+        poison.append(rate)
+        if len(poison) > 1 and rate == poison[1]:
+            raise KeyboardInterrupt
+        return {"v": 10 * x + rate}
+
+    study.formula = formula
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            study.run()
+    end = study.run()
+    assert poison.count(poison[1]) == 2
+    assert end.iterations == 2
+    assert not [one for one in study.trials() if one.state == TrialState.RUNNING]
+
+
+def test_a_finished_study_asked_again_evaluates_nothing(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 2})
+    first = study.run()
+    before = study.evaluated()
+    again = study.run()
+    assert study.evaluated() == before
+    assert (again.trials, again.iterations, again.best) == (first.trials, 2, first.best)
+
+
+def test_a_finished_study_goes_on_with_more_iterations(search: Make) -> None:
+    undisturbed = search(targets=NEVER, search={"max_iterations": 4})
+    undisturbed.run()
+    study = search(targets=NEVER, search={"max_iterations": 2})
+    study.run()
+    study.spec = load(study.folder, tiny_document(targets=NEVER, search={"max_iterations": 4}))
+    study.run()
+    assert study.candidates() == undisturbed.candidates()
+
+
+def test_events_tell_the_story_in_order(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 1, "batch_size": 2})
+    study.run()
+    assert [kind for kind, _ in study.recorder.events] == [
+        "trial_dispatched",
+        "trial_finished",
+        "iteration_completed",
+        "iteration_proposed",
+        *["trial_dispatched"] * 2,
+        *["trial_finished"] * 2,
+        "iteration_completed",
+    ]
+    assert study.recorder.published == 2
