@@ -1,0 +1,300 @@
+"""The next candidate, from the model: the one that most improves the best of its batch. Pure.
+
+Every posterior draw of the model is a world that may be the true one. In each world the regret
+of a candidate is how far it misses the targets there. The first candidate of a batch has the
+least expected regret: it is the Gauss-Newton solution, moved to where the model is surest. The
+next ones least expected regret *of the best of the batch*: they go to the worlds in which the
+earlier ones, still running, are wrong.
+
+Source:
+    The best of a batch under posterior draws is the parallel knowledge gradient of D. Ginsbourger,
+    R. Le Riche and L. Carraro, "Kriging is well-suited to parallelize optimization" (2010);
+    of a function of modelled outputs: R. Astudillo and P. Frazier, "Bayesian optimization of
+    composite functions", ICML 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.sampling.aims import Aims
+from search.sampling.axes import Box
+from search.sampling.design import farthest, spread_points
+from search.sampling.pool import Region, decode, neighbours, roundings
+from search.sampling.step import Ambition, Walls, solve
+from search.sampling.surrogate import Basis, Functions, Surrogate
+
+Array = NDArray[np.float64]
+Key = tuple[float, ...]
+
+DRAWS = 40
+MAX_MODELLED = 96
+"""Evaluations that the model learns from, the best and the latest; the others are far away."""
+AMBITIONS = (0.05, 0.2, 0.6, 2.0)
+"""Improvements of an objective to try for, in standard deviations of what was seen."""
+MISS_REGRET = 0.3
+"""Regret of missing at all, beside the logarithm of the distance."""
+FAILURE_REGRET = 1.0
+"""Added for candidates next to one that failed."""
+POLISHED = 6
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was evaluated, in order of the trials.
+
+    Attributes:
+        points: Candidates that yielded metrics, shape (evaluations, parameters).
+        metrics: What came out, finite, shape (evaluations, goals).
+        failed: Candidates that failed.
+    """
+
+    points: Array
+    metrics: Array
+    failed: Array
+
+
+def key_of(point: Array) -> Key:
+    """Return what is equal for equal snapped points."""
+    return tuple(np.round(point, 11) + 0.0)
+
+
+class Plan:
+    """Proposes candidates while what was evaluated stays the same.
+
+    Args:
+        region: Where candidates may lie.
+        aims: The goals.
+        observed: Evaluations; at least two with metrics.
+        seed: Numbers that decide all random draws.
+    """
+
+    def __init__(
+        self, region: Region, aims: Aims, observed: Observed, seed: tuple[int, ...]
+    ) -> None:
+        self.region = region
+        self.aims = aims
+        self.observed = observed
+        self._random = np.random.default_rng([*seed, len(observed.points), len(observed.failed)])
+        self._basis = Basis.of(region.box.width, np.random.default_rng([*seed, 1]))
+        self.losses = aims.loss(observed.metrics)
+
+    @property
+    def box(self) -> Box:
+        """The parameters."""
+        return self.region.box
+
+    @cached_property
+    def surrogate(self) -> Surrogate:
+        """The model of what was evaluated."""
+        rows = self.modelled
+        return Surrogate(
+            self._basis, self.box.encode(self.observed.points[rows]), self.observed.metrics[rows]
+        )
+
+    @cached_property
+    def modelled(self) -> NDArray[np.intp]:
+        """Evaluations that the model learns from."""
+        count = len(self.losses)
+        if count <= MAX_MODELLED:
+            return np.arange(count)
+        best = np.argsort(self.losses, kind="stable")[: MAX_MODELLED * 3 // 4]
+        late = np.arange(count - MAX_MODELLED // 4, count)
+        return np.union1d(best, late)
+
+    @cached_property
+    def mean(self) -> Functions:
+        """The model's mean."""
+        return self.surrogate.mean()
+
+    @cached_property
+    def draws(self) -> Functions:
+        """Worlds that may be the true one."""
+        return self.surrogate.draw(DRAWS, self._random)
+
+    @cached_property
+    def best(self) -> int:
+        """Position of the best evaluation."""
+        objective = self.aims.objective(self.observed.metrics)
+        return int(np.lexsort((objective, self.losses))[0])
+
+    @cached_property
+    def incumbent(self) -> float | None:
+        """The best objective among evaluations that meet the targets; None without."""
+        met = self.losses == 0
+        if not self.aims.has_objective or not met.any():
+            return None
+        return float(self.aims.objective(self.observed.metrics)[met].min())
+
+    @cached_property
+    def anchor(self) -> Array:
+        """An allowed candidate, the best evaluated one."""
+        return np.asarray(self.observed.points[self.best])
+
+    @cached_property
+    def walls(self) -> Walls | None:
+        """The constraints as the step sees them."""
+        middle = np.full(len(self.box.axes), 0.5)
+        middle[self.box.categorical] = self.anchor[self.box.categorical]
+        return self.region.walls(np.array([self.anchor, middle]))
+
+    def choose(self, pending: Array, taken: set[Key]) -> Array | None:
+        """Return the next candidate; None when the pool has no new one.
+
+        Args:
+            pending: Candidates that are being evaluated.
+            taken: Keys of all candidates that were ever proposed.
+        """
+        pool, regrets = self._judged
+        base = self._regrets_of(pending).min(axis=0) if len(pending) else None
+        reached = regrets if base is None else np.minimum(regrets, base[None])
+        score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
+        for position in np.argsort(score, kind="stable"):
+            if key_of(pool[position]) not in taken and self.region.allows(pool[position]):
+                return np.asarray(pool[position])
+        return None
+
+    # --- the pool ---------------------------------------------------------------
+
+    @cached_property
+    def _judged(self) -> tuple[Array, Array]:
+        """The pool, and each candidate's regret in each world, shape (candidates, worlds)."""
+        pool = self._unique(np.concatenate([self._solutions, self._elsewhere]))
+        regrets = self._regrets_of(pool)
+        for scale in (0.05, 0.015):
+            order = np.argsort(regrets.mean(axis=1), kind="stable")[:POLISHED]
+            near = [neighbours(self.box, pool[i], self._random, scale) for i in order]
+            more = self._unique(np.concatenate(near), pool)
+            if len(more):
+                pool = np.concatenate([pool, more])
+                regrets = np.concatenate([regrets, self._regrets_of(more)])
+        return pool, regrets
+
+    @cached_property
+    def _elsewhere(self) -> Array:
+        points = spread_points(self.box, self._random, 64)
+        order = farthest(self.box, self.observed.points, points)
+        return np.asarray(points[order[:32]])
+
+    @cached_property
+    def _solutions(self) -> Array:
+        """Where the targets meet: under the model's mean and in each world."""
+        box, random = self.box, self._random
+        order = np.argsort(self.losses, kind="stable")
+        known = np.concatenate([self.observed.points[order[:16]], box.uniform(random, 80)])
+        guesses = self._predicted_regret(known)
+        mean_starts = np.concatenate([
+            known[:3],
+            known[np.argsort(guesses.mean(axis=1), kind="stable")[:4]],
+            box.uniform(random, 5),
+        ])
+        world_starts = known[np.argmin(guesses, axis=0)]
+        starts = np.concatenate([mean_starts, world_starts])
+        worlds = np.arange(len(self.draws))
+        first = np.zeros(len(mean_starts), dtype=int)
+        functions = self.mean.take(first).join(self.draws.take(worlds))
+        encoded = self._solve(functions, box.encode(starts))
+        relaxed = decode(box, encoded)
+        found = [box.snap(relaxed)]
+        if box.is_gridded.any():
+            rounded = roundings(box, relaxed, random, 3)
+            if not box.is_gridded.all():
+                chosen = np.repeat(np.arange(len(starts)), 3)
+                free = np.concatenate(
+                    [~box.is_gridded, np.zeros(box.width - len(box.numeric), dtype=bool)]
+                )
+                again = self._solve(functions.take(chosen), box.encode(rounded), free=free)
+                rounded = box.snap(decode(box, again))
+            found.append(rounded)
+        return self.region.pulled_inside(np.concatenate(found), self.anchor)
+
+    def _solve(
+        self, functions: Functions, starts: Array, free: NDArray[np.bool_] | None = None
+    ) -> Array:
+        box = self.box
+        if free is None:
+            free = np.zeros(box.width, dtype=bool)
+            free[: len(box.numeric)] = [box.axes[i].low < box.axes[i].high for i in box.numeric]
+        return solve(
+            functions,
+            self.aims,
+            starts,
+            free=free,
+            walls=self.walls,
+            ambition=self._ambition(len(starts)),
+        )
+
+    def _ambition(self, count: int) -> Ambition | None:
+        if not self.aims.has_objective:
+            return None
+        spread = np.maximum(self.observed.metrics.std(axis=0), 1e-12)
+        factors = np.array(AMBITIONS)[np.arange(count) % len(AMBITIONS)]
+        base = self.observed.metrics[self.best]
+        level = base - self.aims.direction * spread * factors[:, None]
+        scale = np.where(self.aims.direction != 0, 0.2 * spread, np.inf)
+        return Ambition(level, scale, self.aims.direction)
+
+    def _unique(self, points: Array, beside: Array | None = None) -> Array:
+        seen = set() if beside is None else {key_of(point) for point in beside}
+        kept = []
+        for point in points:
+            key = key_of(point)
+            if key not in seen:
+                seen.add(key)
+                kept.append(point)
+        return np.array(kept).reshape(-1, len(self.box.axes))
+
+    # --- regret -----------------------------------------------------------------
+
+    def _predicted_regret(self, points: Array) -> Array:
+        return self._regret(self.draws.values(self.box.encode(points)))
+
+    def _regrets_of(self, points: Array) -> Array:
+        """Return regrets with jumps, shape (points, worlds).
+
+        A candidate's jump is the same whenever it is asked for, so the random numbers belong
+        to the candidate and not to the call.
+        """
+        metrics = self.observed.metrics.shape[1]
+        noise = np.empty((len(self.draws), len(points), metrics))
+        for i, point in enumerate(points):
+            digest = abs(hash(key_of(point))) % 2**32
+            noise[:, i] = _noise_block(len(self.draws), metrics, digest)
+        return self._regret(self.draws.values(self.box.encode(points), noise))
+
+    def _regret(self, metrics: Array) -> Array:
+        excess = np.sqrt(self.aims.loss(metrics) / max(float(self.aims.weight.mean()), 1e-12)).T
+        missed = np.log1p(2.0 * excess) + MISS_REGRET * (excess > 0)
+        if not self.aims.has_objective:
+            return np.asarray(missed)
+        objective = self.aims.objective(metrics).T
+        seen = self.aims.objective(self.observed.metrics)
+        spread = max(float(seen.std()), 1e-12)
+        if self.incumbent is None:
+            return np.asarray(missed + 0.1 * np.tanh((objective - seen.min()) / spread))
+        gained = np.minimum(0.0, (objective - self.incumbent) / spread)
+        return np.asarray(np.where(excess > 0, 0.02 * np.minimum(missed, 2.0), gained))
+
+    def _failure_regret(self, pool: Array) -> Array:
+        """Return what is added to candidates whose nearest evaluation failed."""
+        if not len(self.observed.failed):
+            return np.zeros(len(pool))
+        here = self.box.encode(pool)
+        distances = [
+            ((here[:, None] - self.box.encode(points)[None]) ** 2).sum(axis=-1).min(axis=1)
+            for points in (self.observed.failed, self.observed.points)
+        ]
+        return np.where(distances[0] < distances[1], FAILURE_REGRET, 0.0)
+
+
+_BLOCK = np.random.default_rng(20).standard_normal(1 << 16)
+
+
+def _noise_block(worlds: int, metrics: int, digest: int) -> Array:
+    """Return normal numbers that belong to a candidate, shape (worlds, metrics)."""
+    start = digest % (len(_BLOCK) - worlds * metrics)
+    return _BLOCK[start : start + worlds * metrics].reshape(worlds, metrics)

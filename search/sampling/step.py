@@ -1,0 +1,140 @@
+"""The bounded Gauss-Newton step on the model: from many starts at once. Pure.
+
+Source:
+    J. Nocedal and S. J. Wright, "Numerical Optimization" (2006), ch. 10.3
+    (Levenberg-Marquardt) and 16.7 (projected gradient: coordinates at a bound whose
+    step leads outside are held).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.sampling.aims import Aims
+from search.sampling.surrogate import Functions
+
+Array = NDArray[np.float64]
+
+ITERATIONS = 14
+WALL_STRENGTH = 300.0
+"""Residual, in tolerances, of a constraint violated by one unit of encoded distance."""
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Constraints as half-spaces of encoded points: normal . x + offset <= 0.
+
+    Attributes:
+        normals: Of length 1, shape (walls, numbers).
+        offsets: Shape (walls,).
+    """
+
+    normals: Array
+    offsets: Array
+
+
+@dataclass(frozen=True)
+class Ambition:
+    """Where objectives should go, for each start.
+
+    Attributes:
+        level: Value to reach, shape (starts, metrics).
+        scale: Change that counts as one tolerance, shape (metrics,); infinite for targets.
+        direction: 1 to minimise, -1 to maximise, shape (metrics,).
+    """
+
+    level: Array
+    scale: Array
+    direction: Array
+
+
+def solve(
+    functions: Functions,
+    aims: Aims,
+    starts: Array,
+    *,
+    free: NDArray[np.bool_],
+    walls: Walls | None = None,
+    ambition: Ambition | None = None,
+    limits: tuple[Array, Array] | None = None,
+    iterations: int = ITERATIONS,
+) -> Array:
+    """Return, for each start, a point near which its function meets the goals best.
+
+    Args:
+        functions: One for each start.
+        aims: The goals.
+        starts: Encoded points.
+        free: Which coordinates may move, shape (width,) or (starts, width).
+        walls: Constraints.
+        ambition: What to do about objectives.
+        limits: Least and greatest coordinates; [-1, 1] when left out.
+        iterations: Steps.
+
+    Returns:
+        Encoded points inside the limits, shape of ``starts``.
+    """
+    points = starts.copy()
+    low, high = limits if limits is not None else (np.array(-1.0), np.array(1.0))
+    may_move = np.broadcast_to(free, points.shape)
+    damping = np.full(len(points), 1e-2)
+    residual, slopes = _residual(functions, aims, points, walls, ambition, slopes=True)
+    loss = (residual**2).sum(axis=1)
+    width = points.shape[1]
+    for _ in range(iterations):
+        gradient = np.matmul(residual[:, None, :], slopes)[:, 0, :]
+        held = ~may_move
+        held = held | ((points <= low + 1e-12) & (gradient > 0))
+        held = held | ((points >= high - 1e-12) & (gradient < 0))
+        normal = np.matmul(slopes.transpose(0, 2, 1), slopes)
+        normal[held] = 0.0
+        normal.transpose(0, 2, 1)[held] = 0.0
+        gradient = np.where(held, 0.0, gradient)
+        size = np.trace(normal, axis1=1, axis2=2) / width + 1e-12
+        diagonal = np.where(held, 1.0, (damping * size)[:, None])
+        normal[:, np.arange(width), np.arange(width)] += diagonal
+        step = -np.linalg.solve(normal, gradient[:, :, None])[:, :, 0]
+        trial = np.where(may_move, np.clip(points + step, low, high), points)
+        new_residual, new_slopes = _residual(functions, aims, trial, walls, ambition, slopes=True)
+        new_loss = (new_residual**2).sum(axis=1)
+        better = new_loss < loss
+        points[better] = trial[better]
+        residual[better] = new_residual[better]
+        slopes[better] = new_slopes[better]
+        gain = loss - new_loss
+        loss = np.where(better, new_loss, loss)
+        damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-9, 1e6)
+        if not np.any(gain > 1e-7 * loss + 1e-12):
+            break
+    return points
+
+
+def _residual(
+    functions: Functions,
+    aims: Aims,
+    points: Array,
+    walls: Walls | None,
+    ambition: Ambition | None,
+    *,
+    slopes: bool,
+) -> tuple[Array, Array]:
+    values = functions.paired(points)
+    derivative = functions.paired_slopes(points, values)
+    residual, by_metric = aims.residual(values, slopes)
+    if ambition is not None:
+        off = ambition.direction * (values - ambition.level) / ambition.scale
+        residual = residual + np.maximum(0.0, off)
+        by_metric = by_metric + (off > 0) * ambition.direction / ambition.scale
+    jacobian = by_metric[:, :, None] * derivative
+    if walls is not None:
+        numbers = walls.normals.shape[1]
+        beyond = points[:, :numbers] @ walls.normals.T + walls.offsets
+        padded = np.zeros((len(walls.offsets), points.shape[1]))
+        padded[:, :numbers] = walls.normals
+        residual = np.concatenate([residual, WALL_STRENGTH * np.maximum(0.0, beyond)], axis=1)
+        extra = WALL_STRENGTH * (beyond > 0)[:, :, None] * padded[None]
+        jacobian = np.concatenate([jacobian, extra], axis=1)
+    return residual, jacobian

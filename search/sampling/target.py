@@ -1,0 +1,352 @@
+"""TargetSampler: an Optuna sampler that seeks all targets at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from search.errors import SpecError
+from search.sampling.aims import Aims
+from search.sampling.axes import Array, Axis, Box
+from search.sampling.design import farthest, spread_points
+from search.sampling.feasible import SpaceExhaustedError
+from search.sampling.pool import Region
+from search.sampling.proposal import Key, Observed, Plan, key_of
+from search.targets import Goal, resolve_goals
+
+METRIC_PREFIX = "metric:"
+MAX_ENUMERATED = 20_000
+"""Spaces of at most this many candidates are gone through before they count as exhausted."""
+RANDOM_ATTEMPTS = 2_000
+INITIAL_LIMIT = 6
+"""Evaluations, beside the current set, before which a batch explores half of its slots."""
+
+Candidate = dict[str, Any]
+
+
+def metrics_of_trial(trial: FrozenTrial) -> dict[str, float] | None:
+    """Return the metrics that a trial carries as user attributes ``metric:<name>``.
+
+    None when it has none.
+    """
+    found = {
+        name.removeprefix(METRIC_PREFIX): float(value)
+        for name, value in trial.user_attrs.items()
+        if name.startswith(METRIC_PREFIX)
+    }
+    return found or None
+
+
+def axes_of(distributions: Mapping[str, BaseDistribution]) -> Box:
+    """Return a search space as numbers.
+
+    Raises:
+        TypeError: If a distribution is none of float, int and categorical.
+    """
+    axes = []
+    for name, one in distributions.items():
+        if isinstance(one, CategoricalDistribution):
+            axes.append(Axis(name, 0.0, float(len(one.choices) - 1), choices=tuple(one.choices)))
+        elif isinstance(one, IntDistribution):
+            low, high, step = float(one.low), float(one.high), float(one.step)
+            axes.append(Axis(name, low, high, step, is_integer=True, is_log=one.log))
+        elif isinstance(one, FloatDistribution):
+            axes.append(Axis(name, one.low, one.high, one.step, is_log=one.log))
+        else:
+            raise TypeError(f"{name} must be float, int or categorical, but got {one!r}")
+    return Box(tuple(axes))
+
+
+class TargetSampler(BaseSampler):
+    """Proposes candidates at which all targets are likely to be met.
+
+    The first candidates are the current parameter set and a space-filling design; then each
+    is chosen by a model of the metric vector. All it knows is in the study's storage: trials,
+    their parameters and their metrics. A proposal depends on the seed, the trial's number and
+    the trials before it, not on the order in which they ended.
+
+    Args:
+        goals: What is wanted. A ``change`` refers to the metrics at ``current``, or to the
+            first complete trial.
+        current: Today's value of each parameter; evaluated first. The middle of the ranges
+            when left out.
+        is_allowed: Whether a candidate may be proposed; all may when left out.
+        margins: Each constraint's margin, at most 0 where it holds. The model's step then
+            follows a constraint in place of being pushed back from it.
+        seed: The same seed proposes the same candidates.
+        metrics: The metrics of a complete trial; None leaves the trial out.
+        distributions: The whole search space. Taken from earlier trials when left out.
+    """
+
+    def __init__(
+        self,
+        goals: Sequence[Goal],
+        *,
+        current: Mapping[str, Any] | None = None,
+        is_allowed: Callable[[Mapping[str, Any]], bool] | None = None,
+        margins: Callable[[Mapping[str, Any]], Sequence[float]] | None = None,
+        seed: int = 0,
+        metrics: Callable[[FrozenTrial], Mapping[str, float] | None] = metrics_of_trial,
+        distributions: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
+        if not goals:
+            raise ValueError("a TargetSampler must have at least one goal, but got none")
+        self._goals = tuple(goals)
+        self._current = dict(current) if current is not None else None
+        self._is_allowed = is_allowed
+        self._margins = margins
+        self._seed = seed
+        self._metrics = metrics
+        self._distributions = dict(distributions) if distributions is not None else None
+        self._plan: tuple[Any, Plan] | None = None
+
+    # --- Optuna's interface -----------------------------------------------------
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the whole space: what every earlier trial had, or what was declared."""
+        if self._distributions is not None:
+            return self._distributions
+        spaces = [
+            other.distributions
+            for other in study.get_trials(deepcopy=False)
+            if other.number < trial.number and other.distributions
+        ]
+        if not spaces:
+            return {}
+        common = set.intersection(*(set(space) for space in spaces))
+        return {name: spaces[-1][name] for name in spaces[-1] if name in common}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Candidate:
+        """Return the next candidate, one that no other trial has.
+
+        Raises:
+            SpaceExhaustedError: If there is none left.
+        """
+        if not search_space:
+            return {}
+        region = Region(axes_of(search_space), self._is_allowed, self._margins)
+        history = History(region.box, study.get_trials(deepcopy=False), trial.number, self._metrics)
+        point = self._next(region, history, trial.number)
+        return region.box.values(point)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Return a value for a parameter whose range was not known beforehand.
+
+        The first trial gets the current value, or the middle; later ones a random value.
+        """
+        (axis,) = axes_of({param_name: param_distribution}).axes
+        if trial.number == 0:
+            known = (self._current or {}).get(param_name)
+            if known is not None and param_distribution._contains(
+                param_distribution.to_internal_repr(known)
+            ):
+                return known
+            return axis.value(0.0 if axis.choices else 0.5)
+        digest = [self._seed, trial.number, *param_name.encode()]
+        random = np.random.default_rng(digest)
+        return axis.value(
+            float(random.integers(len(axis.choices))) if axis.choices else float(random.random())
+        )
+
+    # --- the choice -------------------------------------------------------------
+
+    def _next(self, region: Region, history: History, number: int) -> Array:
+        box = region.box
+        if self._current is not None:
+            current = box.snap(box.point(self._current)[None])[0]
+            if key_of(current) not in history.taken and region.allows(current):
+                return current
+        elif not history.taken:
+            middle = np.array([0.0 if axis.choices else 0.5 for axis in box.axes])
+            middle = box.snap(middle[None])[0]
+            if region.allows(middle):
+                return middle
+        goals = self._resolved(history)
+        if goals is not None:
+            observed = history.observed([goal.metric for goal in goals])
+            if len(observed.points) >= 2 and not self._explores(history, observed):
+                plan = self._plan_for(region, goals, observed)
+                point = plan.choose(history.pending, history.taken)
+                if point is not None:
+                    return point
+        return self._designed(region, history, number)
+
+    def _explores(self, history: History, observed: Observed) -> bool:
+        """Return whether this slot belongs to the design, not to the model."""
+        known = len(observed.points)
+        wanted = 1 + min(history.width, INITIAL_LIMIT)
+        slot = len(history.pending)
+        return known < wanted and slot % 2 == 1 and known + slot < 2 * wanted
+
+    def _plan_for(self, region: Region, goals: Sequence[Goal], observed: Observed) -> Plan:
+        """Return the plan; the last one, as long as nothing was learned since."""
+        aims = Aims.of(goals)
+        state = (
+            region.box,
+            goals,
+            observed.points.tobytes(),
+            observed.metrics.tobytes(),
+            observed.failed.tobytes(),
+        )
+        if self._plan is None or self._plan[0] != state:
+            self._plan = (state, Plan(region, aims, observed, (self._seed,)))
+        return self._plan[1]
+
+    def _designed(self, region: Region, history: History, number: int) -> Array:
+        """Return a point far from all others that is new and allowed."""
+        box = region.box
+        random = np.random.default_rng([self._seed, 0])
+        points = spread_points(box, random)
+        order = farthest(box, history.known, points)
+        for point in points[order]:
+            if key_of(point) not in history.taken and region.allows(point):
+                return np.asarray(point)
+        random = np.random.default_rng([self._seed, number])
+        for point in box.snap(box.uniform(random, RANDOM_ATTEMPTS)):
+            if key_of(point) not in history.taken and region.allows(point):
+                return np.asarray(point)
+        if box.combinations <= MAX_ENUMERATED:
+            for point in _all_points(box):
+                if key_of(point) not in history.taken and region.allows(point):
+                    return point
+        raise SpaceExhaustedError("every candidate that is allowed was proposed already")
+
+    def _resolved(self, history: History) -> tuple[Goal, ...] | None:
+        """Return the goals in figures; None as long as what they refer to is not known."""
+        if not any(goal.change is not None or goal.is_objective for goal in self._goals):
+            return self._goals
+        if all(goal.value is not None for goal in self._goals if _needs_reference(goal)):
+            return self._goals
+        reference = history.reference(self._current)
+        if reference is None:
+            return None
+        try:
+            return resolve_goals(self._goals, reference)
+        except (ValueError, SpecError):
+            return None
+
+
+class History:
+    """The trials of a study as a sampler sees them.
+
+    Args:
+        box: The space; trials that lack one of its parameters are left out.
+        trials: All trials.
+        number: Of the trial to propose for, left out.
+        metrics: The metrics of a trial.
+    """
+
+    def __init__(
+        self,
+        box: Box,
+        trials: Sequence[FrozenTrial],
+        number: int,
+        metrics: Callable[[FrozenTrial], Mapping[str, float] | None],
+    ) -> None:
+        self._box = box
+        self._metrics = metrics
+        self.complete: list[FrozenTrial] = []
+        points: dict[str, list[Array]] = {"complete": [], "failed": [], "pending": []}
+        self.taken: set[Key] = set()
+        for trial in sorted(trials, key=lambda one: one.number):
+            point = _point(box, trial)
+            if trial.number == number or point is None:
+                continue
+            self.taken.add(key_of(box.snap(point[None])[0]))
+            if trial.state == TrialState.COMPLETE:
+                self.complete.append(trial)
+                points["complete"].append(point)
+            elif trial.state.is_finished():
+                points["failed"].append(point)
+            else:
+                points["pending"].append(point)
+        self._points = points["complete"]
+        empty = np.empty((0, len(box.axes)))
+        self.failed = np.array(points["failed"]) if points["failed"] else empty
+        self.pending = np.array(points["pending"]) if points["pending"] else empty
+        every = [one for part in points.values() for one in part]
+        self.known = np.array(every) if every else empty
+
+    @property
+    def width(self) -> int:
+        """Coordinates of an encoded candidate."""
+        return self._box.width
+
+    def observed(self, names: Sequence[str]) -> Observed:
+        """Return the evaluations that yielded finite values of some metrics."""
+        points, rows = [], []
+        for trial, point in zip(self.complete, self._points, strict=True):
+            found = self._metrics(trial) or {}
+            row = [float(found.get(name, math.nan)) for name in names]
+            if all(map(math.isfinite, row)):
+                points.append(point)
+                rows.append(row)
+        shape = (-1, len(self._box.axes))
+        return Observed(
+            np.array(points).reshape(shape), np.array(rows).reshape(-1, len(names)), self.failed
+        )
+
+    def reference(self, current: Mapping[str, Any] | None) -> Mapping[str, float] | None:
+        """Return the metrics of the current parameters, or else of the first complete trial."""
+        wanted = None
+        if current is not None:
+            wanted = key_of(self._box.snap(self._box.point(current)[None])[0])
+        first = None
+        for trial, point in zip(self.complete, self._points, strict=True):
+            found = self._metrics(trial)
+            if not found:
+                continue
+            first = first or found
+            if key_of(self._box.snap(point[None])[0]) == wanted:
+                return found
+        return first
+
+
+def _needs_reference(goal: Goal) -> bool:
+    return goal.change is not None or goal.is_objective
+
+
+def _point(box: Box, trial: FrozenTrial) -> Array | None:
+    """Return a trial's candidate; None when it is not a candidate of the space."""
+    if any(axis.name not in trial.params for axis in box.axes):
+        return None
+    try:
+        point = box.point(trial.params)
+    except (StopIteration, ValueError, TypeError):
+        return None
+    return point if np.isfinite(point).all() else None
+
+
+def _all_points(box: Box) -> Array:
+    sizes = [int(axis.size) for axis in box.axes]
+    grid = np.indices(sizes).reshape(len(sizes), -1).T.astype(float)
+    for i, axis in enumerate(box.axes):
+        if axis.choices is not None:
+            continue
+        if axis.is_log:
+            grid[:, i] = [axis.unit(axis.low + k * (axis.step or 1)) for k in grid[:, i]]
+        else:
+            grid[:, i] /= max(sizes[i] - 1, 1)
+    return box.snap(grid)
