@@ -3,7 +3,7 @@ select
   headcount_plan.target_headcount,
   growth.headcount_closing,
   growth.hires,
-  growth.terminations,
+  growth.terminations
 from {{ ref('fct_compensation_growth') }} as growth
 cross join {{ ref('int_headcount_plan') }} as headcount_plan
 where

@@ -4,7 +4,7 @@ select
   this_year.headcount_closing,
   next_year.headcount_opening,
   this_year.payroll_closing,
-  next_year.payroll_opening,
+  next_year.payroll_opening
 from {{ ref('fct_compensation_growth') }} as this_year
 inner join {{ ref('fct_compensation_growth') }} as next_year
   on

@@ -3,7 +3,7 @@ with people as (
   select
     scenario_id,
     simulation_year,
-    sum(paid_compensation) as paid_compensation,
+    sum(paid_compensation) as paid_compensation
   from {{ ref('fct_workforce_snapshot') }}
   group by scenario_id, simulation_year
 ),
@@ -13,9 +13,17 @@ totals as (
     scenario_id,
     simulation_year,
     sum(paid_compensation) filter (where job_level is null) as total,
-    sum(paid_compensation) filter (where job_level is not null) as sum_of_levels,
+    sum(paid_compensation) filter (where job_level is not null) as sum_of_levels
   from {{ ref('fct_compensation_growth') }}
   group by scenario_id, simulation_year
+),
+
+all_years as (
+  select
+    scenario_id,
+    cast(sum(paid_compensation) as double) as paid_compensation
+  from people
+  group by scenario_id
 ),
 
 horizon as (
@@ -33,7 +41,5 @@ where totals.total <> totals.sum_of_levels or totals.total <> people.paid_compen
 union all
 select 'horizon' as what
 from horizon
-inner join (
-  select scenario_id, cast(sum(paid_compensation) as double) as value from people group by scenario_id
-) as all_years using (scenario_id)
-where horizon.value <> all_years.value
+inner join all_years using (scenario_id)
+where horizon.value <> all_years.paid_compensation

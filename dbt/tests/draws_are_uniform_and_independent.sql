@@ -12,14 +12,14 @@
 with persons as (
   select
     {{ person_key_high("'P' || range") }} as key_high,
-    {{ person_key_low("'P' || range") }} as key_low,
+    {{ person_key_low("'P' || range") }} as key_low
   from range(100000)
 ),
 
 draws as (
   select
     {%- for name, sql in draws.items() %}
-    {{ sql }} as {{ name }},
+    {{ sql }} as {{ name }}{{ "," if not loop.last }}
     {%- endfor %}
   from persons
 ),
@@ -29,7 +29,7 @@ cells as (
   select
     '{{ name }}' as what,
     64 as cells,
-    count(*) as people,
+    count(*) as people
   from draws
   group by floor({{ name }} * 64)
   union all
@@ -39,7 +39,7 @@ cells as (
   select
     '{{ one }} and {{ other }}' as what,
     256 as cells,
-    count(*) as people,
+    count(*) as people
   from draws
   group by floor({{ one }} * 16), floor({{ other }} * 16)
   union all
@@ -48,12 +48,12 @@ cells as (
   select
     'never' as what,
     1 as cells,
-    100000 as people,
+    100000 as people
 )
 
 select
   what,
-  sum(power(people - 100000.0 / cells, 2)) / (100000.0 / any_value(cells)) as chi_square,
+  sum(power(people - 100000.0 / cells, 2)) / (100000.0 / any_value(cells)) as chi_square
 from cells
 group by what
 having

@@ -11,7 +11,7 @@ from (
     row_number() over person_year as expected_sequence,
     lag(event_date) over person_year as previous_date,
     lag(pay_after) over person_year as previous_pay,
-    lag(level_after) over person_year as previous_level,
+    lag(level_after) over person_year as previous_level
   from {{ ref('fct_yearly_events') }}
   window person_year as (partition by scenario_id, simulation_year, employee_id order by event_sequence)
 )

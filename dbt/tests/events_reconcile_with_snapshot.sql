@@ -11,7 +11,7 @@ with events as (
     max(event_date) filter (where event_type = 'raise') as raise_date,
     max(level_after) filter (where event_type = 'promotion') as level_after_promotion,
     sum(pay_after - pay_before) as increase,
-    max(pay_after) filter (where event_type = 'hire') as hire_pay,
+    max(pay_after) filter (where event_type = 'hire') as hire_pay
   from {{ ref('fct_yearly_events') }}
   group by scenario_id, simulation_year, employee_id
 )
@@ -22,7 +22,7 @@ select
   snapshot.status,
   snapshot.opening_salary,
   snapshot.annual_salary,
-  events.increase,
+  events.increase
 from {{ ref('fct_workforce_snapshot') }} as snapshot
 full outer join events
   on

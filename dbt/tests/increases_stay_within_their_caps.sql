@@ -2,7 +2,7 @@
 select
   event_id,
   pay_before,
-  pay_after,
+  pay_after
 from {{ ref('fct_yearly_events') }}
 where
   scenario_id = {{ scenario_id() }}

@@ -1,5 +1,4 @@
 -- With merit_budget set, the payroll-weighted mean merit of the raises equals it.
-select
-  sum(cast(merit_rate as double) * cast(pay_before as double)) / sum(cast(pay_before as double)) as mean_merit
+select sum(merit_rate * cast(pay_before as double)) / cast(sum(pay_before) as double) as mean_merit
 from {{ ref('int_raise_events') }}
 having abs(mean_merit - {{ lever('merit_budget') }}) > 1e-9

@@ -3,7 +3,7 @@
 select
   employee_id,
   hire_date,
-  termination_date,
+  termination_date
 from {{ ref('fct_workforce_snapshot') }}
 where
   scenario_id = {{ scenario_id() }}

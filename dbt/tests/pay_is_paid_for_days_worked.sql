@@ -4,7 +4,7 @@ select
   employee_id,
   simulation_year,
   paid_compensation,
-  days_employed,
+  days_employed
 from {{ ref('fct_workforce_snapshot') }}
 where
   days_employed not between 1 and make_date(simulation_year + 1, 1, 1) - make_date(simulation_year, 1, 1)

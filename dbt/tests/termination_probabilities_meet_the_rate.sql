@@ -2,7 +2,7 @@
 select
   opening_workforce.is_hired_last_year,
   avg(least(1, calibration.calibration_factor * opening_workforce.termination_multiplier)) as mean_probability,
-  any_value(calibration.termination_rate) as termination_rate,
+  any_value(calibration.termination_rate) as termination_rate
 from {{ ref('int_opening_workforce') }} as opening_workforce
 inner join {{ ref('int_termination_calibration') }} as calibration
   on opening_workforce.is_hired_last_year = calibration.is_hired_last_year

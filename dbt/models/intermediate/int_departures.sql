@@ -17,7 +17,7 @@ stayers as (
     opening_workforce.key_low,
     opening_workforce.job_level,
     headcount_plan.reductions,
-    {{ draw("reduction", "opening_workforce.key_high", "opening_workforce.key_low") }} as reduction_draw,
+    {{ draw("reduction", "opening_workforce.key_high", "opening_workforce.key_low") }} as reduction_draw
   from opening_workforce
   inner join headcount_plan on headcount_plan.reductions > 0
   anti join termination_events on opening_workforce.employee_id = termination_events.employee_id
@@ -34,7 +34,7 @@ departures as (
     job_level,
     termination_date,
     'experienced_termination' as status,
-    probability,
+    probability
   from termination_events
   union all
   select
@@ -42,7 +42,7 @@ departures as (
     job_level,
     {{ day_of_year(draw("departure_day")) }} as termination_date,
     'reduction' as status,
-    cast(null as double) as probability,
+    cast(null as double) as probability
   from reduced
 )
 

@@ -28,7 +28,7 @@ overrides (parameter_name, override_value) as (
 wanted as (
   select
     levers.*,
-    job_levels.job_level,
+    job_levels.job_level
   from levers
   left join job_levels on levers.scope = 'level'
 ),
@@ -44,22 +44,22 @@ matching as (
     + (case when lever_rows.fiscal_year is not null then 1 else 0 end) as specificity,
     (case when lever_rows.scenario_id = {{ scenario_id() }} then 'scenario' else 'default' end)
     || (case when lever_rows.job_level is not null then '+level' else '' end)
-    || (case when lever_rows.fiscal_year is not null then '+year' else '' end) as source,
+    || (case when lever_rows.fiscal_year is not null then '+year' else '' end) as source
   from wanted
   inner join lever_rows
     on
       wanted.parameter_name = lever_rows.parameter_name
       and lever_rows.scenario_id in ({{ scenario_id() }}, 'default')
       and (lever_rows.fiscal_year is null or lever_rows.fiscal_year = {{ simulation_year() }})
-      and (lever_rows.job_level is null or lever_rows.job_level = wanted.job_level)
+      and (lever_rows.job_level is null or wanted.job_level = lever_rows.job_level)
 ),
 
 most_specific as (
   select
     *,
-    count(*) over (partition by parameter_name, level_key, specificity) as rivals,
+    count(*) over (partition by parameter_name, level_key, specificity) as rivals
   from matching
-  qualify row_number() over (partition by parameter_name, level_key order by specificity desc, parameter_value) = 1
+  qualify row_number() over (partition by parameter_name, level_key order by specificity desc, parameter_value asc) = 1
 ),
 
 resolved as (
@@ -77,15 +77,17 @@ resolved as (
       when overrides.override_value is not null and most_specific.is_locked
         then error('comp_levers locks ' || wanted.parameter_name || '; unlock the row or drop the var')
       when wanted.is_required and overrides.override_value is null and most_specific.parameter_value is null
-        then error('comp_levers has no value of ' || wanted.parameter_name || ' for {{ simulation_year() }}'
-          || coalesce(', level ' || wanted.job_level, '') || '; add a row to scenario ''default''')
+        then error(
+          'comp_levers has no value of ' || wanted.parameter_name || ' for {{ simulation_year() }}'
+          || coalesce(', level ' || wanted.job_level, '') || '; add a row to scenario ''default'''
+        )
       else coalesce(overrides.override_value, most_specific.parameter_value)
     end as value_before_check,
     case
       when overrides.override_value is not null then 'var'
       else coalesce(most_specific.source, 'unset')
     end as source,
-    coalesce(most_specific.is_locked, false) as is_locked,
+    coalesce(most_specific.is_locked, false) as is_locked
   from wanted
   left join overrides on wanted.parameter_name = overrides.parameter_name
   left join most_specific
@@ -109,7 +111,7 @@ range_checked as (
       else value_before_check
     end as parameter_value,
     source,
-    is_locked,
+    is_locked
   from resolved
 )
 

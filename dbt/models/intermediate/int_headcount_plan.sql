@@ -9,7 +9,7 @@ attrition as (
 rates as (
   select
     {{ lever('target_growth_rate') }} as target_growth_rate,
-    {{ lever('new_hire_termination_rate') }} as new_hire_termination_rate,
+    {{ lever('new_hire_termination_rate') }} as new_hire_termination_rate
 ),
 
 targeted as (
@@ -25,7 +25,7 @@ targeted as (
     attrition.terminations,
     -- The inner rounding removes binary noise such as 100 * 1.1 = 110.00000000000001.
     cast(round(round(opening.opening_headcount * (1 + rates.target_growth_rate), 6)) as bigint) as target_headcount,
-    rates.new_hire_termination_rate,
+    rates.new_hire_termination_rate
   from opening
   cross join attrition
   cross join rates
@@ -34,7 +34,7 @@ targeted as (
 netted as (
   select
     *,
-    target_headcount - (opening_headcount - terminations) as net_change,
+    target_headcount - (opening_headcount - terminations) as net_change
   from targeted
 ),
 
@@ -46,7 +46,7 @@ planned as (
         then cast(ceil(round(net_change / (1 - new_hire_termination_rate), 6)) as bigint)
       else 0
     end as hires,
-    case when net_change < 0 then -net_change else 0 end as reductions,
+    case when net_change < 0 then -net_change else 0 end as reductions
   from netted
 ),
 
@@ -70,7 +70,7 @@ checked as (
       else hires
     end as hires,
     case when net_change > 0 then hires - net_change else 0 end as new_hire_terminations,
-    reductions,
+    reductions
   from planned
 )
 

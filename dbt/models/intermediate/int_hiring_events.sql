@@ -25,7 +25,7 @@ departments as (
 numbered as (
   select
     job_level,
-    unnest(range(first_sequence, first_sequence + hires)) as hire_sequence,
+    unnest(range(first_sequence, first_sequence + hires)) as hire_sequence
   from hiring_plan
 ),
 
@@ -33,7 +33,7 @@ named as (
   select
     job_level,
     hire_sequence,
-    printf('NH_%d_%06d', {{ simulation_year() }}, hire_sequence) as employee_id,
+    printf('NH_%d_%06d', {{ simulation_year() }}, hire_sequence) as employee_id
   from numbered
 ),
 
@@ -41,7 +41,7 @@ keyed as (
   select
     *,
     {{ person_key_high("employee_id") }} as key_high,
-    {{ person_key_low("employee_id") }} as key_low,
+    {{ person_key_low("employee_id") }} as key_low
   from named
 ),
 
@@ -59,14 +59,14 @@ drawn as (
     least(
       {{ year_end() }} - {{ var("new_hire_minimum_days") }},
       make_date({{ simulation_year() }}, {{ var("new_hire_protected_month") }}, 1) - 1
-    ) as last_day_to_leave_from,
+    ) as last_day_to_leave_from
   from keyed
 ),
 
 dated as (
   select
     *,
-    {{ day_of_year("day_draw") }} as drawn_hire_date,
+    {{ day_of_year("day_draw") }} as drawn_hire_date
   from drawn
 ),
 
@@ -75,7 +75,7 @@ ranked as (
     dated.*,
     row_number() over (
       order by dated.drawn_hire_date > dated.last_day_to_leave_from, dated.termination_draw, dated.employee_id
-    ) <= headcount_plan.new_hire_terminations as is_leaving,
+    ) <= headcount_plan.new_hire_terminations as is_leaving
   from dated
   cross join headcount_plan
 ),
@@ -89,7 +89,7 @@ hired as (
       when is_leaving and drawn_hire_date > last_day_to_leave_from
         then {{ year_start() }} + cast(floor(day_draw * (last_day_to_leave_from - {{ year_start() }} + 1)) as integer)
       else drawn_hire_date
-    end as hire_date,
+    end as hire_date
   from ranked
 ),
 
@@ -116,7 +116,7 @@ described as (
       "job_levels.new_hire_base_pay * " ~ exact(
         "salary_adjustments.parameter_value * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"
       )
-    ) }} as annual_salary,
+    ) }} as annual_salary
   from hired
   inner join job_levels on hired.job_level = job_levels.job_level
   inner join salary_adjustments on hired.job_level = salary_adjustments.job_level

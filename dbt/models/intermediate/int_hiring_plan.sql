@@ -15,13 +15,25 @@ job_levels as (
 ),
 
 changes as (
-  select job_level, count(*) as people from opening_workforce group by job_level
+  select
+    job_level,
+    count(*) as people
+  from opening_workforce
+  group by job_level
   union all
-  select job_level, -count(*) as people from termination_events group by job_level
+  select
+    job_level,
+    -count(*) as people
+  from termination_events
+  group by job_level
 ),
 
 stayers as (
-  select job_level, sum(people) as people from changes group by job_level
+  select
+    job_level,
+    sum(people) as people
+  from changes
+  group by job_level
 ),
 
 -- Whole-number weights keep the quotas exact: people, or shares in ten-thousandths.
@@ -34,7 +46,7 @@ weighted as (
           then job_levels.new_hire_share * 10000
         else coalesce(stayers.people, 0)
       end as bigint
-    ) as weight,
+    ) as weight
   from job_levels
   left join stayers on job_levels.job_level = stayers.job_level
 ),
@@ -49,7 +61,7 @@ totaled as (
         then error('Shares in config_new_hire_levels must sum to 1 over the job levels')
       -- With every person gone there is nobody to mirror; hire into the lowest level.
       else greatest(sum(weighted.weight) over (), 1)
-    end as total_weight,
+    end as total_weight
   from weighted
   cross join headcount_plan
 ),
@@ -59,7 +71,7 @@ quotas as (
     job_level,
     hires,
     hires * weight // total_weight as whole_hires,
-    hires * weight % total_weight as remainder,
+    hires * weight % total_weight as remainder
   from totaled
 ),
 
@@ -68,9 +80,9 @@ allotted as (
     job_level,
     whole_hires
     + case
-      when row_number() over (order by remainder desc, job_level) <= hires - sum(whole_hires) over () then 1
+      when row_number() over (order by remainder desc, job_level asc) <= hires - sum(whole_hires) over () then 1
       else 0
-    end as hires,
+    end as hires
   from quotas
 ),
 
@@ -78,7 +90,7 @@ numbered as (
   select
     job_level,
     cast(hires as bigint) as hires,
-    cast(sum(hires) over (order by job_level) - hires + 1 as bigint) as first_sequence,
+    cast(sum(hires) over (order by job_level) - hires + 1 as bigint) as first_sequence
   from allotted
 )
 

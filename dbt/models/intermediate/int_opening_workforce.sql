@@ -8,7 +8,7 @@ with people as (
     hire_date,
     job_level,
     department,
-    annual_salary,
+    annual_salary
   from {{ ref('stg_census') }}
   where is_active_at_start
   {%- else %}
@@ -47,7 +47,7 @@ aged as (
   select
     *,
     {{ full_years("birth_date") }} as age,
-    {{ full_years("hire_date") }} as tenure,
+    {{ full_years("hire_date") }} as tenure
   from people
 ),
 
@@ -73,7 +73,7 @@ banded as (
     cast(
       age_years.promotion_multiplier * tenure_years.promotion_multiplier * job_levels.promotion_multiplier
       as decimal(12, 6)
-    ) as promotion_multiplier,
+    ) as promotion_multiplier
   from aged
   inner join age_years on aged.age = age_years.age
   inner join tenure_years on aged.tenure = tenure_years.tenure

@@ -28,7 +28,7 @@ chances as (
     hazards.base_rate * rate_multipliers.parameter_value as level_chance,
     raises.parameter_value as promotion_raise,
     next_level.job_level as next_level,
-    next_level.min_pay as next_level_minimum,
+    next_level.min_pay as next_level_minimum
   from rate_multipliers
   inner join hazards on hazards.hazard = 'promotion'
   inner join raises on rate_multipliers.job_level = raises.job_level
@@ -42,7 +42,7 @@ eligible as (
     opening_workforce.key_low,
     chances.*,
     least(1, chances.level_chance * opening_workforce.promotion_multiplier) as probability,
-    {{ draw("promotion", "opening_workforce.key_high", "opening_workforce.key_low") }} as promotion_draw,
+    {{ draw("promotion", "opening_workforce.key_high", "opening_workforce.key_low") }} as promotion_draw
   from opening_workforce
   inner join chances on opening_workforce.job_level = chances.job_level
   where
@@ -65,7 +65,7 @@ promoted as (
     chosen.promotion_raise
     + ({{ draw("promotion_raise", "chosen.key_high", "chosen.key_low") }} - 0.5) * {{ var("promotion_raise_spread") }}
       as raise_rate,
-    chosen.probability,
+    chosen.probability
   from chosen
   left join departures on chosen.employee_id = departures.employee_id
   where

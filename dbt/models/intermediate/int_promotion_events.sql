@@ -15,13 +15,13 @@ ordered as (
   select
     decisions.*,
     raises.employee_id is not null as is_after_raise,
-    coalesce(raises.pay_after, opening_workforce.annual_salary) as pay_before,
+    coalesce(raises.pay_after, opening_workforce.annual_salary) as pay_before
   from decisions
   inner join opening_workforce on decisions.employee_id = opening_workforce.employee_id
   left join raises
     on
       decisions.employee_id = raises.employee_id
-      and raises.raise_date < decisions.promotion_date
+      and decisions.promotion_date > raises.raise_date
 ),
 
 promoted as (
@@ -33,7 +33,7 @@ promoted as (
     is_after_raise,
     pay_before,
     {{ promoted_pay("pay_before", "raise_rate", "next_level_minimum") }} as pay_after,
-    probability,
+    probability
   from ordered
 )
 

@@ -29,7 +29,7 @@ served as (
     job_level,
     annual_salary,
     hire_date,
-    {{ slot(draw("raise_month")) }} as month_slot,
+    {{ slot(draw("raise_month")) }} as month_slot
   from opening_workforce
   where tenure >= {{ var("raise_minimum_tenure") }}
 ),
@@ -48,7 +48,7 @@ dated as (
           least(day(served.hire_date), day(last_day(make_date({{ simulation_year() }}, month(served.hire_date), 1))))
         )
       else make_date({{ simulation_year() }}, raise_months.raise_month, raise_months.raise_day)
-    end as raise_date,
+    end as raise_date
   from served
   left join raise_months on served.month_slot = raise_months.slot
 ),
@@ -72,7 +72,7 @@ leveled as (
     case
       when promotions.employee_id is null then employed.annual_salary
       else {{ promoted_pay("employed.annual_salary", "promotions.raise_rate", "promotions.next_level_minimum") }}
-    end as pay_before,
+    end as pay_before
   from employed
   left join promotions
     on
@@ -83,7 +83,7 @@ leveled as (
 payroll as (
   select
     job_level,
-    sum(pay_before) as payroll,
+    sum(pay_before) as payroll
   from leveled
   group by job_level
 ),
@@ -91,7 +91,7 @@ payroll as (
 mean_merit as (
   select
     cast(sum(payroll.payroll * {{ exact("merit_rates.parameter_value") }}) as double)
-    / cast(sum(payroll.payroll) as double) as mean_merit,
+    / cast(sum(payroll.payroll) as double) as mean_merit
   from payroll
   inner join merit_rates on payroll.job_level = merit_rates.job_level
 ),
@@ -104,7 +104,7 @@ merit_scale as (
         then error('merit_budget cannot be reached because merit_base is 0 at every level; raise merit_base')
       when mean_merit = 0 then 1
       else {{ lever('merit_budget') }} / mean_merit
-    end as merit_scale,
+    end as merit_scale
   from mean_merit
 ),
 
@@ -112,7 +112,7 @@ level_rates as (
   select
     merit_rates.job_level,
     merit_rates.parameter_value * merit_scale.merit_scale as merit_rate,
-    cola_rates.parameter_value as cola_rate,
+    cola_rates.parameter_value as cola_rate
   from merit_rates
   inner join cola_rates on merit_rates.job_level = cola_rates.job_level
   cross join merit_scale
@@ -127,7 +127,7 @@ raised as (
     level_rates.merit_rate,
     level_rates.cola_rate,
     leveled.pay_before,
-    {{ raised_pay("leveled.pay_before", "(level_rates.merit_rate + level_rates.cola_rate)") }} as pay_after,
+    {{ raised_pay("leveled.pay_before", "(level_rates.merit_rate + level_rates.cola_rate)") }} as pay_after
   from leveled
   inner join level_rates on leveled.job_level = level_rates.job_level
 )

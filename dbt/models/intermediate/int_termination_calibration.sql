@@ -7,7 +7,7 @@ multiplier_groups as (
   select
     is_hired_last_year,
     termination_multiplier,
-    count(*) as people,
+    count(*) as people
   from opening_workforce
   group by all
 ),
@@ -18,7 +18,7 @@ rated as (
     case
       when is_hired_last_year then {{ lever('new_hire_termination_rate') }}
       else {{ lever('total_termination_rate') }}
-    end as termination_rate,
+    end as termination_rate
   from multiplier_groups
 ),
 
@@ -38,7 +38,7 @@ trials as (
     / cast(sum(people * termination_multiplier) over (
       partition by is_hired_last_year order by termination_multiplier desc
       rows between current row and unbounded following
-    ) as double) as trial_factor,
+    ) as double) as trial_factor
   from rated
 ),
 
@@ -50,7 +50,7 @@ solved as (
     any_value(termination_rate) as termination_rate,
     arg_max(trial_factor, termination_multiplier) filter (
       where trial_factor * termination_multiplier <= 1
-    ) as calibration_factor,
+    ) as calibration_factor
   from trials
   group by is_hired_last_year
 )

@@ -13,7 +13,7 @@ exposed as (
     opening_workforce.key_low,
     opening_workforce.job_level,
     least(1, calibration.calibration_factor * opening_workforce.termination_multiplier) as probability,
-    {{ draw("termination", "opening_workforce.key_high", "opening_workforce.key_low") }} as termination_draw,
+    {{ draw("termination", "opening_workforce.key_high", "opening_workforce.key_low") }} as termination_draw
   from opening_workforce
   inner join calibration
     on opening_workforce.is_hired_last_year = calibration.is_hired_last_year
@@ -29,7 +29,7 @@ dated as (
     employee_id,
     job_level,
     {{ day_of_year(draw("departure_day")) }} as termination_date,
-    probability,
+    probability
   from leavers
 )
 

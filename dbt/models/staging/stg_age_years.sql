@@ -13,7 +13,7 @@ checked as (
         then error('config_age_bands: only the last band may be open, see band ' || age_band)
       else min_age
     end as first_year,
-    coalesce(max_age, 201) as year_after_last,
+    coalesce(max_age, 201) as year_after_last
   from bands
 ),
 
@@ -22,7 +22,7 @@ expanded as (
     cast(unnest(range(first_year, year_after_last)) as integer) as age,
     age_band,
     termination_multiplier,
-    promotion_multiplier,
+    promotion_multiplier
   from checked
 )
 

@@ -27,7 +27,7 @@ leveled as (
     latest_hires.department,
     latest_hires.annual_salary,
     latest_hires.termination_date is null
-    or latest_hires.termination_date >= make_date({{ var("start_year") }}, 1, 1) as is_active_at_start,
+    or latest_hires.termination_date >= make_date({{ var("start_year") }}, 1, 1) as is_active_at_start
   from latest_hires
   inner join job_levels
     on

@@ -22,7 +22,9 @@ checked as (
       when levers.scope = 'company' and comp_levers.job_level is not null
         then error('comp_levers: ' || comp_levers.parameter_name || ' is company-wide, so job_level must be empty')
       when comp_levers.job_level is not null and job_levels.job_level is null
-        then error('comp_levers: ' || comp_levers.parameter_name || ' names the unknown job_level ' || comp_levers.job_level)
+        then error(
+          'comp_levers: ' || comp_levers.parameter_name || ' names the unknown job_level ' || comp_levers.job_level
+        )
       when
         comp_levers.parameter_name in ('promotion_raise', 'promotion_rate_multiplier') and job_levels.is_top_level
         then error('comp_levers: ' || comp_levers.parameter_name || ' has no effect at the top level; remove the row')
@@ -31,7 +33,7 @@ checked as (
     comp_levers.parameter_value,
     comp_levers.is_locked,
     comp_levers.created_at,
-    comp_levers.created_by,
+    comp_levers.created_by
   from comp_levers
   left join levers on comp_levers.parameter_name = levers.parameter_name
   left join job_levels on comp_levers.job_level = job_levels.job_level

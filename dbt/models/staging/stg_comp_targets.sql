@@ -29,7 +29,7 @@ checked as (
     end as metric,
     comp_targets.target_value,
     comp_targets.tolerance,
-    comp_targets.priority,
+    comp_targets.priority
   from comp_targets
   left join metrics on comp_targets.metric = metrics.metric
 )

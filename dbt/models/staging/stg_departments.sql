@@ -11,7 +11,7 @@ numbered as (
   select
     row_number() over (order by department) as department_number,
     department,
-    count(*) over () as departments,
+    count(*) over () as departments
   from departments
 )
 

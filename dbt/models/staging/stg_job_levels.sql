@@ -23,10 +23,12 @@ checked as (
       when min_pay >= max_pay
         then error('config_job_levels: min_pay must be below max_pay at level ' || job_level)
       when lag(max_pay) over (order by job_level) <> min_pay
-        then error('config_job_levels must have no gaps: level ' || job_level || ' does not start where the level below ends')
+        then error(
+          'config_job_levels must have no gaps: level ' || job_level || ' does not start where the level below ends'
+        )
       else job_level
     end as checked_level,
-    max(job_level) over () as top_level,
+    max(job_level) over () as top_level
   from job_levels
 ),
 
@@ -37,8 +39,10 @@ leveled as (
     checked.min_pay,
     checked.max_pay,
     case when checked.job_level = 1 then 0 else checked.min_pay end as pay_from,
-    case when checked.job_level = checked.top_level then cast('9999999999999' as decimal(18, 2)) else checked.max_pay end
-      as pay_below,
+    case
+      when checked.job_level = checked.top_level then cast('9999999999999' as decimal(18, 2))
+      else checked.max_pay
+    end as pay_below,
     cast((checked.min_pay + checked.max_pay) * 0.5 as decimal(18, 2)) as midpoint_pay,
     checked.job_level = checked.top_level as is_top_level,
     -- Pay of a new hire before the adjustment lever and the random spread, exact.
@@ -48,7 +52,7 @@ leveled as (
     ) as new_hire_base_pay,
     coalesce(fixed_shares.share, 0) as new_hire_share,
     greatest(termination.level_floor, 1 - termination.level_step * (checked.job_level - 1)) as termination_multiplier,
-    greatest(promotion.level_floor, 1 - promotion.level_step * (checked.job_level - 1)) as promotion_multiplier,
+    greatest(promotion.level_floor, 1 - promotion.level_step * (checked.job_level - 1)) as promotion_multiplier
   from checked
   left join pay_percentiles on checked.job_level = pay_percentiles.job_level
   left join fixed_shares on checked.job_level = fixed_shares.job_level

@@ -1,3 +1,4 @@
+-- The linter's grammar lacks `grouping sets`, hence its switches below.
 -- Rebuilt from all years and scenarios, so it never holds rows of an overwritten run.
 with snapshot as (
   select * from {{ ref('fct_workforce_snapshot') }}
@@ -14,10 +15,10 @@ opening_side as (
     coalesce(opening_level, 0) as level_key,
     count(*) as headcount_opening,
     sum(opening_salary) as payroll_opening,
-    count(*) filter (where promotion_date is not null) as promotions_out,
+    count(*) filter (where promotion_date is not null) as promotions_out
   from snapshot
   where opening_level is not null
-  group by grouping sets ((scenario_id, simulation_year, opening_level), (scenario_id, simulation_year))
+  group by grouping sets ((scenario_id, simulation_year, opening_level), (scenario_id, simulation_year)) -- noqa: PRS
 ),
 
 closing_side as (
@@ -34,16 +35,17 @@ closing_side as (
     median(annual_salary) filter (where is_active_at_close) as median_pay_closing,
     -- Sums of cents and of their squares are whole numbers, hence exact in any order.
     sum({{ cents("annual_salary") }}) filter (where is_active_at_close) as cents_closing,
-    sum(cast({{ cents("annual_salary") }} as hugeint) * {{ cents("annual_salary") }})
-      filter (where is_active_at_close) as squared_cents_closing,
+    sum(cast({{ cents("annual_salary") }} as hugeint) * {{ cents("annual_salary") }}) filter (
+      where is_active_at_close
+    ) as squared_cents_closing,
     sum(opening_salary) filter (where status = 'continuous_active') as continuous_payroll_opening,
     sum(annual_salary) filter (where status = 'continuous_active') as continuous_payroll_closing,
     count(*) filter (where status = 'continuous_active') as headcount_continuous,
     sum(paid_compensation) as paid_compensation,
     sum(days_employed) as days_employed,
-    median(merit_rate) as median_merit_increase,
+    median(merit_rate) as median_merit_increase
   from snapshot
-  group by grouping sets ((scenario_id, simulation_year, job_level), (scenario_id, simulation_year))
+  group by grouping sets ((scenario_id, simulation_year, job_level), (scenario_id, simulation_year)) -- noqa: PRS
 ),
 
 level_spread as (
@@ -56,7 +58,7 @@ level_spread as (
       closing_side.headcount_closing * closing_side.squared_cents_closing
       - closing_side.cents_closing * closing_side.cents_closing as double
     )) / cast(closing_side.cents_closing as double) as pay_cv,
-    cast(closing_side.payroll_closing as double) / cast(job_levels.midpoint_pay as double) as compa_sum,
+    cast(closing_side.payroll_closing as double) / cast(job_levels.midpoint_pay as double) as compa_sum
   from closing_side
   inner join job_levels on closing_side.level_key = job_levels.job_level
   where closing_side.headcount_closing > 0
@@ -70,9 +72,9 @@ spread as (
     cast(sum(cast(headcount_closing * pay_cv as decimal(38, 12))) as double)
     / cast(sum(headcount_closing) as double) as pay_equity_cv,
     cast(sum(cast(compa_sum as decimal(38, 12))) as double)
-    / cast(sum(headcount_closing) as double) as mean_compa_ratio,
+    / cast(sum(headcount_closing) as double) as mean_compa_ratio
   from level_spread
-  group by grouping sets ((scenario_id, simulation_year, level_key), (scenario_id, simulation_year))
+  group by grouping sets ((scenario_id, simulation_year, level_key), (scenario_id, simulation_year)) -- noqa: PRS
 ),
 
 levels as (
@@ -84,7 +86,7 @@ levels as (
 years as (
   select distinct
     scenario_id,
-    simulation_year,
+    simulation_year
   from closing_side
 ),
 
@@ -116,7 +118,7 @@ measured as (
     / nullif(closing_side.headcount_continuous, 0) as average_pay_continuous,
     closing_side.median_merit_increase,
     spread.pay_equity_cv,
-    spread.mean_compa_ratio,
+    spread.mean_compa_ratio
   from years
   cross join levels
   left join opening_side
@@ -165,7 +167,7 @@ compared as (
     average_pay_closing / average_pay_continuous - 1 as new_hire_dilution,
     median_merit_increase,
     pay_equity_cv,
-    mean_compa_ratio,
+    mean_compa_ratio
   from measured
 )
 

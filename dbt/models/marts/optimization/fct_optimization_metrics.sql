@@ -29,7 +29,7 @@ targets as (
 last_years as (
   select
     scenario_id,
-    max(simulation_year) as last_year,
+    max(simulation_year) as last_year
   from growth
   group by scenario_id
 ),
@@ -48,14 +48,14 @@ yearly as (
     promotions_out / headcount_opening as promotion_rate,
     cast(headcount_closing as double) as closing_headcount,
     pay_equity_cv,
-    mean_compa_ratio,
+    mean_compa_ratio
   from growth
 ),
 
 horizon_merit as (
   select
     scenario_id,
-    median(merit_rate) as median_merit_increase,
+    median(merit_rate) as median_merit_increase
   from snapshot
   group by scenario_id
 ),
@@ -67,7 +67,7 @@ horizon_flows as (
     cast(sum(paid_compensation) as double) as total_compensation_cost,
     -- Averaged as decimals: the order of the years cannot change the last digit.
     cast(sum(cast(growth_all as decimal(38, 15))) as double) / count(growth_all) as compensation_growth_rate,
-    cast(sum(promotions_out) as double) / cast(sum(headcount_opening) as double) as promotion_rate,
+    cast(sum(promotions_out) as double) / cast(sum(headcount_opening) as double) as promotion_rate
   from growth
   where job_level is null
   group by scenario_id
@@ -87,7 +87,7 @@ horizon as (
     horizon_flows.promotion_rate,
     yearly.closing_headcount,
     yearly.pay_equity_cv,
-    yearly.mean_compa_ratio,
+    yearly.mean_compa_ratio
   from yearly
   inner join last_years
     on
@@ -111,7 +111,7 @@ measured as (
     job_level,
     period,
     '{{ metric }}' as metric,
-    {{ metric }} as metric_value,
+    {{ metric }} as metric_value
   from periods
   {{ "union all" if not loop.last }}
   {%- endfor %}
@@ -129,7 +129,7 @@ targeted as (
     reported.*,
     coalesce(own_target.target_value, default_target.target_value) as target_value,
     case when own_target.metric is null then default_target.tolerance else own_target.tolerance end as tolerance,
-    case when own_target.metric is null then default_target.priority else own_target.priority end as priority,
+    case when own_target.metric is null then default_target.priority else own_target.priority end as priority
   from reported
   left join targets as own_target
     on
@@ -148,7 +148,7 @@ targeted as (
 compared as (
   select
     *,
-    metric_value / target_value - 1 as variance,
+    metric_value / target_value - 1 as variance
   from targeted
 ),
 
@@ -174,7 +174,7 @@ judged as (
       when abs(compared.variance) <= compared.tolerance then 'met'
       when compared.metric_value > compared.target_value then 'above'
       else 'below'
-    end as verdict,
+    end as verdict
   from compared
   inner join metric_definitions on compared.metric = metric_definitions.metric
 )

@@ -53,7 +53,7 @@ experienced as (
     opening_workforce.age,
     opening_workforce.tenure,
     opening_workforce.age_band,
-    opening_workforce.tenure_band,
+    opening_workforce.tenure_band
   from opening_workforce
   left join departures on opening_workforce.employee_id = departures.employee_id
   left join promotions on opening_workforce.employee_id = promotions.employee_id
@@ -84,7 +84,7 @@ new_hires as (
     cast(null as integer) as age,
     cast(null as integer) as tenure,
     cast(null as varchar) as age_band,
-    cast(null as varchar) as tenure_band,
+    cast(null as varchar) as tenure_band
   from hiring_events
 ),
 
@@ -101,7 +101,7 @@ paid as (
     *,
     {{ cents("coalesce(opening_salary, annual_salary)") }} * (last_day - first_day + 1)
     + coalesce({{ cents("promotion_increase") }} * (last_day - promotion_date + 1), 0)
-    + coalesce({{ cents("raise_increase") }} * (last_day - raise_date + 1), 0) as cent_days,
+    + coalesce({{ cents("raise_increase") }} * (last_day - raise_date + 1), 0) as cent_days
   from people
 ),
 
@@ -133,7 +133,7 @@ snapshot as (
     age,
     tenure,
     age_band,
-    tenure_band,
+    tenure_band
   from paid
 )
 

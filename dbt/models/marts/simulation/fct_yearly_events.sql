@@ -37,7 +37,7 @@ hires as (
     cast(null as decimal(18, 2)) as pay_before,
     annual_salary as pay_after,
     'growth_and_replacement' as reason,
-    cast(null as double) as probability,
+    cast(null as double) as probability
   from hiring_events
 ),
 
@@ -52,7 +52,7 @@ new_hire_terminations as (
     annual_salary as pay_before,
     cast(null as decimal(18, 2)) as pay_after,
     'new_hire_termination' as reason,
-    cast(null as double) as probability,
+    cast(null as double) as probability
   from hiring_events
   where termination_date is not null
 ),
@@ -62,7 +62,8 @@ departed as (
     departures.employee_id,
     'termination' as event_type,
     departures.termination_date as event_date,
-    1 + (promotions.employee_id is not null)::integer + (raises.employee_id is not null)::integer as event_sequence,
+    1 + cast(promotions.employee_id is not null as integer) + cast(raises.employee_id is not null as integer)
+      as event_sequence,
     coalesce(promotions.level_after, departures.job_level) as level_before,
     cast(null as integer) as level_after,
     case
@@ -71,7 +72,7 @@ departed as (
     end as pay_before,
     cast(null as decimal(18, 2)) as pay_after,
     departures.status as reason,
-    departures.probability,
+    departures.probability
   from departures
   inner join opening_workforce on departures.employee_id = opening_workforce.employee_id
   left join promotions on departures.employee_id = promotions.employee_id
@@ -83,13 +84,13 @@ promoted as (
     employee_id,
     'promotion' as event_type,
     promotion_date as event_date,
-    1 + is_after_raise::integer as event_sequence,
+    1 + cast(is_after_raise as integer) as event_sequence,
     level_before,
     level_after,
     pay_before,
     pay_after,
     'promotion_cycle' as reason,
-    probability,
+    probability
   from promotions
 ),
 
@@ -98,13 +99,13 @@ raised as (
     employee_id,
     'raise' as event_type,
     raise_date as event_date,
-    1 + is_after_promotion::integer as event_sequence,
+    1 + cast(is_after_promotion as integer) as event_sequence,
     job_level as level_before,
     job_level as level_after,
     pay_before,
     pay_after,
     'merit_and_cola' as reason,
-    cast(null as double) as probability,
+    cast(null as double) as probability
   from raises
 ),
 
@@ -134,7 +135,7 @@ identified as (
     pay_before,
     pay_after,
     reason,
-    probability,
+    probability
   from all_events
 )
 
