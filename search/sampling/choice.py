@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,12 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
+from search.audit.assemble import metrics_of
 from search.sampling.feasible import FeasibleSampler, GridOrderSampler
+from search.sampling.goal_sampler import GoalSampler
 from search.space import candidate_key, canonical, constraints_hold, distributions
 from search.spec import StudySpec
+from search.targets import Goal, goals_of
 
 MAX_GRID_POINTS = 1_000_000
 
@@ -32,10 +36,14 @@ def choose_sampler(spec: StudySpec) -> SamplerChoice:
     asked = spec.search.sampler
     if asked != "auto":
         return SamplerChoice(asked, "the study file asks for it")
-    return SamplerChoice("tpe", "it handles numbers and choices and needs no gradient")
+    if all(goal.is_objective for goal in goals_of(spec)):
+        return SamplerChoice("tpe", "nothing is to be met, only minimised or maximised")
+    return SamplerChoice("target", "it models every metric and solves for all targets at once")
 
 
-def make_sampler(spec: StudySpec, *, iteration: int, batch_size: int) -> BaseSampler:
+def make_sampler(
+    spec: StudySpec, *, goals: Sequence[Goal], iteration: int, batch_size: int
+) -> BaseSampler:
     """Return the sampler for one iteration.
 
     The random numbers of an iteration follow from the study's seed and the iteration's
@@ -43,13 +51,14 @@ def make_sampler(spec: StudySpec, *, iteration: int, batch_size: int) -> BaseSam
 
     Args:
         spec: The study.
+        goals: Its targets, relative ones resolved.
         iteration: Number of the iteration, from 1.
         batch_size: Candidates that the iteration proposes.
     """
     seed = derived_seed(spec.search.seed, iteration)
     space = distributions(spec)
     return FeasibleSampler(
-        _inner(spec, seed=seed, batch_size=batch_size),
+        _inner(spec, goals, seed=seed, batch_size=batch_size),
         distributions=space,
         is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
         key=lambda candidate: candidate_key(canonical(spec, candidate)),
@@ -63,8 +72,15 @@ def derived_seed(seed: int, iteration: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def _inner(spec: StudySpec, *, seed: int, batch_size: int) -> BaseSampler:
+def _inner(spec: StudySpec, goals: Sequence[Goal], *, seed: int, batch_size: int) -> BaseSampler:
     name = choose_sampler(spec).name
+    if name == "target":
+        return GoalSampler(
+            goals,
+            metrics=metrics_of,
+            is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
+            seed=seed,
+        )
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "grid":
