@@ -13,10 +13,16 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from search.audit.assemble import metrics_of
 from search.sampling.feasible import FeasibleSampler, GridOrderSampler
-from search.sampling.goal_sampler import GoalSampler
-from search.space import candidate_key, canonical, constraints_hold, distributions
+from search.sampling.target import TargetSampler
+from search.space import (
+    candidate_key,
+    canonical,
+    constraint_margins,
+    constraints_hold,
+    current_candidate,
+    distributions,
+)
 from search.spec import StudySpec
 from search.targets import Goal, goals_of
 
@@ -75,11 +81,14 @@ def derived_seed(seed: int, iteration: int) -> int:
 def _inner(spec: StudySpec, goals: Sequence[Goal], *, seed: int, batch_size: int) -> BaseSampler:
     name = choose_sampler(spec).name
     if name == "target":
-        return GoalSampler(
+        # Its proposals follow from the seed and the trial's number, so it takes the study's.
+        return TargetSampler(
             goals,
-            metrics=metrics_of,
+            current=current_candidate(spec),
             is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
-            seed=seed,
+            margins=lambda candidate: constraint_margins(spec, canonical(spec, candidate)),
+            seed=spec.search.seed,
+            distributions=distributions(spec),
         )
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
