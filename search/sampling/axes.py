@@ -142,25 +142,29 @@ class Box:
 
     def snap(self, points: Array) -> Array:
         """Return the points of the grid nearest to some points, inside the box."""
-        snapped = np.array(points, dtype=float)
+        top, steps = self._snapping
+        snapped = np.clip(np.asarray(points, dtype=float), 0.0, top)
+        snapped = np.where(steps > 0, np.rint(snapped * steps) / np.maximum(steps, 1.0), snapped)
         for i, axis in enumerate(self.axes):
-            column = snapped[:, i]
-            if axis.choices is not None:
-                snapped[:, i] = np.clip(np.rint(column), 0, len(axis.choices) - 1)
-                continue
-            column = np.clip(column, 0.0, 1.0)
-            steps = axis.steps
-            if steps == 0 or axis.low == axis.high:
-                column = np.zeros_like(column)
-            elif steps is not None and not axis.is_log:
-                column = np.rint(column * steps) / steps
-            elif axis.step is not None:
+            if axis.is_log and axis.step is not None and axis.low < axis.high:
                 span = math.log(axis.high) - math.log(axis.low)
-                number = np.exp(math.log(axis.low) + column * span)
+                number = np.exp(math.log(axis.low) + snapped[:, i] * span)
                 number = axis.low + np.rint((number - axis.low) / axis.step) * axis.step
-                column = (np.log(number) - math.log(axis.low)) / span
-            snapped[:, i] = column
-        return snapped
+                snapped[:, i] = (np.log(number) - math.log(axis.low)) / span
+        return np.asarray(snapped)
+
+    @cached_property
+    def _snapping(self) -> tuple[Array, Array]:
+        """Of each parameter: its greatest coordinate, and its steps per unit (0 when free)."""
+        top, steps = [], []
+        for axis in self.axes:
+            is_fixed = axis.low == axis.high
+            top.append(axis.high if axis.choices is not None else float(not is_fixed))
+            if axis.choices is not None:
+                steps.append(1.0)
+            else:
+                steps.append(0.0 if axis.is_log or is_fixed else float(axis.steps or 0))
+        return np.array(top), np.array(steps)
 
     def encode(self, points: Array) -> Array:
         """Return points as the model sees them: numbers first, then choices."""

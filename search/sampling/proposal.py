@@ -25,11 +25,11 @@ from search.sampling.aims import Aims
 from search.sampling.axes import Box
 from search.sampling.design import farthest, spread_points
 from search.sampling.pool import Region, decode, neighbours, roundings
-from search.sampling.step import Ambition, Walls, solve
+from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Basis, Functions, Surrogate
 
 Array = NDArray[np.float64]
-Key = tuple[float, ...]
+Key = bytes
 
 DRAWS = 40
 MAX_MODELLED = 96
@@ -58,9 +58,18 @@ class Observed:
     failed: Array
 
 
+def keys_of(points: Array) -> list[Key]:
+    """Return, for each snapped point, what is equal for equal ones."""
+    return [row.tobytes() for row in _whole(points)]
+
+
 def key_of(point: Array) -> Key:
-    """Return what is equal for equal snapped points."""
-    return tuple(np.round(point, 11) + 0.0)
+    """Return the key of one point."""
+    return _whole(point).tobytes()
+
+
+def _whole(points: Array) -> NDArray[np.int64]:
+    return np.rint(np.asarray(points) * 1e11).astype(np.int64)
 
 
 class Plan:
@@ -153,8 +162,9 @@ class Plan:
         base = self._regrets_of(pending).min(axis=0) if len(pending) else None
         reached = regrets if base is None else np.minimum(regrets, base[None])
         score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
+        keys = keys_of(pool)
         for position in np.argsort(score, kind="stable"):
-            if key_of(pool[position]) not in taken and self.region.allows(pool[position]):
+            if keys[position] not in taken and self.region.allows(pool[position]):
                 return np.asarray(pool[position])
         return None
 
@@ -201,19 +211,25 @@ class Plan:
         relaxed = decode(box, encoded)
         found = [box.snap(relaxed)]
         if box.is_gridded.any():
-            rounded = roundings(box, relaxed, random, 3)
+            rounded = roundings(box, relaxed, random, 2)
             if not box.is_gridded.all():
-                chosen = np.repeat(np.arange(len(starts)), 3)
+                chosen = np.repeat(np.arange(len(starts)), 2)
                 free = np.concatenate(
                     [~box.is_gridded, np.zeros(box.width - len(box.numeric), dtype=bool)]
                 )
-                again = self._solve(functions.take(chosen), box.encode(rounded), free=free)
+                again = self._solve(
+                    functions.take(chosen), box.encode(rounded), free=free, iterations=5
+                )
                 rounded = box.snap(decode(box, again))
             found.append(rounded)
         return self.region.pulled_inside(np.concatenate(found), self.anchor)
 
     def _solve(
-        self, functions: Functions, starts: Array, free: NDArray[np.bool_] | None = None
+        self,
+        functions: Functions,
+        starts: Array,
+        free: NDArray[np.bool_] | None = None,
+        iterations: int = ITERATIONS,
     ) -> Array:
         box = self.box
         if free is None:
@@ -226,6 +242,7 @@ class Plan:
             free=free,
             walls=self.walls,
             ambition=self._ambition(len(starts)),
+            iterations=iterations,
         )
 
     def _ambition(self, count: int) -> Ambition | None:
@@ -239,14 +256,13 @@ class Plan:
         return Ambition(level, scale, self.aims.direction)
 
     def _unique(self, points: Array, beside: Array | None = None) -> Array:
-        seen = set() if beside is None else {key_of(point) for point in beside}
+        seen = set() if beside is None else set(keys_of(beside))
         kept = []
-        for point in points:
-            key = key_of(point)
+        for position, key in enumerate(keys_of(points)):
             if key not in seen:
                 seen.add(key)
-                kept.append(point)
-        return np.array(kept).reshape(-1, len(self.box.axes))
+                kept.append(position)
+        return points[kept]
 
     # --- regret -----------------------------------------------------------------
 
@@ -260,10 +276,7 @@ class Plan:
         to the candidate and not to the call.
         """
         metrics = self.observed.metrics.shape[1]
-        noise = np.empty((len(self.draws), len(points), metrics))
-        for i, point in enumerate(points):
-            digest = abs(hash(key_of(point))) % 2**32
-            noise[:, i] = _noise_block(len(self.draws), metrics, digest)
+        noise = _noise(points, len(self.draws), metrics)
         return self._regret(self.draws.values(self.box.encode(points), noise))
 
     def _regret(self, metrics: Array) -> Array:
@@ -294,7 +307,14 @@ class Plan:
 _BLOCK = np.random.default_rng(20).standard_normal(1 << 16)
 
 
-def _noise_block(worlds: int, metrics: int, digest: int) -> Array:
-    """Return normal numbers that belong to a candidate, shape (worlds, metrics)."""
-    start = digest % (len(_BLOCK) - worlds * metrics)
-    return _BLOCK[start : start + worlds * metrics].reshape(worlds, metrics)
+def _noise(points: Array, worlds: int, metrics: int) -> Array:
+    """Return normal numbers that belong to the candidates, shape (worlds, points, metrics)."""
+    mixing = np.array([(2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 for i in range(points.shape[1])])
+    mixed = (_whole(points).astype(np.uint64) * mixing.astype(np.uint64)).sum(
+        axis=1, dtype=np.uint64
+    )
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    start = (mixed >> np.uint64(32)) % np.uint64(len(_BLOCK))
+    index = start.astype(int)[:, None] + np.arange(worlds * metrics)
+    return _BLOCK[index % len(_BLOCK)].reshape(len(points), worlds, metrics).transpose(1, 0, 2)

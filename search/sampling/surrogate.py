@@ -28,12 +28,14 @@ Array = NDArray[np.float64]
 CONSTANT_VARIANCE = 4.0
 QUADRATIC_VARIANCES = (0.003, 0.03, 0.3)
 SMOOTH_VARIANCES = (1e-4, 3e-3, 0.1)
-NOISE_VARIANCES = (1e-7, 1e-5, 1e-3)
+ROUGH_VARIANCES = (1e-7, 1e-5, 1e-3)
+NOISE_SHARE = 0.2
+"""Variance of jumps that not even the next point shares, relative to the rough part."""
 SHORT_SHARE = 0.1
 """Variance of the remainder's short part, relative to its long one."""
-LENGTHS = (2.5, 0.8)
-"""Lengths of the remainder's parts; a range is 2 wide."""
-FEATURES_PER_LENGTH = 96
+LENGTHS = (2.5, 0.8, 0.2)
+"""Lengths of the remainder's parts and of the rough part; a range is 2 wide."""
+FEATURES_PER_LENGTH = 64
 SCALE_SHAPE, SCALE_RATE = 1.0, 0.3
 """Inverse-gamma prior of each metric's overall variance, standardised metrics."""
 LOG_RATIO = 1.02
@@ -101,7 +103,7 @@ class Basis:
         found[:, waves] = np.cos(angles) * np.sqrt(2.0 / FEATURES_PER_LENGTH)
         return found
 
-    def variances(self, quadratic: float, smooth: float) -> Array:
+    def variances(self, quadratic: float, smooth: float, rough: float) -> Array:
         """Return the prior variance of each feature's weight, linear ones having 1."""
         found = np.ones(self.size)
         found[0] = CONSTANT_VARIANCE
@@ -109,6 +111,7 @@ class Basis:
         found[second] = quadratic
         found[waves] = smooth
         found[waves.start + FEATURES_PER_LENGTH :] *= SHORT_SHARE
+        found[waves.start + 2 * FEATURES_PER_LENGTH :] = rough
         return found
 
 
@@ -179,15 +182,21 @@ class Functions:
         return self._shown(latent, self.centre, self.spread, self.is_log)
 
     def paired_slopes(self, points: Array, values: Array) -> Array:
-        """Return derivatives of ``paired`` by coordinate, shape (points, metrics, width)."""
+        """Return derivatives of ``paired`` by coordinate, shape (points, metrics, width).
+
+        The rough part is left out: where it goes up or down next is not worth following.
+        """
         linear, _, waves = self.basis.parts
+        waves = slice(waves.start, waves.start + 2 * FEATURES_PER_LENGTH)
+        frequencies = self.basis.frequencies[: 2 * FEATURES_PER_LENGTH]
+        phases = self.basis.phases[: 2 * FEATURES_PER_LENGTH]
         slope = self.weights[:, linear].transpose(0, 2, 1) + 2.0 * np.matmul(
             self._curvature, points[:, None, :, None]
         ).squeeze(-1)
-        angles = points @ self.basis.frequencies.T + self.basis.phases
+        angles = points @ frequencies.T + phases
         falling = -np.sin(angles) * np.sqrt(2.0 / FEATURES_PER_LENGTH)
         weighted = falling[:, :, None] * self.weights[:, waves]
-        slope = slope + np.matmul(weighted.transpose(0, 2, 1), self.basis.frequencies)
+        slope = slope + np.matmul(weighted.transpose(0, 2, 1), frequencies)
         scale = self.spread * np.where(self.is_log, values, 1.0)
         return np.asarray(scale[:, :, None] * slope)
 
@@ -225,10 +234,10 @@ class Surrogate:
         self.basis = basis
         self._features = basis.features(points)
         self._combinations = list(
-            itertools.product(QUADRATIC_VARIANCES, SMOOTH_VARIANCES, NOISE_VARIANCES)
+            itertools.product(QUADRATIC_VARIANCES, SMOOTH_VARIANCES, ROUGH_VARIANCES)
         )
-        self._priors = np.array([basis.variances(q, s) for q, s, _ in self._combinations])
-        self._noises = np.array([noise for _, _, noise in self._combinations])
+        self._priors = np.array([basis.variances(*one) for one in self._combinations])
+        self._noises = NOISE_SHARE * np.array([rough for _, _, rough in self._combinations])
         self._standardise(metrics)
         self._condition()
         self._weigh()
@@ -312,15 +321,16 @@ class Surrogate:
 
     def _condition(self) -> None:
         n = len(self._features)
-        smallest = self.basis.variances(0.0, 0.0)
+        smallest = self.basis.variances(0.0, 0.0, 0.0)
         _, quadratic, waves = self.basis.parts
         linear = (self._features * smallest) @ self._features.T
         second = self._features[:, quadratic] @ self._features[:, quadratic].T
-        share = self.basis.variances(0.0, 1.0)[waves]
+        jumps = self._features[:, waves][:, 2 * FEATURES_PER_LENGTH :]
+        share = self.basis.variances(0.0, 1.0, 0.0)[waves]
         rest = (self._features[:, waves] * share) @ self._features[:, waves].T
-        q, s, noise = (np.array(part)[:, None, None] for part in zip(*self._combinations,
-                                                                     strict=True))
-        kernels = linear + q * second + s * rest + (noise + 1e-10) * np.eye(n)
+        q, s, r = np.array(self._combinations).T[:, :, None, None]
+        white = (NOISE_SHARE * r + 1e-10) * np.eye(n)
+        kernels = linear + q * second + s * rest + r * (jumps @ jumps.T) + white
         self._factor = np.linalg.cholesky(kernels)
         half = np.linalg.solve(self._factor, self._latent[None])
         self._alpha = np.linalg.solve(self._factor.transpose(0, 2, 1), half)
