@@ -349,7 +349,9 @@ def _vars(dbt_vars: Mapping[str, Any] | None) -> list[str]:
 def _text(error: BaseException | None) -> str:
     if error is None:
         return "no message"
-    message = getattr(error, "msg", None) or str(error) or type(error).__name__
+    # dbt's errors name the file only in their long form, and only when they know the node.
+    has_node = getattr(error, "node", None) is not None
+    message = (not has_node and getattr(error, "msg", None)) or str(error) or type(error).__name__
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(message)).split())
 
 
