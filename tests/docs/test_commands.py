@@ -1,0 +1,172 @@
+"""Every command that README and docs show is run, as it stands there.
+
+The blocks of a page marked ``bash`` run in order in a copy of what the reader has: study files,
+the dbt project, the environment. A block whose first line is ``# not run by the tests: <reason>``
+is left out; only ``make`` commands may be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LEFT_OUT = re.compile(r"# not run by the tests: (.+)")
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+SERVER = re.compile(r"^optuna-dashboard ")
+DEADLINE_SECONDS = 60.0
+
+# A study that ended without meeting its targets ends with 3, which is no fault of the page.
+PRELUDE = """set -euo pipefail
+scenario-search() { command scenario-search "$@" || [ $? -eq 3 ]; }
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of commands of a page."""
+
+    page: str
+    line: int
+    text: str
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not run; None when it is."""
+        match = LEFT_OUT.match(self.text)
+        return match[1] if match else None
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines that are commands."""
+        lines = (line.strip() for line in self.text.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page.name, text[: match.start()].count("\n") + 1, match[1])
+        for match in BLOCK.finditer(text)
+    ]
+
+
+PAGES_WITH_COMMANDS = [page for page in PAGES if any(not one.reason for one in blocks(page))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_only_commands_that_make_the_machine_are_left_out(page: Path) -> None:
+    for block in blocks(page):
+        if block.reason:
+            allowed = re.compile(r"make (run|test|clean|lint|bench)\b")
+            assert all(allowed.match(line) for line in block.commands), block
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    listed = set(LINK.findall(index))
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert pages - {"README.md"} <= listed
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Path]:
+    """A folder as the reader has it after ``make run``, without results."""
+    ignored = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__")
+    for name in ("configs", "dbt", "docs", "benchmarks", "tests/projects"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    census = "{employees: 500, path: data/census.parquet}"
+    (tmp_path / "dbt" / "data").mkdir()
+    subprocess.run(
+        [Path(sys.prefix, "bin", "dbt"), "--quiet", "run-operation", "write_sample_census"]
+        + ["--args", census],
+        cwd=tmp_path / "dbt",
+        env=os.environ | {"WORKFORCE_DB": ":memory:"},
+        check=True,
+    )
+    yield tmp_path
+
+
+@pytest.mark.dbt
+@pytest.mark.ray
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.name)
+def test_the_commands_of_a_page_work(page: Path, reader: Path) -> None:
+    for block in blocks(page):
+        if block.reason:
+            continue
+        if SERVER.match(block.commands[-1]):
+            serves(block.commands[-1], reader)
+            continue
+        done = subprocess.run(
+            ["bash", "-c", PRELUDE + block.text],
+            cwd=reader,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        assert done.returncode == 0, f"{block.page}:{block.line}\n{block.text}\n{said}"
+
+
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}"
+    kept = {key: value for key, value in os.environ.items() if key != "SCENARIO_SEARCH_RESULTS"}
+    return kept | {"PATH": path}
+
+
+def serves(command: str, folder: Path) -> None:
+    """Start a server, wait until it answers, and end it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command} --port {port}"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not answers(f"http://127.0.0.1:{port}/"):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline, f"{command} does not answer"
+            time.sleep(0.2)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

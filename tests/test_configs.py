@@ -1,0 +1,96 @@
+"""The study files in configs/: valid, consistent with the dbt project, and one of them is run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from search.space import current_candidate, validate_candidate
+from search.spec import StudySpec, load_study
+from search.targets import goals_of
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SEEDS = ROOT / "dbt" / "seeds"
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def spec(request: pytest.FixtureRequest) -> StudySpec:
+    return load_study(request.param)
+
+
+def test_there_are_studies() -> None:
+    names = {path.stem for path in CONFIGS}
+    assert {"compensation-2026", "quick", "level-levers", "raise-timing"} <= names
+
+
+def test_the_study_is_named_after_its_file(spec: StudySpec) -> None:
+    assert spec.file is not None
+    assert spec.study == Path(spec.file).stem
+
+
+def test_current_parameters_are_allowed(spec: StudySpec) -> None:
+    assert validate_candidate(spec, current_candidate(spec)) == current_candidate(spec)
+
+
+def test_every_metric_has_a_unit(spec: StudySpec) -> None:
+    assert all(metric.unit for metric in spec.metrics.values())
+
+
+def test_the_flagship_is_the_story() -> None:
+    spec = load_study(ROOT / "configs" / "compensation-2026.yaml")
+    assert len(spec.parameters) == 4
+    assert [goal.metric for goal in goals_of(spec)] == [
+        *("total_compensation_cost", "compensation_growth_rate", "closing_headcount"),
+    ]
+
+
+def test_level_levers_start_from_what_the_seed_says() -> None:
+    """A `current` beside another value in the table would compare with a scenario of nobody's."""
+    spec = load_study(ROOT / "configs" / "level-levers.yaml")
+    assert len(spec.parameters) >= 10
+    table = duckdb.read_csv(str(SEEDS / "comp_levers.csv"))
+    for name, parameter in spec.parameters.items():
+        (bind,) = parameter.bind
+        rows = table.filter(bind.where).project("parameter_value").fetchall()
+        assert [float(value) for (value,) in rows] == [parameter.current], name
+
+
+def test_choices_are_what_the_project_knows() -> None:
+    spec = load_study(ROOT / "configs" / "raise-timing.yaml")
+    said = (ROOT / "dbt" / "dbt_project.yml").read_text()
+    for choice in spec.parameters["raise_timing"].choices:
+        assert choice in said
+
+
+def test_targets_name_metrics_that_the_project_computes() -> None:
+    with (SEEDS / "config_metrics.csv").open() as stream:
+        known = {row["metric"] for row in csv.DictReader(stream)}
+    for path in CONFIGS:
+        for metric in load_study(path).metrics.values():
+            assert any(f"metric = '{name}'" in metric.sql for name in known), path
+
+
+@pytest.mark.dbt
+@pytest.mark.ray
+def test_the_quick_study_runs(tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "search", "run", "configs/quick.yaml"),
+        *("--json", "--results", str(tmp_path)),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3), done.stderr
+    result = json.loads(done.stdout)
+    assert result["converged"] is (done.returncode == 0)
+    assert result["failed_trials"] == 0
+    assert {target["metric"] for target in result["targets"]} == {
+        *("total_compensation_cost", "closing_headcount"),
+    }
+    assert Path(result["audit_path"]).is_file()
+    assert Path(result["report_path"]).is_file()
