@@ -63,27 +63,36 @@ class Verification:
 
 
 class _TestingEvaluator(DbtEvaluator):
-    """The reference engine that also runs the tests of what each step built."""
+    """The reference engine that also runs the tests of what the steps built, at the end."""
 
     def __init__(self, factory: DbtEvaluatorFactory) -> None:
         super().__init__(factory)
         self.failed_tests: list[str] = []
 
     def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
-        """Run a step, then the tests of its selection."""
+        """Run a step; after the last one, run the tests."""
         super().run_step(step, candidate_vars)
-        if step.command not in ("run", "seed"):
+        if step is self._plan.steps[-1]:
+            self._run_tests(step, candidate_vars)
+
+    def _run_tests(self, last: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
+        """Run every test of a selected node: a test may compare nodes of several steps."""
+        built = [step for step in self._plan.steps if step.command in ("run", "build", "seed")]
+        if not built:
             return
+        selects_all = any(not step.select for step in built)
+        words = dict.fromkeys(word for step in built for word in step.select)
         try:
             self._session.run(
                 "test",
-                select=step.select,
-                exclude=step.exclude,
-                dbt_vars=candidate_vars | dict(step.vars),
+                select=() if selects_all else tuple(words),
+                exclude=built[0].exclude if len({step.exclude for step in built}) == 1 else (),
+                dbt_vars=candidate_vars | dict(built[-1].vars),
             )
         except ScenarioError as error:
-            if "model" in error.fields:
-                self.failed_tests.append(f"{step.name}: {error}")
+            if "model" not in error.fields:
+                raise
+            self.failed_tests.append(str(error))
 
 
 def verify(
