@@ -1,0 +1,150 @@
+"""Real dbt runs of the simulation in ``dbt/``, each in a process and a folder of its own.
+
+Databases are built once a session and copied: parsing the project costs seconds, the years of a
+few hundred people do not.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pytest
+
+DBT_PROJECT = Path(__file__).parents[2] / "dbt"
+EMPLOYEES = 300
+YEARS = (2026, 2027, 2028)
+
+# One process runs all invocations, because importing dbt takes longer than a small year.
+RUNNER = """
+import json, sys
+from dbt.cli.main import dbtRunner
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+runner = dbtRunner()
+outcomes = []
+for arguments in json.load(sys.stdin):
+    outcome = runner.invoke(arguments)
+    DuckDBConnectionManager.close_all_connections()
+    nodes = getattr(outcome.result, "results", None) or []
+    messages = [f"{n.node.name}: {n.message}" for n in nodes if n.status in ("error", "fail")]
+    if outcome.exception:
+        messages.append(str(outcome.exception))
+    outcomes.append({"success": outcome.success, "messages": messages})
+print("OUTCOMES" + json.dumps(outcomes))
+"""
+
+
+@dataclass
+class Simulation:
+    """A database of the simulation and the dbt invocations that change it."""
+
+    folder: Path
+    output: str = field(default="", repr=False)
+
+    @property
+    def database(self) -> Path:
+        """Path of the DuckDB file."""
+        return self.folder / "workforce.duckdb"
+
+    def copy(self, folder: Path) -> "Simulation":
+        """Return the simulation on a copy of the database."""
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.database, folder / "workforce.duckdb")
+        return Simulation(folder)
+
+    def invoke(self, *commands: tuple[list[str], dict[str, Any]]) -> list[dict[str, Any]]:
+        """Run dbt commands with vars, one after the other, and return their outcomes."""
+        arguments = [
+            [
+                *command,
+                *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+                *("--vars", json.dumps({"census_employees": EMPLOYEES, **variables})),
+                *("--target-path", str(self.folder / "target")),
+                *("--log-path", str(self.folder / "logs")),
+            ]
+            for command, variables in commands
+        ]
+        process = subprocess.run(
+            [sys.executable, "-c", RUNNER],
+            input=json.dumps(arguments),
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=os.environ | {"WORKFORCE_DB": str(self.database), "DO_NOT_TRACK": "1"},
+            timeout=500,
+            check=False,
+        )
+        self.output = process.stdout + process.stderr
+        assert "OUTCOMES" in process.stdout, self.output
+        return json.loads(process.stdout.rsplit("OUTCOMES", 1)[1])
+
+    def run(self, *commands: tuple[list[str], dict[str, Any]]) -> None:
+        """Run dbt commands with vars that must all succeed."""
+        for outcome in self.invoke(*commands):
+            assert outcome["success"], outcome["messages"]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the database."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+
+def year(simulation_year: int, *options: str, **variables: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the step of a year: the models tagged simulation."""
+    command = ["run", "--select", "tag:simulation", "--threads", "1", *options]
+    return command, {"simulation_year": simulation_year, **variables}
+
+
+SETUP = (
+    (["seed"], {}),
+    (["run", "--select", "tag:foundation", "--threads", "1"], {}),
+)
+
+
+def metrics(**variables: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the step that computes the metrics after the last year."""
+    command = ["run", "--select", "tag:optimization", "--threads", "1"]
+    return command, {"simulation_year": YEARS[-1], **variables}
+
+
+@pytest.fixture(scope="session")
+def years() -> Any:
+    """The step functions, for tests that add years to a database."""
+    return year
+
+
+@pytest.fixture(scope="session")
+def foundation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    """A database with seeds and staging only. Copy before writing."""
+    simulation = Simulation(tmp_path_factory.mktemp("foundation"))
+    simulation.run(*SETUP)
+    return simulation
+
+
+@pytest.fixture(scope="session")
+def stepwise(foundation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+    """Three years step by step on one thread, metrics once at the end. Copy before writing."""
+    simulation = foundation.copy(tmp_path_factory.mktemp("stepwise"))
+    simulation.run(*(year(y) for y in YEARS), metrics())
+    return simulation
+
+
+@pytest.fixture(scope="session")
+def oracle() -> ModuleType:
+    """The rules of a year in plain Python."""
+    spec = importlib.util.spec_from_file_location(
+        "simulation_oracle", Path(__file__).with_name("oracle.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

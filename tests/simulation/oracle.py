@@ -1,0 +1,344 @@
+"""The rules of one simulated year, written a second time and differently.
+
+The dbt models work set by set; this module works person by person with exact fractions, finds
+the calibration factor by bisection and prorates pay period by period. Both must agree on every
+row. Figures are those of the seeds and of the defaults in ``dbt_project.yml``.
+"""
+
+import hashlib
+import math
+from calendar import isleap
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+STREAMS = {
+    "termination": 1, "departure_day": 2, "reduction": 3, "promotion": 4, "promotion_raise": 5,
+    "raise_month": 6, "hire_day": 7, "hire_age": 8, "hire_birthday": 9, "hire_pay": 10,
+    "hire_department": 11, "hire_termination": 12, "hire_departure_day": 13,
+}  # fmt: skip
+BANDS = {
+    1: (56_000, 80_000),
+    2: (80_000, 120_000),
+    3: (120_000, 160_000),
+    4: (160_000, 275_000),
+    5: (275_000, 500_000),
+}
+AGE_BANDS = [
+    (25, "0.7", "1.6"),
+    (35, "1.3", "1.4"),
+    (45, "1.0", "1.1"),
+    (55, "1.6", "0.7"),
+    (65, "1.0", "0.3"),
+    (999, "1.2", "0.1"),
+]
+TENURE_BANDS = [
+    (2, "1.8", "0.5"),
+    (5, "0.6", "1.5"),
+    (10, "0.5", "1.8"),
+    (20, "0.4", "0.8"),
+    (999, "0.3", "0.2"),
+]
+HIRE_AGES = [(22, 5), (25, 15), (28, 20), (32, 25), (35, 15), (40, 10), (45, 8), (50, 2)]
+HIRE_PERCENTILE = {1: "0.25", 2: "0.30", 3: "0.35", 4: "0.40", 5: "0.45"}
+HIRE_MARKET = {1: "1.02", 2: "1.00", 3: "0.98", 4: "1.05", 5: "1.10"}
+RAISE_MONTHS = [28, 3, 7, 18, 4, 5, 23, 3, 4, 3, 1, 1]
+MERIT = {1: 0.035, 2: 0.040, 3: 0.045, 4: 0.050, 5: 0.055}
+
+
+@dataclass(frozen=True)
+class Levers:
+    """Company-wide levers of the year; merit is ``MERIT`` unless ``merit_budget`` scales it."""
+
+    cola_rate: float = 0.02
+    promotion_raise: float = 0.20
+    promotion_rate_multiplier: float = 1.0
+    new_hire_salary_adjustment: float = 1.0
+    target_growth_rate: float = 0.03
+    total_termination_rate: float = 0.12
+    new_hire_termination_rate: float = 0.25
+    merit_budget: float | None = None
+    raise_timing: str = "distributed"
+
+
+@dataclass
+class Person:
+    """One person of the year: who they are, and what the year did to them."""
+
+    employee_id: str
+    birth_date: date
+    hire_date: date
+    job_level: int
+    pay: Decimal
+    department: str | None
+    opening_pay: Decimal | None = None
+    termination_date: date | None = None
+    status: str = "continuous_active"
+    changes: list[tuple[date, Decimal]] = field(default_factory=list)
+    promotion_date: date | None = None
+    raise_date: date | None = None
+
+    def draw(self, stream: str, year: int, seed: int = 42) -> float:
+        """Return the person's uniform number of a stream and year."""
+        key = hashlib.md5(self.employee_id.encode()).hexdigest()
+        salt = hashlib.md5(f"{seed}/{STREAMS[stream]}/{year}".encode()).hexdigest()
+        high, low = (2 * int(salt[:7], 16) + 1), (2 * int(salt[7:14], 16) + 1)
+        bits = (int(key[:8], 16) * high + int(key[8:16], 16) * low + int(salt[14:21], 16)) >> 16
+        bits %= 2**32
+        for _ in range(3):
+            bits = bits * 73244475 % 2**32 ^ 3039394381
+            bits = (bits + (bits >> 16)) % 2**32
+        return bits * 73244475 % 2**32 / 2**32
+
+    def employed_on(self, day: date) -> bool:
+        """Return whether the day is on or before the last day of employment."""
+        return self.termination_date is None or self.termination_date >= day
+
+    def full_years(self, since: date, year: int) -> int:
+        """Return the full years from a date to January 1 of the year."""
+        return year - since.year - (1 if (since.month, since.day) > (1, 1) else 0)
+
+    def multipliers(self, year: int) -> tuple[Fraction, Fraction]:
+        """Return the multipliers of leaving and of promotion."""
+        age, tenure = self.full_years(self.birth_date, year), self.full_years(self.hire_date, year)
+        leave_age, promote_age = next((a, b) for top, a, b in AGE_BANDS if age < top)
+        leave_tenure, promote_tenure = next((a, b) for top, a, b in TENURE_BANDS if tenure < top)
+        leave_level = max(Fraction(4, 10), 1 - Fraction(self.job_level - 1, 10))
+        promote_level = max(Fraction(0), 1 - Fraction(15 * (self.job_level - 1), 100))
+        return (
+            Fraction(leave_age) * Fraction(leave_tenure) * leave_level,
+            Fraction(promote_age) * Fraction(promote_tenure) * promote_level,
+        )
+
+
+def cents(amount: Fraction | Decimal) -> Decimal:
+    """Round half-up to cents."""
+    exact = Fraction(amount)
+    return Decimal(math.floor(exact * 100 + Fraction(1, 2))) / 100
+
+
+def rate(value: float) -> Fraction:
+    """Return a rate with the ten decimals that money is multiplied with."""
+    return Fraction(round(value * 10**10), 10**10)
+
+
+def calibration_factor(multipliers: list[Fraction], wanted: float) -> float:
+    """Find k by bisection such that the mean of min(1, k x multiplier) is wanted."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        mean = sum(min(1.0, middle * float(m)) for m in multipliers) / len(multipliers)
+        low, high = (middle, high) if mean < wanted else (low, middle)
+    return (low + high) / 2
+
+
+def simulate_year(opening: list[Person], year: int, levers: Levers) -> list[Person]:
+    """Return everyone employed at any time of the year, changed by the year's events."""
+    days = 366 if isleap(year) else 365
+    new_year, last_day = date(year, 1, 1), date(year, 12, 31)
+    for person in opening:
+        person.opening_pay = person.pay
+
+    for is_recent, wanted in (
+        (True, levers.new_hire_termination_rate),
+        (False, levers.total_termination_rate),
+    ):
+        cohort = [p for p in opening if (p.hire_date >= date(year - 1, 1, 1)) == is_recent]
+        if cohort:
+            factor = calibration_factor([p.multipliers(year)[0] for p in cohort], wanted)
+            for person in cohort:
+                if person.draw("termination", year) < min(
+                    1.0, factor * float(person.multipliers(year)[0])
+                ):
+                    _leave(person, year, "experienced_termination")
+
+    stayers = [p for p in opening if p.termination_date is None]
+    target = math.floor(
+        Fraction(str(levers.target_growth_rate)) * len(opening) + len(opening) + Fraction(1, 2)
+    )
+    net = target - len(stayers)
+    if net < 0:
+        for person in sorted(stayers, key=lambda p: (p.draw("reduction", year), p.employee_id))[
+            :-net
+        ]:
+            _leave(person, year, "reduction")
+    hires = (
+        math.ceil(Fraction(net) / (1 - Fraction(str(levers.new_hire_termination_rate))))
+        if net > 0
+        else 0
+    )
+    departments = sorted({p.department for p in opening if p.department})
+    hired = _hire(stayers, hires, hires - max(net, 0), departments, year, levers)
+
+    _promote_and_raise(opening, year, levers)
+    for person in hired:
+        person.opening_pay = None
+    for person in opening + hired:
+        first = max(new_year, person.hire_date) if person.opening_pay is None else new_year
+        person.paid = _paid(person, first, person.termination_date or last_day, days)
+    return opening + hired
+
+
+def _leave(person: Person, year: int, status: str) -> None:
+    days = 366 if isleap(year) else 365
+    person.termination_date = date(year, 1, 1) + timedelta(
+        int(person.draw("departure_day", year) * days)
+    )
+    person.status = status
+
+
+def _hire(
+    stayers: list[Person],
+    hires: int,
+    leaving: int,
+    departments: list[str],
+    year: int,
+    levers: Levers,
+) -> list[Person]:
+    weights = {level: sum(p.job_level == level for p in stayers) for level in BANDS}
+    quotas = {level: Fraction(hires * weights[level], max(1, len(stayers))) for level in BANDS}
+    counts = {level: math.floor(quota) for level, quota in quotas.items()}
+    for level in sorted(BANDS, key=lambda lv: (-(quotas[lv] % 1), lv))[
+        : hires - sum(counts.values())
+    ]:
+        counts[level] += 1
+    levels = [level for level in BANDS for _ in range(counts[level])]
+    days = 366 if isleap(year) else 365
+    hired = []
+    for number, level in enumerate(levels, start=1):
+        person = Person(
+            f"NH_{year}_{number:06d}", date(1900, 1, 1), date(1900, 1, 1), level, Decimal(0), None
+        )
+        person.hire_date = date(year, 1, 1) + timedelta(int(person.draw("hire_day", year) * days))
+        person.status = "new_hire_active"
+        if departments:
+            person.department = departments[
+                int(person.draw("hire_department", year) * len(departments))
+            ]
+        bottom, top = BANDS[level]
+        base = (bottom + (top - bottom) * Fraction(HIRE_PERCENTILE[level])) * Fraction(
+            HIRE_MARKET[level]
+        )
+        spread = 1 + 0.1 * (person.draw("hire_pay", year) - 0.5)
+        person.pay = cents(base * rate(levers.new_hire_salary_adjustment * spread))
+        hired.append(person)
+    eligible = [p for p in hired if p.hire_date.month < 12]
+    assert len(eligible) >= leaving, "the oracle does not move hire days"
+    for person in sorted(eligible, key=lambda p: (p.draw("hire_termination", year), p.employee_id))[
+        :leaving
+    ]:
+        window = (date(year, 12, 31) - person.hire_date).days - 30 + 1
+        person.termination_date = person.hire_date + timedelta(
+            30 + int(person.draw("hire_departure_day", year) * window)
+        )
+        person.status = "new_hire_termination"
+    for person in hired:
+        threshold, age = 0, 0
+        for age, weight in HIRE_AGES:  # noqa: B007
+            threshold += weight * 100
+            if math.floor(person.draw("hire_age", year) * 10_000) < threshold:
+                break
+        born_year = person.hire_date.year - age
+        day = person.hire_date.day
+        if (person.hire_date.month, day) == (2, 29) and not isleap(born_year):
+            day = 28
+        person.birth_date = date(born_year, person.hire_date.month, day) - timedelta(
+            int(person.draw("hire_birthday", year) * 365)
+        )
+    return hired
+
+
+def _promote_and_raise(opening: list[Person], year: int, levers: Levers) -> None:
+    promotion_day = date(year, 2, 1)
+    promoted, raised = set(), {}
+    for person in opening:
+        tenure, age = (
+            person.full_years(person.hire_date, year),
+            person.full_years(person.birth_date, year),
+        )
+        if tenure < 1:
+            continue
+        chance = min(
+            1.0, 0.04 * levers.promotion_rate_multiplier * float(person.multipliers(year)[1])
+        )
+        if person.job_level < 5 and age < 65 and person.employed_on(promotion_day):
+            if person.draw("promotion", year) < chance:
+                promoted.add(person.employee_id)
+        day = _raise_day(person, year, levers.raise_timing)
+        if person.employed_on(day):
+            raised[person.employee_id] = day
+
+    everyone = {p.employee_id: p for p in opening}
+    before = [n for n, day in raised.items() if day < promotion_day]
+    after = [n for n in raised if n not in set(before)]
+    # The budget weighs pay as it stands just before each raise, so it needs the promotions of
+    # people who are raised later; those do not depend on any merit.
+    weights: dict[int, Fraction] = {level: Fraction(0) for level in BANDS}
+    for name in before:
+        weights[everyone[name].job_level] += Fraction(everyone[name].pay)
+    for name in after:
+        person = everyone[name]
+        is_promoted = name in promoted
+        pay = _promoted_pay(person, year, levers) if is_promoted else person.pay
+        weights[person.job_level + is_promoted] += Fraction(pay)
+    scale = 1.0
+    if levers.merit_budget is not None:
+        mean = sum(w * rate(MERIT[lv]) for lv, w in weights.items()) / sum(weights.values())
+        scale = levers.merit_budget / float(mean)
+
+    for name in before:
+        _raise(everyone[name], raised[name], scale, levers)
+    for name in sorted(promoted):
+        person = everyone[name]
+        new_pay = _promoted_pay(person, year, levers)
+        person.changes.append((promotion_day, new_pay - person.pay))
+        person.pay, person.job_level, person.promotion_date = (
+            new_pay,
+            person.job_level + 1,
+            promotion_day,
+        )
+    for name in after:
+        _raise(everyone[name], raised[name], scale, levers)
+
+
+def _raise_day(person: Person, year: int, timing: str) -> date:
+    if timing == "january":
+        return date(year, 1, 1)
+    if timing == "july":
+        return date(year, 7, 15)
+    if timing == "anniversary":
+        month, day = person.hire_date.month, person.hire_date.day
+        return date(year, month, 28 if (month, day) == (2, 29) and not isleap(year) else day)
+    slot, threshold = math.floor(person.draw("raise_month", year) * 10_000), 0
+    for month, share in enumerate(RAISE_MONTHS, start=1):
+        threshold += share * 100
+        if slot < threshold:
+            return date(year, month, 1)
+    raise AssertionError("the shares of the months sum to 1")
+
+
+def _promoted_pay(person: Person, year: int, levers: Levers) -> Decimal:
+    increase = rate(levers.promotion_raise + (person.draw("promotion_raise", year) - 0.5) * 0.1)
+    pay = Fraction(person.pay)
+    wanted = max(pay * (1 + increase), Fraction(BANDS[person.job_level + 1][0]))
+    return cents(min(wanted, pay * Fraction(13, 10), pay + 500_000))
+
+
+def _raise(person: Person, day: date, scale: float, levers: Levers) -> None:
+    pay = Fraction(person.pay)
+    increase = rate(MERIT[person.job_level] * scale + levers.cola_rate)
+    new_pay = cents(min(pay * (1 + increase), pay * Fraction(3, 2), pay + 250_000))
+    person.changes.append((day, new_pay - person.pay))
+    person.pay, person.raise_date = new_pay, day
+
+
+def _paid(person: Person, first: date, last: date, days: int) -> Decimal:
+    """Sum pay x days over the periods between changes."""
+    rate_of_pay = Fraction(person.opening_pay if person.opening_pay is not None else person.pay)
+    total, start = Fraction(0), first
+    for day, increase in sorted(person.changes, key=lambda change: change[0]):
+        total += rate_of_pay * (day - start).days
+        rate_of_pay, start = rate_of_pay + Fraction(increase), day
+    total += rate_of_pay * ((last - start).days + 1)
+    return cents(total / days).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)

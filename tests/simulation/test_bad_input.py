@@ -1,0 +1,152 @@
+"""Wrong input is named, with counts and examples, and nothing is simulated."""
+
+import duckdb
+import pytest
+
+pytestmark = pytest.mark.dbt
+
+HEADER = "employee_id,birth_date,hire_date,termination_date,annual_salary,job_level,department\n"
+GOOD = "".join(
+    f"E{n:03d},19{60 + n % 40}-03-0{1 + n % 9},20{10 + n % 15}-07-01,,{56000 + 1000 * n},,Sales\n"
+    for n in range(120)
+)
+BAD = """\
+TWICE,1980-01-01,2010-01-01,,60000,1,x
+TWICE,1980-01-01,2010-01-01,,61000,1,x
+MINUS,1980-01-01,2010-01-01,,-5,1,x
+ZERO,1980-01-01,2010-01-01,,0,1,x
+HOURLY,1980-01-01,2010-01-01,,31.50,1,x
+CENTS,1980-01-01,2010-01-01,,5000000000,1,x
+WORDS,1980-01-01,2010-01-01,,sixty,1,x
+NOPAY,1980-01-01,2010-01-01,,,1,x
+FUTURE,1980-01-01,2026-01-01,,60000,1,x
+UNBORN,2015-01-01,2010-01-01,,60000,1,x
+CHILD,2005-01-01,2010-01-01,,60000,1,x
+ANCIENT,1890-01-01,1920-01-01,,60000,1,x
+LEVEL,1980-01-01,2010-01-01,,60000,9,x
+HALF,1980-01-01,2010-01-01,,60000,2.5,x
+DAY,1980-02-30,2010-01-01,,60000,1,x
+BACKWARDS,1980-01-01,2010-01-01,2009-12-31,60000,1,x
+,1980-01-01,2010-01-01,,60000,1,x
+NH_2026_000001,1980-01-01,2010-01-01,,60000,1,x
+"""
+
+
+def _census(path, **variables):
+    command = ["run", "--select", "stg_census"]
+    return command, {"census_path": str(path), **variables}
+
+
+def _write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_every_problem_of_a_census_is_named_at_once(foundation, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    [outcome] = simulation.invoke(_census(_write(tmp_path / "bad.csv", HEADER + GOOD + BAD)))
+    assert not outcome["success"]
+    [message] = outcome["messages"]
+    for expected in (
+        "15 problems",
+        "missing employee_id: 1 row",
+        "duplicate employee_id: 2 rows, for example TWICE (hired 2010-01-01)",
+        "reserved employee_id: 1 row, for example NH_2026_000001",
+        "unreadable birth_date: 1 row, for example DAY (1980-02-30)",
+        "missing annual_salary: 1 row, for example NOPAY",
+        "unreadable annual_salary: 1 row, for example WORDS (sixty)",
+        "negative or zero annual_salary: 2 rows, for example MINUS (-5), ZERO (0)",
+        "absurdly low annual_salary: 1 row, for example HOURLY (31.50)",
+        "absurdly high annual_salary: 1 row, for example CENTS (5000000000)",
+        "future hire_date: 1 row, for example FUTURE (2026-01-01)",
+        "hire_date before birth_date: 1 row, for example UNBORN",
+        "implausible age at hire: 1 row, for example CHILD",
+        "implausible age: 1 row, for example ANCIENT",
+        "termination_date before hire_date: 1 row, for example BACKWARDS",
+        "unknown job_level: 2 rows, for example HALF (2.5), LEVEL (9)",
+    ):
+        assert expected in message
+    assert foundation.query("select count(*) from stg_census") == [(300,)]
+
+
+def test_missing_columns_empty_files_and_missing_files_are_named(foundation, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    outcomes = simulation.invoke(
+        _census(_write(tmp_path / "columns.csv", "employee_id,birthday\nE1,1980-01-01\n")),
+        _census(_write(tmp_path / "empty.csv", "")),
+        _census(_write(tmp_path / "header.csv", HEADER)),
+        _census(tmp_path / "nowhere.parquet"),
+        _census(_write(tmp_path / "census.xlsx", HEADER)),
+    )
+    messages = ["\n".join(outcome["messages"]) for outcome in outcomes]
+    for column in ("birth_date", "hire_date", "termination_date", "annual_salary"):
+        assert f"missing column {column} (found: employee_id, birthday)" in messages[0]
+    assert "missing column employee_id" not in messages[0]
+    assert "the file is empty" in messages[1]
+    assert "the file has no rows" in messages[2]
+    assert "there is no such file" in messages[3]
+    assert "must end in .csv or .parquet" in messages[4]
+
+
+def test_several_hires_of_a_person_are_a_warning_and_the_latest_wins(foundation, tmp_path):
+    rehired = "E000,1960-03-01,2005-01-01,2007-01-01,56000,,Sales\n"
+    simulation = foundation.copy(tmp_path)
+    simulation.run(_census(_write(tmp_path / "census.csv", HEADER + GOOD + rehired)))
+    assert "several hires for 1 person" in simulation.output
+    rows = "select count(*), count(*) filter (hire_date < date '2007-01-01') from stg_census"
+    assert simulation.query(rows) == [(120, 0)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_written_sample_census_is_the_generated_one(foundation, tmp_path, suffix):
+    simulation = foundation.copy(tmp_path)
+    path = tmp_path / f"census.{suffix}"
+    arguments = f"{{employees: 300, path: {path}}}"
+    simulation.run((["run-operation", "write_sample_census", "--args", arguments], {}))
+    simulation.run(_census(path))
+    everyone = "select * from stg_census order by employee_id"
+    assert simulation.query(everyone) == foundation.query(everyone)
+
+
+def test_impossible_vars_stop_with_the_reason(foundation, years, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    wrong = [
+        (years(2026, raise_timing="sometimes"), "raise_timing must be one of january, july"),
+        (years(2026, hiring_level_mix="random"), "hiring_level_mix must be one of stayers, fixed"),
+        (years(2026, cola_rate=1.5), "cola_rate must be at least 0.0 and below 1.0, got 1.5 (var)"),
+        (years(2026, total_termination_rate=0.99), "total_termination_rate must be at least"),
+        (years(2026, target_growth_rate=0.6), "more than max_hire_share = 0.5 allows"),
+        (years(2025), "simulation_year must be start_year (2026) or later"),
+        (years(2027), "Run the years in order"),
+        (years(2026, scenario_id="a'b"), "scenario_id must be 1 to 100 letters"),
+        (
+            (["run", "--select", "stg_census"], {"census_employees": 99}),
+            "100 to 1,000,000 employees",
+        ),
+    ]
+    outcomes = simulation.invoke(*(command for command, _ in wrong))
+    for (command, reason), outcome in zip(wrong, outcomes, strict=True):
+        assert not outcome["success"], command
+        assert any(reason in message for message in outcome["messages"]), outcome["messages"]
+
+
+def test_lever_rows_that_contradict_or_do_nothing_stop_the_build(foundation, tmp_path, years):
+    simulation = foundation.copy(tmp_path)
+    insert = "insert into comp_levers values ('default', {}, 0.01, {}, date '2026-01-01', 'test')"
+    cases = [
+        ("null, null, 'cola_rte'", "false", "unknown parameter_name 'cola_rte'"),
+        ("null, 1, 'target_growth_rate'", "false", "company-wide"),
+        ("null, 5, 'promotion_raise'", "false", "no effect at the top level"),
+        ("null, null, 'cola_rate'", "false", "2 rows of equal rank (scenario)"),
+        ("2026, 1, 'cola_rate'", "true", "comp_levers locks cola_rate"),
+    ]
+    stg = ["run", "--select", "stg_comp_levers", "int_effective_parameters"]
+    for place, is_locked, reason in cases:
+        with duckdb.connect(str(simulation.database)) as connection:
+            connection.execute("create or replace table saved as from comp_levers")
+            connection.execute(insert.format(place, is_locked))
+        variables = {"cola_rate": 0.01} if "locks" in reason else {}
+        [outcome] = simulation.invoke((stg, variables))
+        with duckdb.connect(str(simulation.database)) as connection:
+            connection.execute("delete from comp_levers; insert into comp_levers from saved")
+        assert any(reason in message for message in outcome["messages"]), (reason, outcome)
