@@ -20,6 +20,7 @@ from search.scenario.compiled.probes import PROBE_DIGITS, is_watched, probe_valu
 from search.scenario.compiled.program import HOISTED_FILE, CheckPoint, Program, save
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
 from search.scenario.compiled.replay import ISOLATIONS, Replay, perform
+from search.scenario.compiled.statements import shortened
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.limits import connect
 from search.scenario.outcome import EvaluationRequest, ParameterValue
@@ -126,7 +127,7 @@ class _Compilation:
             metrics=self._plan.metrics,
             bound=self._bound(baseline),
             catalog=self._plan.profile.catalog,
-            default_schema="main",
+            default_schema=str(self._plan.profile.output.get("schema", "main")),
             checks=tuple(self._checks),
         )
         _refuse_data_dependent_text(program)
@@ -315,10 +316,14 @@ def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
 def _refuse_data_dependent_text(program: Program) -> None:
     for operation in program.flow.operations:
         statement = operation.statement
+        if statement.effect.kind in ("setting", "schema") and operation.template.parameters:
+            raise RecordingError(f"{statement.node} sets {shortened(statement.sql)} by a parameter")
         is_query = statement.effect.kind == "read" and statement.node is not None
-        if is_query and operation.reads & program.split.tainted:
+        depends = operation.reads & program.split.tainted or operation.template.parameters
+        if is_query and depends:
             raise RecordingError(
-                f"{statement.node} asks for data that a parameter changes while it renders its SQL"
+                f"{statement.node} asks for data that a parameter changes while it renders its "
+                f"SQL: {shortened(statement.sql)}"
             )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from search.errors import RecordingError
 from search.scenario.compiled.lexer import names_in
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
@@ -23,6 +24,8 @@ VersionKind = Literal["table", "view", "macro"]
 
 MAIN_SCHEMA = "main"
 TEMP_SCHEMA = "temp"
+MACRO_SCHEMA = "macro()"
+"""Stands for the schema of every macro: macros and relations may have the same names."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,11 @@ def analyse(
         lifted: Statements with their templates, in order, with the marks of readings.
         baseline: What the baseline holds.
         metrics_at: Marker (None for the end) to the SQL of the metrics read there.
-        default_schema: Schema of unqualified names.
+        default_schema: Schema of unqualified names in the study author's own SQL; in dbt's
+            it is ``main``.
+
+    Raises:
+        RecordingError: If a statement changes what is not in the database.
     """
     return _Analysis(baseline, metrics_at, default_schema).run(lifted)
 
@@ -197,14 +204,24 @@ class _Analysis:
     def run(self, lifted: Sequence[tuple[RecordedStatement, Template]]) -> Flow:
         operations: list[Operation] = []
         readings: list[Reading] = []
+        step = None
         for statement, template in lifted:
+            if statement.step != step or statement.marker is not None:
+                step = statement.step
+                self._forget_temporary()
             if statement.marker is not None:
                 readings.append(self._reading(len(operations), statement.marker))
                 continue
             operation = self._operation(Operation(len(operations), statement, template))
             operations.append(operation)
+        self._forget_temporary()
         readings.append(self._reading(len(operations), None))
         return Flow(tuple(operations), tuple(self._versions), tuple(readings))
+
+    def _forget_temporary(self) -> None:
+        """Each step, and each reading of metrics, has a connection of its own."""
+        for key in [key for key in self._live if key[0] == TEMP_SCHEMA]:
+            self._remove(key)
 
     def _reading(self, position: int, marker: tuple[int, object] | None) -> Reading:
         names = frozenset().union(*(names_in(sql) for sql in self._metrics_at.get(marker, ())))
@@ -226,7 +243,7 @@ class _Analysis:
         return handler(operation, effect) if handler else operation
 
     def _create(self, operation: Operation, effect: Effect) -> Operation:
-        key = self._key_of_new(effect)
+        key = self._key_of_new(operation)
         if effect.is_conditional and key in self._live:
             return operation
         target_name = key[1]
@@ -253,10 +270,10 @@ class _Analysis:
         return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
 
     def _modify(self, operation: Operation, effect: Effect) -> Operation:
-        key = self._key_of_existing(effect)
+        key = self._key_of_existing(operation)
         base = self._live.get(key) if key else None
         if key is None or base is None:
-            return operation
+            raise _unknown(operation)
         meant = self._with_views(self._meant(effect.names) | {key: base})
         reads = frozenset(meant.values())
         version = self._new(kind="table", producer=operation.index, base=base)
@@ -264,16 +281,16 @@ class _Analysis:
         return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
 
     def _rename(self, operation: Operation, effect: Effect) -> Operation:
-        old_key = self._key_of_existing(effect)
+        old_key = self._key_of_existing(operation)
         if old_key is None or effect.new_name is None:
-            return operation
+            raise _unknown(operation)
         version = self._remove(old_key)
         key = (old_key[0], effect.new_name.lower())
         self._place(key, version)
         return replace(operation, moved=version, key=key, old_key=old_key)
 
     def _drop(self, operation: Operation, effect: Effect) -> Operation:
-        key = self._key_of_existing(effect)
+        key = self._key_of_existing(operation)
         if key is not None:
             self._remove(key)
         return operation
@@ -284,28 +301,47 @@ class _Analysis:
 
     # --- names ----------------------------------------------------------------
 
-    def _key_of_new(self, effect: Effect) -> Key:
+    def _schema_of(self, operation: Operation) -> str:
+        """Return the schema of unqualified names in a statement."""
+        return MAIN_SCHEMA if operation.statement.node else self._default_schema
+
+    def _key_of_new(self, operation: Operation) -> Key:
+        effect = operation.statement.effect
         assert effect.target is not None
+        if effect.kind == "create_macro":
+            return (MACRO_SCHEMA, effect.target.name)
         if effect.is_temporary:
             return (TEMP_SCHEMA, effect.target.name)
         parts = effect.target.parts
-        return (parts[-2] if len(parts) > 1 else self._default_schema, parts[-1])
+        return (parts[-2] if len(parts) > 1 else self._schema_of(operation), parts[-1])
 
-    def _key_of_existing(self, effect: Effect) -> Key | None:
-        assert effect.target is not None
-        parts = effect.target.parts
+    def _key_of_existing(self, operation: Operation) -> Key | None:
+        target = operation.statement.effect.target
+        assert target is not None
+        parts = target.parts
         if len(parts) > 1:
             key = (parts[-2], parts[-1])
             return key if key in self._live else None
-        for schema in (TEMP_SCHEMA, self._default_schema, MAIN_SCHEMA):
+        for schema in (TEMP_SCHEMA, self._schema_of(operation), MAIN_SCHEMA):
             if (schema, parts[0]) in self._live:
                 return (schema, parts[0])
         return None
 
-    def _meant(self, names: frozenset[str]) -> dict[Key, int]:
-        """Return every live relation that an identifier of a text may mean."""
+    def _meant(self, names: frozenset[str], schema: str = MAIN_SCHEMA) -> dict[Key, int]:
+        """Return every live relation that an identifier of a text may mean.
+
+        Args:
+            names: The text's identifiers.
+            schema: Schema of the view or macro that the text defines: its neighbours need
+                no qualifier.
+        """
+        open_schemas = {MAIN_SCHEMA, TEMP_SCHEMA, MACRO_SCHEMA, self._default_schema, schema}
         keys = set().union(*(self._by_name.get(name, set()) for name in names))
-        return {key: self._live[key] for key in sorted(keys)}
+        return {
+            key: self._live[key]
+            for key in sorted(keys)
+            if key[0] in open_schemas or key[0] in names
+        }
 
     def _mentions_twice(self, operation: Operation, name: str) -> bool:
         text = "".join(operation.template.pieces).lower()
@@ -321,7 +357,7 @@ class _Analysis:
                 continue
             found[key] = version
             if self._versions[version].kind != "table":
-                waiting += self._meant(self._versions[version].names).items()
+                waiting += self._meant(self._versions[version].names, key[0]).items()
         return dict(sorted(found.items()))
 
     # --- the catalog ------------------------------------------------------------
@@ -346,3 +382,11 @@ class _Analysis:
     def _remove(self, key: Key) -> int:
         self._by_name[key[1]].discard(key)
         return self._live.pop(key)
+
+
+def _unknown(operation: Operation) -> RecordingError:
+    statement = operation.statement
+    target = statement.effect.target
+    name = ".".join(target.parts) if target else "?"
+    place = statement.node or statement.step
+    return RecordingError(f"{place} changes {name}, which is no relation of the database")

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from search.errors import RecordingError
 from search.scenario.compiled.dataflow import (
+    MAIN_SCHEMA,
     TEMP_SCHEMA,
     Flow,
     Key,
@@ -94,8 +96,7 @@ def split_flow(flow: Flow, bound: Collection[Key]) -> Split:
             replayed.add(operation.index)
         else:
             hoisted.add(operation.index)
-            if flow.versions[version].kind != "table":
-                replayed.add(operation.index)  # only text: made anew where it is needed
+    replayed |= _definitions(flow, replayed, hoisted)
     read = set().union(
         *(flow.operations[index].reads for index in replayed),
         *(reading.reads for reading in flow.readings),
@@ -108,15 +109,32 @@ def split_flow(flow: Flow, bound: Collection[Key]) -> Split:
     return Split(frozenset(hoisted), frozenset(replayed), frozenset(exported), tainted)
 
 
+def _definitions(flow: Flow, replayed: Collection[int], hoisted: Collection[int]) -> set[int]:
+    """Return the hoisted views and macros that replayed operations or metrics read.
+
+    They are only text, and made anew where they are needed.
+    """
+    found: set[int] = set()
+    wanted = set().union(*(reading.reads for reading in flow.readings))
+    for operation in reversed(flow.operations):
+        is_definition = (
+            operation.index in hoisted
+            and operation.made in wanted
+            and flow.versions[operation.made].kind != "table"
+        )
+        if is_definition:
+            found.add(operation.index)
+        if is_definition or operation.index in replayed:
+            wanted |= operation.reads
+    return found
+
+
 def hoist_actions(flow: Flow, split: Split) -> list[Action]:
     """Return what to do once, on a copy of the baseline, to make the hoisted versions."""
-    emitter = _Emitter(flow, split.hoisted, {}, is_attached=False, kept=split.exported)
+    emitter = _Emitter(flow, split.hoisted, {}, is_attached=False, exported=split.exported)
     for operation in flow.operations:
         if operation.index in split.hoisted:
             emitter.operate(operation)
-            if operation.made in split.exported:
-                key = emitter.key_of(operation.made)
-                emitter.actions.append(Action("export", key=key, version=operation.made))
     return emitter.actions
 
 
@@ -177,7 +195,11 @@ def quoted(identifier: str) -> str:
 
 
 class _Emitter:
-    """Keeps which version stands under which name in the workspace, and emits what it takes."""
+    """Keeps which version stands under which name in the workspace, and emits what it takes.
+
+    A version that is in the way of another is dropped, or parked under a name of ours when
+    something still reads it.
+    """
 
     def __init__(
         self,
@@ -186,13 +208,14 @@ class _Emitter:
         sources: Mapping[int, str],
         *,
         is_attached: bool,
-        kept: Collection[int] = (),
+        exported: Collection[int] = (),
     ) -> None:
         self.actions: list[Action] = []
         self._flow = flow
         self._chosen = chosen
         self._sources = sources
-        self._kept = kept
+        self._exported = exported
+        self._is_attached = is_attached
         self._standing: dict[Key, int] = {}
         self._views: set[Key] = set()
         self._last_use, self._first_key = self._uses()
@@ -201,22 +224,18 @@ class _Emitter:
                 if version.relation is not None:
                     self.stand(version.relation.key, version, is_view=version.kind == "view")
 
-    def key_of(self, version: int) -> Key:
-        """Return where a version stands."""
-        return next(key for key, standing in self._standing.items() if standing == version)
-
     def operate(self, operation: Operation) -> None:
         """Emit one recorded operation, and before it what it needs to find."""
         if operation.moved is not None:
             return  # names are put right where a version is next used
-        self._provide(operation.reads_at, operation)
+        self._provide(operation.reads_at, operation.index)
         if operation.made is None or operation.key is None:
-            self.actions.append(
-                Action("run", template=operation.template, operation=operation.index)
-            )
+            self._run(operation, operation.template)
             return
         version = self._flow.versions[operation.made]
-        if version.base is not None:
+        if version.kind == "macro":
+            self._run(operation, operation.template)
+        elif version.base is not None:
             self._change(operation, version)
         else:
             self._create(operation, version)
@@ -224,8 +243,13 @@ class _Emitter:
 
     def read(self, reading: Reading) -> None:
         """Emit the reading of metrics."""
-        self._provide(reading.reads_at, None)
+        self._provide(reading.reads_at, self._when(reading))
         self.actions.append(Action("read", marker=reading.marker))
+
+    def _run(self, operation: Operation, template: Template) -> None:
+        self.actions.append(
+            Action("run", key=operation.key, template=template, operation=operation.index)
+        )
 
     # --- making and changing ----------------------------------------------------
 
@@ -233,27 +257,34 @@ class _Emitter:
         assert operation.key is not None
         key, template = operation.key, operation.template
         wanted = self._first_key.get(version.id, key)
-        occupant = self._standing.get(wanted)
-        if wanted != key and occupant not in operation.reads:
+        if wanted != key and not self._is_needed(self._standing.get(wanted), operation.index):
             renamed = _under_name(operation, wanted)
             if renamed is not None:
                 key, template = wanted, renamed
-        self._clear(key)
-        self.actions.append(Action("run", key=key, template=template, operation=operation.index))
-        self.stand(key, version, is_view=version.kind == "view")
+        if self._standing.get(key) in operation.reads:
+            # The statement reads what it replaces.
+            if key in self._views and version.kind == "table":
+                self._own(key, self._standing[key])
+        else:
+            self._evict(key, operation.index + 1)
+        self._run(operation, template)
+        self._stand_new(key, version, is_view=version.kind == "view")
 
     def _change(self, operation: Operation, version: Version) -> None:
         assert operation.key is not None and version.base is not None
         if operation.key in self._views:
             self._own(operation.key, version.base)
-        self.actions.append(
-            Action("run", key=operation.key, template=operation.template, operation=operation.index)
-        )
-        self.stand(operation.key, version, is_view=False)
+        self._run(operation, operation.template)
+        self._stand_new(operation.key, version, is_view=False)
+
+    def _stand_new(self, key: Key, version: Version, *, is_view: bool) -> None:
+        self.stand(key, version, is_view=is_view)
+        if version.id in self._exported:
+            self.actions.append(Action("export", key=key, version=version.id))
 
     def _own(self, key: Key, version: int) -> None:
         """Turn a bound name into a table of the workspace."""
-        self._clear(key)
+        self._drop(key)
         source, relation = self._source(version), self._flow.versions[version].relation
         definition = relation.sql if relation is not None else None
         self.actions.append(Action("own", key=key, source=source, definition=definition))
@@ -261,27 +292,46 @@ class _Emitter:
 
     # --- finding ----------------------------------------------------------------
 
-    def _provide(self, reads_at: Mapping[Key, int], operation: Operation | None) -> None:
+    def _provide(self, reads_at: Mapping[Key, int], now: int) -> None:
         """Make every name mean the version that the recorded text meant by it."""
-        tables_first = sorted(
-            reads_at.items(), key=lambda item: self._flow.versions[item[1]].kind != "table"
-        )
-        for key, version_id in tables_first:
-            if self._standing.get(key) == version_id:
-                continue
+        names = {key[1] for key in reads_at}
+        for key in [one for one in self._standing if one[1] in names]:
+            # What stands where the text found nothing could be found first.
+            if reads_at.get(key) != self._standing[key]:
+                self._evict(key, now)
+        for key, version_id in self._in_order(reads_at):
             version = self._flow.versions[version_id]
+            if version.kind == "macro" or self._standing.get(key) == version_id:
+                continue
             current = next((k for k, v in self._standing.items() if v == version_id), None)
             if current is not None:
-                self._clear(key)
-                self.actions.append(
-                    Action("rename", key=current, new_name=key[1], is_view=current in self._views)
-                )
-                self._move(current, key)
+                self._rename(current, key)
             elif version.producer is None or version_id in self._sources:
                 self._bind(key, version)
+            else:
+                raise RecordingError(f"no statement makes what {'.'.join(key)} must hold")
+
+    def _in_order(self, reads_at: Mapping[Key, int]) -> list[tuple[Key, int]]:
+        """Return what is read with each view behind all that its definition mentions."""
+        found: dict[Key, int] = {}
+
+        def visit(key: Key) -> None:
+            if key in found or key in entered:
+                return
+            entered.add(key)
+            mentioned = self._flow.versions[reads_at[key]].names
+            for other in reads_at if mentioned else ():
+                is_near = other[0] in (MAIN_SCHEMA, key[0]) or other[0] in mentioned
+                if other[1] in mentioned and is_near:
+                    visit(other)
+            found[key] = reads_at[key]
+
+        entered: set[Key] = set()
+        for key in reads_at:
+            visit(key)
+        return list(found.items())
 
     def _bind(self, key: Key, version: Version) -> None:
-        self._clear(key)
         is_baseline_view = version.relation is not None and version.kind == "view"
         definition = version.relation.sql if version.relation and is_baseline_view else None
         source = None if definition else self._source(version.id)
@@ -297,48 +347,69 @@ class _Emitter:
 
     # --- the workspace ----------------------------------------------------------
 
-    def _clear(self, key: Key) -> None:
-        if key in self._standing:
-            self.actions.append(Action("drop", key=key, is_view=key in self._views))
-            del self._standing[key]
-            self._views.discard(key)
-
     def stand(self, key: Key, version: Version, *, is_view: bool) -> None:
         """Note that a version stands under a name."""
         self._standing[key] = version.id
         (self._views.add if is_view else self._views.discard)(key)
 
-    def _move(self, old: Key, new: Key) -> None:
-        self._standing[new] = self._standing.pop(old)
-        if old in self._views:
-            self._views.remove(old)
-            self._views.add(new)
+    def _evict(self, key: Key, now: int) -> None:
+        """Free a name; what something from now on reads is kept under another one."""
+        version = self._standing.get(key)
+        if version is None:
+            return
+        if self._is_needed(version, now) and not self._can_bind(key, version):
+            self._rename(key, (key[0], f"__parked_{version}"))
+        else:
+            self._drop(key)
+
+    def _is_needed(self, version: int | None, now: int) -> bool:
+        return version is not None and self._last_use.get(version, -1) >= now
+
+    def _can_bind(self, key: Key, version: int) -> bool:
+        """Whether a version that is dropped can be had again from where it came."""
+        is_attached_baseline = (
+            self._is_attached and self._flow.versions[version].relation is not None
+        )
+        return key in self._views and (version in self._sources or is_attached_baseline)
+
+    def _drop(self, key: Key) -> None:
+        self.actions.append(Action("drop", key=key, is_view=key in self._views))
+        del self._standing[key]
+        self._views.discard(key)
+
+    def _rename(self, old: Key, new: Key) -> None:
+        is_view = old in self._views
+        self.actions.append(Action("rename", key=old, new_name=new[1], is_view=is_view))
+        version = self._standing.pop(old)
+        self._views.discard(old)
+        self.stand(new, self._flow.versions[version], is_view=is_view)
 
     def _drop_unused(self, index: int) -> None:
         """Free what no later operation reads: a candidate's tables would pile up in memory."""
         for key, version in list(self._standing.items()):
-            is_free = (
-                self._flow.versions[version].producer is not None and version not in self._kept
-            )
-            if is_free and key not in self._views and self._last_use.get(version, -1) <= index:
-                self._clear(key)
+            is_made = self._flow.versions[version].producer is not None
+            if is_made and key not in self._views and not self._is_needed(version, index + 1):
+                self._drop(key)
+
+    def _when(self, reading: Reading) -> int:
+        """Return the time of a reading, as the index of the operation that follows it."""
+        end = len(self._flow.operations)
+        return reading.position if reading.position < end else end + 1
 
     def _uses(self) -> tuple[dict[int, int], dict[int, Key]]:
         """Return when each version is used last, and under which name first."""
         last: dict[int, int] = {}
         first_key: dict[int, Key] = {}
-        for operation in self._flow.operations:
-            if operation.index in self._chosen:
-                for key, version in operation.reads_at.items():
-                    last[version] = operation.index
-                    first_key.setdefault(version, key)
-        end = len(self._flow.operations)
-        for reading in self._flow.readings:
-            for key, version in reading.reads_at.items():
-                last[version] = max(last.get(version, -1), min(reading.position, end))
+        used = [
+            (operation.index, operation.reads_at)
+            for operation in self._flow.operations
+            if operation.index in self._chosen
+        ]
+        used += [(self._when(reading), reading.reads_at) for reading in self._flow.readings]
+        for when, reads_at in sorted(used, key=lambda one: one[0]):
+            for key, version in reads_at.items():
+                last[version] = when
                 first_key.setdefault(version, key)
-                if reading.position >= end:
-                    last[version] = end + 1
         return last, first_key
 
 

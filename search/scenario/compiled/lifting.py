@@ -100,7 +100,7 @@ def _compared(recording: Recording) -> list[RecordedStatement]:
     return [
         one
         for one in recording.statements
-        if one.effect.kind != "read" or not is_bookkeeping(one.effect.names)
+        if one.effect.kind != "read" or not is_bookkeeping(one.sql)
     ]
 
 
@@ -116,7 +116,7 @@ def _template(
 ) -> Template:
     if one.sql == other.sql and RUN_VALUE not in one.sql:
         return Template((one.sql,))
-    left, right = tokenize(one.sql), tokenize(other.sql)
+    left, right = _signed(tokenize(one.sql)), _signed(tokenize(other.sql))
     if len(left) != len(right):
         raise Unliftable(f"{_place(one)} renders other SQL for other values")
     builder = _Builder()
@@ -126,6 +126,20 @@ def _template(
         else:
             _lift_token(builder, a, b, one, first_texts, second_texts)
     return builder.build()
+
+
+def _signed(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens with a minus sign and the number behind it as one.
+
+    A parameter may be negative at one point and positive at the other.
+    """
+    found: list[Token] = []
+    for token in tokens:
+        if token.kind == "number" and found and found[-1].text == "-":
+            found[-1] = Token("number", f"-{token.text}")
+        else:
+            found.append(token)
+    return found
 
 
 def _lift_token(

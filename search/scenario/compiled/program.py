@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import RecordingError
-from search.scenario.compiled.dataflow import BaselineRelation, Flow, Key, analyse
+from search.scenario.compiled.dataflow import (
+    MACRO_SCHEMA,
+    MAIN_SCHEMA,
+    TEMP_SCHEMA,
+    BaselineRelation,
+    Flow,
+    Key,
+    analyse,
+)
 from search.scenario.compiled.emission import Split, split_flow
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
@@ -50,7 +58,7 @@ class Program:
         metrics: What is read.
         bound: Tables whose cells parameters are written to.
         catalog: The database's name, which the statements carry.
-        default_schema: Schema of unqualified names.
+        default_schema: Schema of unqualified names in the study author's own SQL.
         checks: Candidates with dbt's own metrics.
         notes: What was noticed while recording, one sentence each.
     """
@@ -84,7 +92,7 @@ class Program:
         """Every schema that a relation of the program stands in."""
         found = {relation.schema.lower() for relation in self.baseline}
         found |= {operation.key[0] for operation in self.flow.operations if operation.key}
-        return tuple(sorted(found - {"main", "temp"}))
+        return tuple(sorted(found - {MAIN_SCHEMA, TEMP_SCHEMA, MACRO_SCHEMA}))
 
     def live_parameters(self) -> frozenset[str]:
         """Return the parameters whose value stands in a statement that the metrics need."""

@@ -87,16 +87,29 @@ def split(sql: str) -> list[str]:
     return [one.query.strip().rstrip(";").rstrip() for one in statements]
 
 
-def is_bookkeeping(names: frozenset[str]) -> bool:
-    """Whether a query asks the catalog, and no relation of the project.
+def is_bookkeeping(sql: str) -> bool:
+    """Whether a query asks for the catalog, or for columns only, and for no data of the project.
 
     Example:
-        >>> is_bookkeeping(names_in("select 1 from system.information_schema.tables"))
+        >>> is_bookkeeping("select 1 from system.information_schema.tables")
         True
+        >>> is_bookkeeping("select * from (select max(version) from t) as q where false limit 0")
+        True
+        >>> is_bookkeeping("select max(version) from t")
+        False
     """
-    return any(_BOOKKEEPING_NAMES.match(name) for name in names) or bool(
-        names & {"describe", "version", "pragma_table_info", "show", "summarize"}
-    )
+    words = [token.text.lower() for token in tokenize(sql) if token.is_significant]
+    if words[-4:] == ["where", "false", "limit", "0"] and words[:3] == ["select", "*", "from"]:
+        return words[3] == "("
+    if words[:1] in (["describe"], ["show"]) or _describes(words):
+        return True
+    return any(_BOOKKEEPING_NAMES.match(name) for name in names_in(sql))
+
+
+def _describes(words: Sequence[str]) -> bool:
+    """Whether a query's one source is ``(describe ...)``."""
+    sources = [words[i + 1 : i + 3] for i, word in enumerate(words) if word in ("from", "join")]
+    return sources == [["(", "describe"]]
 
 
 def effect_of(sql: str) -> Effect:
@@ -116,13 +129,15 @@ def effect_of(sql: str) -> Effect:
         return Effect("read", names=names)
     handler = _HANDLERS.get(kind)
     if handler is None:
-        raise RecordingError(f"a {kind} statement cannot be replayed: {_shortened(sql)}")
+        raise RecordingError(f"a {kind} statement cannot be replayed: {shortened(sql)}")
     return handler(kind, reader, names)
 
 
 def _set(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
-    if reader.at(0) == "use":
-        raise RecordingError("USE changes the database under dbt and cannot be replayed")
+    if reader.at(0) == "use" or names & {"schema", "search_path"}:
+        raise RecordingError("what unqualified names mean must not change (USE, SET SCHEMA)")
+    if reader.at(1) == "variable":
+        raise RecordingError("SET VARIABLE keeps a value outside the database")
     return Effect("setting", names=names)
 
 
@@ -218,7 +233,8 @@ _HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
 }
 
 
-def _shortened(sql: str) -> str:
+def shortened(sql: str) -> str:
+    """Return a statement's beginning on one line, for a message."""
     flat = " ".join(sql.split())
     return flat if len(flat) <= 120 else f"{flat[:117]}..."
 
