@@ -1,0 +1,2 @@
+-- No metric reads it.
+select '{{ var('label') }}' as label, sum(amount) as amount from {{ ref('bills') }}
