@@ -1,0 +1,183 @@
+"""Whole runs of a small study, in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import dbt_document, stored_trials, tiny_document, write_study
+
+from search.audit.reader import AuditReader
+from search.errors import LeaseError
+from search.progress import SilentProgress
+from search.run import RunOptions, RunResult, run_study
+from search.spec import load_study
+from search.storage.lock import StudyLock
+from search.what_if import evaluate_once
+
+NEVER = {"v": {"value": 1000.0}}
+pytestmark = [pytest.mark.dbt, pytest.mark.usefixtures("without_children")]
+
+
+class Notes(SilentProgress):
+    """Keeps what a person would have been told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        """Keep the line."""
+        self.lines.append(line)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., RunResult]:
+    """Runs a study with its results beside the study file, inside the dbt project."""
+    scratch = tmp_path / "scratch"
+
+    def start(file: Path, *overrides: str, notes: Notes | None = None, **more: Any) -> RunResult:
+        settings = [f"resources.scratch={scratch}", *overrides]
+        spec = load_study(file, overrides=settings)
+        options = RunOptions(results=file.parent / "results", **more)
+        result = run_study(spec, options, notes or SilentProgress())
+        assert not scratch.exists() or list(scratch.iterdir()) == []
+        assert not (result.folder / "study.lock").exists()
+        return result
+
+    return start
+
+
+Run = Callable[..., RunResult]
+
+
+def baselines(results: Path) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (results / "baselines").rglob("*.duckdb")
+    }
+
+
+def test_a_run_leaves_its_results_and_nothing_else(
+    run: Run, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    result = run(tiny(targets=NEVER), "search.max_iterations=1")
+    first = baselines(tmp_path / "project" / "results")
+    assert len(first) == 1
+    again = run(tiny(targets=NEVER), "search.max_iterations=2")
+    assert baselines(tmp_path / "project" / "results") == first
+    assert (result.end.trials, again.end.trials) == (5, 9)
+    assert again.study == result.study == "tiny"
+    names = {path.name for path in result.folder.iterdir()}
+    assert {"audit.duckdb", "study.db"} <= names
+    assert not [name for name in names if name.endswith((".tmp", ".lock", ".wal"))]
+
+
+def test_a_changed_input_starts_the_next_version_and_keeps_the_first(
+    run: Run, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = tiny(targets=NEVER, search={"max_iterations": 1})
+    run(file)
+    notes = Notes()
+    model = file.parent / "models" / "fct_result.sql"
+    model.write_text(model.read_text() + "-- changed\n")
+    result = run(file, notes=notes)
+    assert result.study != "tiny" and result.end.trials == 5
+    assert any("its inputs changed (dbt project or data)" in line for line in notes.lines)
+    assert len(stored_trials(tmp_path / "project" / "results", "tiny")) == 5
+    assert {one.study for one in AuditReader(result.folder).trials()} == {"tiny", result.study}
+    assert len(baselines(tmp_path / "project" / "results")) == 2
+    restarted = run(file, is_restart=True)
+    assert restarted.study not in ("tiny", result.study) and restarted.end.trials == 5
+
+
+def test_a_second_driver_is_refused(run: Run, tiny: Callable[..., Path], tmp_path: Path) -> None:
+    lock = tmp_path / "project" / "results" / "tiny" / "study.lock"
+    with StudyLock(lock), pytest.raises(LeaseError, match=f"held by pid {os.getpid()}"):
+        run(tiny())
+    assert run(tiny(targets={"v": {"value": 11.0}})).end.is_converged
+
+
+def test_a_model_that_fails_for_some_candidates(
+    run: Run, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    project = tiny().parent
+    parameters = {"x": {"low": 5.0, "current": 7.0}}
+    document = dbt_document(targets=NEVER, parameters=parameters, search={"seed": 3})
+    limits = ("search.max_iterations=1", "search.batch_size=3")
+    result = run(write_study(project, document), *limits)
+    assert 0 < result.end.failed_trials < 4 == result.end.trials
+    failed = AuditReader(result.folder).trials(state="failed")
+    assert len(failed) == result.end.failed_trials
+    for one in failed:
+        assert one.error_stage == "step" and one.error_step == "steps[0]"
+        assert one.error_model == "model.tiny.fct_result"
+        assert "x must be at most 8" in one.error_message
+
+
+def test_a_trial_repeats_from_the_trail_alone(
+    run: Run, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = tiny(targets=NEVER, search={"max_iterations": 1}, parameters={"rate": {"high": 9.7}})
+    result = run(file)
+    trail = AuditReader(result.folder)
+    detail = trail.trial(3)
+    (only,) = trail.runs()
+    assert only.baseline_fingerprint and only.project_fingerprint and only.duckdb_version
+    assert only.spec["search"]["seed"] == 7 and only.sampler == "random"
+    assert only.reason == "max_iterations (1) reached" and only.trials == 5
+
+    def repeat(**more: Any) -> Any:
+        call: dict[str, Any] = {"assignments": [], "from_trial": None} | more
+        results = tmp_path / "project" / "results"
+        return evaluate_once(load_study(file), results=results, progress=SilentProgress(), **call)
+
+    again = repeat(from_trial=3)
+    assert again.matches_trial is True
+    assert again.metrics == {one.metric: one.value for one in detail.metrics}
+    values = {one.parameter: one.value for one in detail.parameters}
+    assert again.values == {name: float(json.loads(str(v))) for name, v in values.items()}
+    by_hand = repeat(assignments=[f"{name}={value!r}" for name, value in again.values.items()])
+    assert by_hand.metrics == again.metrics and by_hand.matches_trial is None
+    other = repeat(from_trial=3, assignments=["x=0"])
+    assert other.metrics == {"v": again.values["rate"]}
+
+
+def test_the_same_seed_gives_the_same_trials(run: Run, tiny: Callable[..., Path]) -> None:
+    first = run(tiny(study="one", targets=NEVER), "search.max_iterations=2")
+    second = run(tiny(study="two", targets=NEVER), "search.max_iterations=2")
+
+    def trials(result: RunResult) -> list[Any]:
+        reader = AuditReader(result.folder)
+        told = [(one.trial, one.parameter, one.value) for one in reader.parameters()]
+        return told + [(one.trial, one.metric, one.value) for one in reader.metrics()]
+
+    assert trials(first) == trials(second) and first.end.trials == 9
+    assert replace(first.end, best=None, current=None) == replace(
+        second.end, best=None, current=None
+    )
+
+
+def test_metrics_and_targets_of_each_repetition(run: Run, tiny: Callable[..., Path]) -> None:
+    metrics = {
+        "v": {"sql": "select v + loop from result", "after": "each", "combine": "each"},
+        "total": {"sql": "select v from result", "after": "each", "combine": "sum"},
+    }
+    targets = {"v": {"value": {2: 13.0}, "tolerance": 0.001}, "total": {"at_most": 22.0}}
+    file = tiny(metrics=metrics, targets=targets)
+    result = run(file)
+    assert result.end.best is not None
+    assert result.end.best.metrics == {"v@1": 12.0, "v@2": 13.0, "total": 22.0}
+    assert result.end.is_converged and result.end.trials == 1
+
+
+def test_the_compiled_engine_is_verified(run: Run, tiny: Callable[..., Path]) -> None:
+    document = tiny_document(study="fast", resources={"engine": "auto"}, search={"sampler": "auto"})
+    result = run(write_study(tiny().parent, document))
+    assert result.end.is_converged
+    assert result.engine == "compiled" and result.is_verified is True
