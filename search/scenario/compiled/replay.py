@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError
+from search.scenario.compiled.dataflow import TEMP_SCHEMA
 from search.scenario.compiled.emission import (
     BASELINE,
     HOISTED,
@@ -177,7 +178,8 @@ def perform(connection: Any, action: Action, fill: Callable[[Template], str]) ->
         if action.definition is not None:
             connection.execute(action.definition)
         else:
-            connection.execute(f"create view {name} as from {action.source}")
+            kind = "temp view" if action.key[0] == TEMP_SCHEMA else "view"
+            connection.execute(f"create {kind} {name} as from {action.source}")
     elif action.kind == "own":
         assert action.source is not None
         own_table(connection, action.key, action.source, action.definition)
@@ -195,7 +197,8 @@ def own_table(connection: Any, key: tuple[str, str], source: str, definition: st
     """Make a table of the workspace from an attached one, with its constraints if it has any."""
     name = sql_name(key)
     if definition is None:
-        connection.execute(f"create table {name} as from {source}")
+        kind = "temp table" if key[0] == TEMP_SCHEMA else "table"
+        connection.execute(f"create {kind} {name} as from {source}")
         return
     connection.execute(definition)
     connection.execute(f"insert into {name} from {source}")

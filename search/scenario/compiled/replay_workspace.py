@@ -15,6 +15,9 @@ from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
 from search.scenario.plan import ScenarioPlan
 from search.scenario.workspace import copy_error
 
+INSTANCE = "__instance"
+"""Catalog of an overlay between evaluations; it stays empty."""
+
 
 class ReplayWorkspace(ABC):
     """Where a program runs: a connection whose catalog has the name that the SQL carries.
@@ -57,9 +60,6 @@ class ReplayWorkspace(ABC):
         for extension in output.get("extensions") or []:
             if isinstance(extension, str):
                 connection.load_extension(extension)
-        for key, value in (output.get("settings") or {}).items():
-            if key.lower() not in RESOURCE_SETTINGS:
-                connection.execute(f"set {key} = '{escaped(value)}'")
         for attachment in output.get("attach") or []:
             alias = f" as {attachment['alias']}" if attachment.get("alias") else ""
             connection.execute(f"attach '{escaped(attachment['path'])}'{alias} (read_only)")
@@ -68,36 +68,55 @@ class ReplayWorkspace(ABC):
         return connection
 
     def _enter(self, catalog: str) -> None:
+        """Set a session up as dbt-duckdb does, inside the catalog."""
+        for key, value in (self._plan.profile.output.get("settings") or {}).items():
+            if key.lower() not in RESOURCE_SETTINGS:
+                self.connection.execute(f"set {key} = '{escaped(value)}'")
         self.connection.execute(f"use {quoted(catalog)}.main")
 
 
 class OverlayWorkspace(ReplayWorkspace):
-    """An empty in-memory catalog over the baseline, which all workers of a node share."""
+    """An empty in-memory catalog over the baseline, which all workers of a node share.
+
+    Each evaluation has a session of its own: temporary relations and settings end with it.
+    """
 
     is_attached = True
 
+    def __init__(self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits) -> None:
+        super().__init__(plan, program_folder, limits)
+        self._instance: Any = None
+
     def begin(self) -> None:
         """Attach a fresh catalog."""
-        if self.connection is None:
-            self.connection = self._connect(":memory:")
-            path = escaped(self._plan.baseline)
-            self.connection.execute(f"attach '{path}' as {BASELINE} (read_only)")
-        catalog = quoted(self._plan.profile.catalog)
-        self.connection.execute(f"attach ':memory:' as {catalog}")
-        self._enter(self._plan.profile.catalog)
+        catalog = self._plan.profile.catalog
+        if self._instance is None:
+            instance = self._connect(":memory:")
+            # A project without a path has the catalog "memory", which an instance takes.
+            instance.execute(f"attach ':memory:' as {INSTANCE}")
+            instance.execute(f"use {INSTANCE}")
+            instance.execute("detach memory")
+            instance.execute(f"attach '{escaped(self._plan.baseline)}' as {BASELINE} (read_only)")
+            self._instance = instance
+        self.connection = self._instance.cursor()
+        self.connection.execute(f"attach ':memory:' as {quoted(catalog)}")
+        self._enter(catalog)
 
     def end(self) -> None:
         """Detach the catalog with all that it holds."""
         if self.connection is not None:
-            catalog = quoted(self._plan.profile.catalog)
-            self.connection.execute("use memory")
-            self.connection.execute(f"detach database if exists {catalog}")
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.connection is not None:
             self.connection.close()
             self.connection = None
+        if self._instance is not None:
+            catalog = quoted(self._plan.profile.catalog)
+            self._instance.execute(f"detach database if exists {catalog}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.end()
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
 
 
 class CopyWorkspace(ReplayWorkspace):
