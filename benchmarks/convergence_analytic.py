@@ -29,6 +29,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+
 from search.sampling.target import TargetSampler
 from search.targets import Goal, all_met, loss, variance
 

@@ -20,6 +20,8 @@ from search.spec.grid import grid_value
 
 Array = NDArray[np.float64]
 
+RESOLUTION = 1e9
+"""Points of a free float's range that are told apart: few enough to survive rounding."""
 SIGNIFICANT_DIGITS = 12
 """Digits, relative to the range, of a free float; as in ``search.space``."""
 
@@ -144,7 +146,8 @@ class Box:
         """Return the points of the grid nearest to some points, inside the box."""
         top, steps = self._snapping
         snapped = np.clip(np.asarray(points, dtype=float), 0.0, top)
-        snapped = np.where(steps > 0, np.rint(snapped * steps) / np.maximum(steps, 1.0), snapped)
+        fine = np.where(steps > 0, steps, RESOLUTION)
+        snapped = np.rint(snapped * fine) / fine
         for i, axis in enumerate(self.axes):
             if axis.is_log and axis.step is not None and axis.low < axis.high:
                 span = math.log(axis.high) - math.log(axis.low)

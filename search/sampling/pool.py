@@ -119,14 +119,12 @@ def decode(box: Box, encoded: Array) -> Array:
     return points
 
 
-def roundings(box: Box, points: Array, random: np.random.Generator, count: int) -> Array:
-    """Return points of the grid around some points: rounded at random, up or down."""
-    if not box.is_gridded.any():
-        return np.empty((0, len(box.axes)))
-    repeated = np.repeat(points, count, axis=0)
-    jitter = random.random((len(repeated), len(box.numeric))) - 0.5
-    repeated[:, box.numeric] += jitter * box.unit_steps
-    return box.snap(repeated)
+def roundings(box: Box, points: Array, random: np.random.Generator) -> Array:
+    """Return the points, each number with a grid rounded at random up or down."""
+    moved = points.copy()
+    jitter = random.random((len(points), len(box.numeric))) - 0.5
+    moved[:, box.numeric] += jitter * box.unit_steps
+    return box.snap(moved)
 
 
 def neighbours(box: Box, point: Array, random: np.random.Generator, scale: float) -> Array:

@@ -15,6 +15,7 @@ Source:
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
-from search.sampling.axes import Box
+from search.sampling.axes import RESOLUTION, Box
 from search.sampling.design import farthest, spread_points
 from search.sampling.pool import Region, decode, neighbours, roundings
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
@@ -41,6 +42,13 @@ MISS_REGRET = 0.3
 FAILURE_REGRET = 1.0
 """Added for candidates next to one that failed."""
 POLISHED = 6
+DOUBTFUL = 0.15
+"""Chance of meeting all targets below which half of the candidates look for the reason."""
+PROBED = 8
+COMBINATIONS = 16
+"""Combinations of choices from which the model's mean is solved in one batch."""
+ROUNDED, ROUNDINGS = 4, 6
+"""Solutions of the mean that are rounded to the grid at random, and how often each."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def key_of(point: Array) -> Key:
 
 
 def _whole(points: Array) -> NDArray[np.int64]:
-    return np.rint(np.asarray(points) * 1e11).astype(np.int64)
+    return np.rint(np.asarray(points) * RESOLUTION).astype(np.int64)
 
 
 class Plan:
@@ -85,12 +93,21 @@ class Plan:
     def __init__(
         self, region: Region, aims: Aims, observed: Observed, seed: tuple[int, ...]
     ) -> None:
+        self._seed = seed
         self.region = region
         self.aims = aims
         self.observed = observed
         self._random = np.random.default_rng([*seed, len(observed.points), len(observed.failed)])
         self._basis = Basis.of(region.box.width, np.random.default_rng([*seed, 1]))
         self.losses = aims.loss(observed.metrics)
+
+    def before(self, count: int) -> Plan | None:
+        """Return the plan after the first evaluations only; None when they are too few."""
+        if count < self.freedom + 2:
+            return None
+        observed = self.observed
+        first = Observed(observed.points[:count], observed.metrics[:count], observed.failed)
+        return Plan(self.region, self.aims, first, self._seed)
 
     @property
     def box(self) -> Box:
@@ -159,6 +176,10 @@ class Plan:
             taken: Keys of all candidates that were ever proposed.
         """
         pool, regrets = self._judged
+        if self.probability <= DOUBTFUL and len(taken) % 2 == 0:
+            for point in self._probes:
+                if key_of(point) not in taken and self.region.allows(point):
+                    return np.asarray(point)
         base = self._regrets_of(pending).min(axis=0) if len(pending) else None
         reached = regrets if base is None else np.minimum(regrets, base[None])
         score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
@@ -167,6 +188,38 @@ class Plan:
             if keys[position] not in taken and self.region.allows(pool[position]):
                 return np.asarray(pool[position])
         return None
+
+    # --- what is believed about the best there is -------------------------------
+
+    @property
+    def freedom(self) -> int:
+        """Numbers that a linear model of one metric has, the constant left aside."""
+        alternatives = sum(len(self.box.axes[i].choices or ()) - 1 for i in self.box.categorical)
+        return len(self.box.numeric) + alternatives
+
+    @cached_property
+    def probability(self) -> float:
+        """Share of worlds in which some candidate meets all targets, 0 to 1."""
+        if self.losses.min() == 0:
+            return 1.0
+        pool, _ = self._judged
+        points = self.box.encode(pool)
+        losses = self.aims.loss(self.draws.values(points, self._noise_of(pool)))
+        return float((losses.min(axis=1) == 0).mean())
+
+    @cached_property
+    def least_miss(self) -> float:
+        """Root mean squared excess of the best candidate under the mean, in tolerances."""
+        pool, _ = self._judged
+        losses = self.aims.loss(self.mean.values(self.box.encode(pool))[0])
+        allowed = [i for i in np.argsort(losses, kind="stable")[:20] if self.region.allows(pool[i])]
+        return float(np.sqrt(losses[allowed[0] if allowed else 0] / self.aims.weight.mean()))
+
+    @cached_property
+    def expected_gain(self) -> float:
+        """Improvement of the objective to expect of one more candidate, in deviations seen."""
+        _, regrets = self._judged
+        return max(0.0, -float(regrets.mean(axis=1).min()))
 
     # --- the pool ---------------------------------------------------------------
 
@@ -185,6 +238,37 @@ class Plan:
         return pool, regrets
 
     @cached_property
+    def _probes(self) -> Array:
+        """Where targets, alone or two at a time, come nearest that no evaluation has met so.
+
+        When all together look out of reach these tell which of them are to blame.
+        """
+        excess = np.abs(self.aims.excess(self.observed.metrics))
+        targets = [int(i) for i in np.flatnonzero(self.aims.direction == 0)]
+        subsets = [
+            subset
+            for size in (1, 2)
+            for subset in itertools.combinations(targets, size)
+            if excess[:, subset].max(axis=1).min() > 0
+        ][:PROBED]
+        order = np.argsort(self.losses, kind="stable")[:2]
+        known = self.observed.points
+        solutions = []
+        for subset in subsets:
+            aims = self.aims.only(subset)
+            nearest = np.argsort(aims.loss(self.observed.metrics), kind="stable")[:2]
+            starts = np.concatenate([known[nearest], known[order], self._alternatives()])
+            functions = self.mean.take(np.zeros(len(starts), dtype=int))
+            found = self.box.snap(
+                decode(self.box, self._solve(functions, self.box.encode(starts), aims=aims))
+            )
+            losses = aims.loss(self.mean.values(self.box.encode(found))[0])
+            solutions.append(found[np.argmin(losses)])
+        if not solutions:
+            return np.empty((0, len(self.box.axes)))
+        return self.region.pulled_inside(np.array(solutions), self.anchor)
+
+    @cached_property
     def _elsewhere(self) -> Array:
         points = spread_points(self.box, self._random, 64)
         order = farthest(self.box, self.observed.points, points)
@@ -197,26 +281,22 @@ class Plan:
         order = np.argsort(self.losses, kind="stable")
         known = np.concatenate([self.observed.points[order[:16]], box.uniform(random, 80)])
         guesses = self._predicted_regret(known)
-        mean_starts = np.concatenate([
-            known[:3],
-            known[np.argsort(guesses.mean(axis=1), kind="stable")[:4]],
-            box.uniform(random, 5),
-        ])
-        world_starts = known[np.argmin(guesses, axis=0)]
-        starts = np.concatenate([mean_starts, world_starts])
-        worlds = np.arange(len(self.draws))
+        likely = known[np.argsort(guesses.mean(axis=1), kind="stable")[:4]]
+        mean_starts = np.concatenate([known[:3], likely, self._alternatives()])
+        starts = np.concatenate([mean_starts, known[np.argmin(guesses, axis=0)]])
         first = np.zeros(len(mean_starts), dtype=int)
-        functions = self.mean.take(first).join(self.draws.take(worlds))
-        encoded = self._solve(functions, box.encode(starts))
-        relaxed = decode(box, encoded)
+        functions = self.mean.take(first).join(self.draws)
+        relaxed = decode(box, self._solve(functions, box.encode(starts)))
         found = [box.snap(relaxed)]
         if box.is_gridded.any():
-            rounded = roundings(box, relaxed, random, 2)
+            mean_values = self.mean.values(box.encode(relaxed[: len(first)]))[0]
+            best = np.argsort(self.aims.loss(mean_values), kind="stable")[:ROUNDED]
+            worlds = np.arange(len(first), len(starts))
+            chosen = np.concatenate([np.repeat(best, ROUNDINGS), worlds])
+            rounded = roundings(box, relaxed[chosen], random)
             if not box.is_gridded.all():
-                chosen = np.repeat(np.arange(len(starts)), 2)
-                free = np.concatenate(
-                    [~box.is_gridded, np.zeros(box.width - len(box.numeric), dtype=bool)]
-                )
+                free = np.zeros(box.width, dtype=bool)
+                free[: len(box.numeric)] = ~box.is_gridded
                 again = self._solve(
                     functions.take(chosen), box.encode(rounded), free=free, iterations=5
                 )
@@ -224,12 +304,29 @@ class Plan:
             found.append(rounded)
         return self.region.pulled_inside(np.concatenate(found), self.anchor)
 
+    def _alternatives(self) -> Array:
+        """Return starts with other choices: every combination when there are not many."""
+        box, random = self.box, self._random
+        if not len(box.categorical):
+            return box.uniform(random, 5)
+        sizes = [len(box.axes[i].choices or ()) for i in box.categorical]
+        total = int(np.prod(sizes, dtype=object))
+        picked = np.arange(total)
+        if total > COMBINATIONS:
+            picked = random.integers(min(total, 2**60), size=COMBINATIONS)
+        starts = np.repeat(self.anchor[None], len(picked), axis=0)
+        for i, size in zip(box.categorical, sizes, strict=True):
+            starts[:, i] = picked % size
+            picked = picked // size
+        return np.concatenate([starts, box.uniform(random, 3)])
+
     def _solve(
         self,
         functions: Functions,
         starts: Array,
         free: NDArray[np.bool_] | None = None,
         iterations: int = ITERATIONS,
+        aims: Aims | None = None,
     ) -> Array:
         box = self.box
         if free is None:
@@ -237,7 +334,7 @@ class Plan:
             free[: len(box.numeric)] = [box.axes[i].low < box.axes[i].high for i in box.numeric]
         return solve(
             functions,
-            self.aims,
+            self.aims if aims is None else aims,
             starts,
             free=free,
             walls=self.walls,
@@ -275,9 +372,10 @@ class Plan:
         A candidate's jump is the same whenever it is asked for, so the random numbers belong
         to the candidate and not to the call.
         """
-        metrics = self.observed.metrics.shape[1]
-        noise = _noise(points, len(self.draws), metrics)
-        return self._regret(self.draws.values(self.box.encode(points), noise))
+        return self._regret(self.draws.values(self.box.encode(points), self._noise_of(points)))
+
+    def _noise_of(self, points: Array) -> Array:
+        return _noise(points, len(self.draws), self.observed.metrics.shape[1])
 
     def _regret(self, metrics: Array) -> Array:
         excess = np.sqrt(self.aims.loss(metrics) / max(float(self.aims.weight.mean()), 1e-12)).T
@@ -317,4 +415,5 @@ def _noise(points: Array, worlds: int, metrics: int) -> Array:
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     start = (mixed >> np.uint64(32)) % np.uint64(len(_BLOCK))
     index = start.astype(int)[:, None] + np.arange(worlds * metrics)
-    return _BLOCK[index % len(_BLOCK)].reshape(len(points), worlds, metrics).transpose(1, 0, 2)
+    numbers = _BLOCK[index % len(_BLOCK)].reshape(len(points), worlds, metrics)
+    return np.asarray(numbers.transpose(1, 0, 2))

@@ -104,10 +104,10 @@ def solve(
         points[better] = trial[better]
         residual[better] = new_residual[better]
         slopes[better] = new_slopes[better]
-        gain = loss - new_loss
+        settled = better & (loss - new_loss <= 1e-7 * loss + 1e-12)
         loss = np.where(better, new_loss, loss)
         damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-9, 1e6)
-        if not np.any(gain > 1e-7 * loss + 1e-12):
+        if np.all(settled | (damping >= 1e6)):
             break
     return points
 

@@ -89,7 +89,8 @@ class Basis:
     def _factors(self) -> Array:
         """Weight of each quadratic feature: (x.z)^2 counts mixed pairs twice."""
         left, right = self.pairs
-        return np.where(left == right, 1.0, np.sqrt(2.0)) / np.sqrt(max(self.width / 3.0, 1.0))
+        factors = np.where(left == right, 1.0, np.sqrt(2.0))
+        return np.asarray(factors / np.sqrt(max(self.width / 3.0, 1.0)))
 
     def features(self, points: Array) -> Array:
         """Return the features of encoded points, shape (points, size)."""

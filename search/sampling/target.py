@@ -24,6 +24,8 @@ from search.sampling.design import farthest, spread_points
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.pool import Region
 from search.sampling.proposal import Key, Observed, Plan, key_of
+from search.sampling.sensitivity import Sensitivity, sensitivities
+from search.sampling.stopping import Assessment, assess
 from search.targets import Goal, resolve_goals
 
 METRIC_PREFIX = "metric:"
@@ -118,17 +120,8 @@ class TargetSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the whole space: what every earlier trial had, or what was declared."""
-        if self._distributions is not None:
-            return self._distributions
-        spaces = [
-            other.distributions
-            for other in study.get_trials(deepcopy=False)
-            if other.number < trial.number and other.distributions
-        ]
-        if not spaces:
-            return {}
-        common = set.intersection(*(set(space) for space in spaces))
-        return {name: spaces[-1][name] for name in spaces[-1] if name in common}
+        earlier = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number]
+        return self._space_of(earlier) or {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -170,19 +163,61 @@ class TargetSampler(BaseSampler):
             float(random.integers(len(axis.choices))) if axis.choices else float(random.random())
         )
 
+    # --- what the trials tell ---------------------------------------------------
+
+    def assess(self, trials: Sequence[FrozenTrial], *, batch_size: int = 1) -> Assessment:
+        """Return whether to go on, and why the targets are met or not.
+
+        Args:
+            trials: Of the study, none of them running.
+            batch_size: Candidates that are evaluated together.
+        """
+        space = self._space_of(trials)
+        if space is None:
+            return Assessment("searching", "nothing is known yet")
+        region = Region(axes_of(space), self._is_allowed, self._margins)
+        history = History(region.box, trials, -1, self._metrics)
+        goals = self._resolved(history)
+        observed = history.observed([goal.metric for goal in goals]) if goals else None
+        if goals is None or observed is None or len(observed.points) < 2:
+            return Assessment("searching", "too little is known yet")
+        return assess(self._plan_for(region, goals, observed), goals, batch_size)
+
+    def sensitivities(
+        self, trials: Sequence[FrozenTrial], candidate: Mapping[str, Any]
+    ) -> tuple[Sensitivity, ...]:
+        """Return the change of each goal's metric per step of each parameter at a candidate.
+
+        Empty while fewer than three trials are complete.
+        """
+        space = self._space_of(trials)
+        if space is None:
+            return ()
+        box = axes_of(space)
+        names = tuple(goal.metric for goal in self._goals)
+        observed = History(box, trials, -1, self._metrics).observed(names)
+        if len(observed.points) < 3:
+            return ()
+        at = box.snap(box.point(candidate)[None])[0]
+        return sensitivities(box, observed.points, observed.metrics, names, at, self._seed)
+
+    def _space_of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution] | None:
+        if self._distributions is not None:
+            return self._distributions
+        spaces = [trial.distributions for trial in trials if trial.distributions]
+        if not spaces:
+            return None
+        common = set.intersection(*(set(space) for space in spaces))
+        return {name: one for name, one in spaces[-1].items() if name in common} or None
+
     # --- the choice -------------------------------------------------------------
 
     def _next(self, region: Region, history: History, number: int) -> Array:
         box = region.box
-        if self._current is not None:
-            current = box.snap(box.point(self._current)[None])[0]
-            if key_of(current) not in history.taken and region.allows(current):
-                return current
-        elif not history.taken:
-            middle = np.array([0.0 if axis.choices else 0.5 for axis in box.axes])
-            middle = box.snap(middle[None])[0]
-            if region.allows(middle):
-                return middle
+        start = self._start(box)
+        is_due = self._current is not None or not history.taken
+        if is_due and key_of(start) not in history.taken and region.allows(start):
+            return start
         goals = self._resolved(history)
         if goals is not None:
             observed = history.observed([goal.metric for goal in goals])
@@ -192,6 +227,15 @@ class TargetSampler(BaseSampler):
                 if point is not None:
                     return point
         return self._designed(region, history, number)
+
+    def _start(self, box: Box) -> Array:
+        """Return the current parameter set; the middle where it is not known."""
+        point = np.array([0.0 if axis.choices else 0.5 for axis in box.axes])
+        for i, axis in enumerate(box.axes):
+            value = (self._current or {}).get(axis.name)
+            unit = None if value is None else _unit(axis, value)
+            point[i] = point[i] if unit is None else unit
+        return np.asarray(box.snap(point[None])[0])
 
     def _explores(self, history: History, observed: Observed) -> bool:
         """Return whether this slot belongs to the design, not to the model."""
@@ -230,7 +274,7 @@ class TargetSampler(BaseSampler):
         if box.combinations <= MAX_ENUMERATED:
             for point in _all_points(box):
                 if key_of(point) not in history.taken and region.allows(point):
-                    return point
+                    return np.asarray(point)
         raise SpaceExhaustedError("every candidate that is allowed was proposed already")
 
     def _resolved(self, history: History) -> tuple[Goal, ...] | None:
@@ -239,7 +283,7 @@ class TargetSampler(BaseSampler):
             return self._goals
         if all(goal.value is not None for goal in self._goals if _needs_reference(goal)):
             return self._goals
-        reference = history.reference(self._current)
+        reference = history.reference(key_of(self._start(history.box)))
         if reference is None:
             return None
         try:
@@ -265,7 +309,7 @@ class History:
         number: int,
         metrics: Callable[[FrozenTrial], Mapping[str, float] | None],
     ) -> None:
-        self._box = box
+        self.box = box
         self._metrics = metrics
         self.complete: list[FrozenTrial] = []
         points: dict[str, list[Array]] = {"complete": [], "failed": [], "pending": []}
@@ -292,7 +336,7 @@ class History:
     @property
     def width(self) -> int:
         """Coordinates of an encoded candidate."""
-        return self._box.width
+        return self.box.width
 
     def observed(self, names: Sequence[str]) -> Observed:
         """Return the evaluations that yielded finite values of some metrics."""
@@ -303,23 +347,20 @@ class History:
             if all(map(math.isfinite, row)):
                 points.append(point)
                 rows.append(row)
-        shape = (-1, len(self._box.axes))
+        shape = (-1, len(self.box.axes))
         return Observed(
             np.array(points).reshape(shape), np.array(rows).reshape(-1, len(names)), self.failed
         )
 
-    def reference(self, current: Mapping[str, Any] | None) -> Mapping[str, float] | None:
+    def reference(self, current: Key) -> Mapping[str, float] | None:
         """Return the metrics of the current parameters, or else of the first complete trial."""
-        wanted = None
-        if current is not None:
-            wanted = key_of(self._box.snap(self._box.point(current)[None])[0])
         first = None
         for trial, point in zip(self.complete, self._points, strict=True):
             found = self._metrics(trial)
             if not found:
                 continue
             first = first or found
-            if key_of(self._box.snap(point[None])[0]) == wanted:
+            if key_of(self.box.snap(point[None])[0]) == current:
                 return found
         return first
 
@@ -330,13 +371,22 @@ def _needs_reference(goal: Goal) -> bool:
 
 def _point(box: Box, trial: FrozenTrial) -> Array | None:
     """Return a trial's candidate; None when it is not a candidate of the space."""
-    if any(axis.name not in trial.params for axis in box.axes):
-        return None
+    values = trial.params
+    if trial.state == TrialState.WAITING:
+        values = trial.system_attrs.get("fixed_params", {})
+    units = [
+        _unit(axis, values[axis.name]) if axis.name in values else None for axis in box.axes
+    ]
+    return None if None in units else np.array(units, dtype=float)
+
+
+def _unit(axis: Axis, value: Any) -> float | None:
+    """Return a value's coordinate; None when the parameter cannot have it."""
     try:
-        point = box.point(trial.params)
+        unit = axis.unit(value)
     except (StopIteration, ValueError, TypeError):
         return None
-    return point if np.isfinite(point).all() else None
+    return unit if math.isfinite(unit) else None
 
 
 def _all_points(box: Box) -> Array:
