@@ -14,14 +14,19 @@ from pathlib import Path
 from search.child import Report
 from search.errors import RecordingError
 from search.scenario.baseline import fsync, sweep_unfinished
-from search.scenario.compiled.compiler import NeedsVariants, Source, compile_program
+from search.scenario.compiled.compiler import (
+    NeedsVariants,
+    Source,
+    all_values,
+    compile_program,
+)
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
 from search.scenario.outcome import ParameterValue
-from search.scenario.plan import ScenarioPlan
-from search.scenario.project import hash_parts
+from search.scenario.project import hash_file, hash_parts
 
 INDEX_FILE = "index.json"
 LOCK_FILE = "compiling.lock"
+CHECKSUM_FILE = "checksums.json"
 
 Values = Mapping[str, ParameterValue]
 
@@ -41,7 +46,7 @@ class Library:
     @classmethod
     def of(cls, source: Source, cache: Path) -> Library:
         """Return the library of a scenario inside the folder of all programs."""
-        return cls(cache / _key(source.factory.plan), source)
+        return cls(cache / _key(source), source)
 
     def fixed(self) -> tuple[str, ...] | None:
         """Return the parameters with programs of their own a value; None before the first."""
@@ -59,9 +64,10 @@ class Library:
         if fixed is None:
             return None
         folder = self.folder / _variant(fixed, candidate)
-        if not (folder / PROGRAM_FILE).exists():
+        if not folder.exists():
             return None
         try:
+            _check_content(folder)
             return load(folder), folder
         except RecordingError:
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,11 +119,19 @@ class Library:
         fsync(self.folder)
 
 
-def _key(plan: ScenarioPlan) -> str:
-    """Return the name of a scenario's library: a hash of all that its programs depend on."""
+def _key(source: Source) -> str:
+    """Return the name of a scenario's library: a hash of all that its programs depend on.
+
+    The values that a parameter may have count when they are few: templates that look at it
+    were recorded at just those. So does the code here: a program's tables are named after
+    what it finds.
+    """
+    plan = source.factory.plan
     binds = [vars(one) for one in (*plan.var_binds, *plan.table_binds)]
-    parts = [f"program format {FORMAT_VERSION}", plan.fingerprints["scenario"], json.dumps(binds)]
-    return hash_parts(parts)[:16]
+    few = {name: all_values(one) for name, one in source.parameters.items()}
+    code = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py"))]
+    parts = [plan.fingerprints["scenario"], json.dumps(binds), json.dumps(few), *code]
+    return hash_parts([f"program format {FORMAT_VERSION}", *parts])[:16]
 
 
 def _variant(fixed: Sequence[str], candidate: Values) -> str:
@@ -133,7 +147,24 @@ def _compile(
     return folder
 
 
+def _check_content(folder: Path) -> None:
+    """Refuse a program whose files are not those that were published.
+
+    Raises:
+        RecordingError: If a file is missing or has another content.
+    """
+    try:
+        expected = json.loads((folder / CHECKSUM_FILE).read_text(encoding="utf-8"))
+        for name, checksum in expected.items():
+            if hash_file(folder / name) != checksum:
+                raise RecordingError(f"{folder / name} is damaged")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RecordingError(f"the program in {folder} is not whole: {error}") from error
+
+
 def _publish(content: Path, folder: Path) -> None:
+    checksums = {file.name: hash_file(file) for file in sorted(content.iterdir())}
+    (content / CHECKSUM_FILE).write_text(json.dumps(checksums), encoding="utf-8")
     for file in content.iterdir():
         fsync(file)
         file.chmod(0o444)

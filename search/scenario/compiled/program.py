@@ -26,7 +26,7 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
 
