@@ -98,7 +98,7 @@ class Aims:
         change = self.direction * (metrics - self.reference) / scale
         return np.asarray((weight * change).sum(axis=-1) / max(float(weight.sum()), 1e-300))
 
-    def residual(self, metrics: Array, slopes: bool = True) -> tuple[Array, Array]:
+    def residual(self, metrics: Array) -> tuple[Array, Array]:
         """Return what least squares drives to 0, and its derivative by each metric.
 
         Outside tolerance it is the excess; a weaker pull leads to the centre, so that the
@@ -115,8 +115,7 @@ class Aims:
             above = (metrics - high) / self.high_unit
             below = (low - metrics) / self.low_unit
             value += strength * (np.maximum(0.0, above) - np.maximum(0.0, below))
-            if slopes:
-                slope += strength * ((above > 0) / self.high_unit + (below > 0) / self.low_unit)
+            slope += strength * ((above > 0) / self.high_unit + (below > 0) / self.low_unit)
         return root * value, root * slope
 
 

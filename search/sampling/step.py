@@ -19,8 +19,9 @@ from search.sampling.surrogate import Functions
 Array = NDArray[np.float64]
 
 ITERATIONS = 14
-WALL_STRENGTH = 300.0
-"""Residual, in tolerances, of a constraint violated by one unit of encoded distance."""
+WALL_STRENGTH = 1e6
+"""Stiffness across a wall that a step may not pass, relative to the model's own."""
+PROJECTIONS = 6
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,50 @@ class Walls:
 
     normals: Array
     offsets: Array
+
+    def along(
+        self,
+        points: Array,
+        step: Array,
+        normal: Array,
+        gradient: Array,
+        held: NDArray[np.bool_],
+        size: Array,
+    ) -> Array:
+        """Return steps that follow the walls at which points stand, where they led outside."""
+        numbers = self.normals.shape[1]
+        for normal_of_wall, offset in zip(self.normals, self.offsets, strict=True):
+            stands = points[:, :numbers] @ normal_of_wall + offset > -1e-9
+            outside = stands & (step[:, :numbers] @ normal_of_wall > 1e-12)
+            if not outside.any():
+                continue
+            wide = np.zeros((len(points), points.shape[1]))
+            wide[:, :numbers] = normal_of_wall
+            wide[held] = 0.0
+            stiff = (WALL_STRENGTH * size * outside)[:, None, None]
+            normal = np.asarray(normal + stiff * wide[:, :, None] * wide[:, None, :])
+            step = np.asarray(-np.linalg.solve(normal, gradient[:, :, None])[:, :, 0])
+        return step
+
+    def projected(
+        self,
+        points: Array,
+        targets: Array,
+        may_move: NDArray[np.bool_],
+        low: Array,
+        high: Array,
+    ) -> Array:
+        """Return the targets moved inside limits and walls, held coordinates as in points."""
+        found = np.where(may_move, np.clip(targets, low, high), points)
+        numbers = self.normals.shape[1]
+        for _ in range(PROJECTIONS if len(self.offsets) else 0):
+            for normal, offset in zip(self.normals, self.offsets, strict=True):
+                beyond = np.maximum(0.0, found[:, :numbers] @ normal + offset)
+                ways = may_move[:, :numbers] * normal
+                length = np.maximum((ways**2).sum(axis=1), 1e-12)
+                found[:, :numbers] -= (beyond / length)[:, None] * ways
+            found = np.where(may_move, np.clip(found, low, high), points)
+        return found
 
 
 @dataclass(frozen=True)
@@ -77,11 +122,12 @@ def solve(
     Returns:
         Encoded points inside the limits, shape of ``starts``.
     """
-    points = starts.copy()
     low, high = limits if limits is not None else (np.array(-1.0), np.array(1.0))
-    may_move = np.broadcast_to(free, points.shape)
+    may_move = np.broadcast_to(free, starts.shape)
+    walls = walls if walls is not None else Walls(np.empty((0, 0)), np.empty(0))
+    points = walls.projected(starts, starts, may_move, low, high)
     damping = np.full(len(points), 1e-2)
-    residual, slopes = _residual(functions, aims, points, walls, ambition, slopes=True)
+    residual, slopes = _residual(functions, aims, points, ambition)
     loss = (residual**2).sum(axis=1)
     width = points.shape[1]
     for _ in range(iterations):
@@ -97,8 +143,9 @@ def solve(
         diagonal = np.where(held, 1.0, (damping * size)[:, None])
         normal[:, np.arange(width), np.arange(width)] += diagonal
         step = -np.linalg.solve(normal, gradient[:, :, None])[:, :, 0]
-        trial = np.where(may_move, np.clip(points + step, low, high), points)
-        new_residual, new_slopes = _residual(functions, aims, trial, walls, ambition, slopes=True)
+        step = walls.along(points, step, normal, gradient, held, size)
+        trial = walls.projected(points, points + step, may_move, low, high)
+        new_residual, new_slopes = _residual(functions, aims, trial, ambition)
         new_loss = (new_residual**2).sum(axis=1)
         better = new_loss < loss
         points[better] = trial[better]
@@ -113,28 +160,13 @@ def solve(
 
 
 def _residual(
-    functions: Functions,
-    aims: Aims,
-    points: Array,
-    walls: Walls | None,
-    ambition: Ambition | None,
-    *,
-    slopes: bool,
+    functions: Functions, aims: Aims, points: Array, ambition: Ambition | None
 ) -> tuple[Array, Array]:
     values = functions.paired(points)
     derivative = functions.paired_slopes(points, values)
-    residual, by_metric = aims.residual(values, slopes)
+    residual, by_metric = aims.residual(values)
     if ambition is not None:
         off = ambition.direction * (values - ambition.level) / ambition.scale
         residual = residual + np.maximum(0.0, off)
         by_metric = by_metric + (off > 0) * ambition.direction / ambition.scale
-    jacobian = by_metric[:, :, None] * derivative
-    if walls is not None:
-        numbers = walls.normals.shape[1]
-        beyond = points[:, :numbers] @ walls.normals.T + walls.offsets
-        padded = np.zeros((len(walls.offsets), points.shape[1]))
-        padded[:, :numbers] = walls.normals
-        residual = np.concatenate([residual, WALL_STRENGTH * np.maximum(0.0, beyond)], axis=1)
-        extra = WALL_STRENGTH * (beyond > 0)[:, :, None] * padded[None]
-        jacobian = np.concatenate([jacobian, extra], axis=1)
-    return residual, jacobian
+    return residual, by_metric[:, :, None] * derivative

@@ -374,9 +374,7 @@ def _point(box: Box, trial: FrozenTrial) -> Array | None:
     values = trial.params
     if trial.state == TrialState.WAITING:
         values = trial.system_attrs.get("fixed_params", {})
-    units = [
-        _unit(axis, values[axis.name]) if axis.name in values else None for axis in box.axes
-    ]
+    units = [_unit(axis, values[axis.name]) if axis.name in values else None for axis in box.axes]
     return None if None in units else np.array(units, dtype=float)
 
 

@@ -173,9 +173,7 @@ def test_a_metric_that_jumps_and_one_of_noise_do_not_stop_it() -> None:
         }
 
     wanted = metrics({"x0": 0.31, "x1": 0.72, "x2": 0.44})
-    goals = [
-        Goal(name, "equal", value=value, tolerance=0.004) for name, value in wanted.items()
-    ]
+    goals = [Goal(name, "equal", value=value, tolerance=0.004) for name, value in wanted.items()]
     study = ask_and_tell(metrics, goals, floats(3))
     assert any(is_hit(goals, trial) for trial in study.trials)
 
@@ -231,8 +229,7 @@ def test_constraints_hold_for_every_candidate_and_the_target_behind_is_met(
 
     hidden = {"merit": 0.055, "cola": 0.005, "growth": 0.05}
     goals = [
-        Goal(name, "equal", value=value, tolerance=0.004)
-        for name, value in growth(hidden).items()
+        Goal(name, "equal", value=value, tolerance=0.004) for name, value in growth(hidden).items()
     ]
     options: dict[str, Any] = (
         {"margins": margins}

@@ -49,7 +49,7 @@ MERIT = {1: 0.035, 2: 0.040, 3: 0.045, 4: 0.050, 5: 0.055}
 
 @dataclass(frozen=True)
 class Levers:
-    """Company-wide levers of the year; merit is ``MERIT`` unless ``merit_budget`` scales it."""
+    """Levers of the year; merit is that of ``MERIT`` unless ``merit_base`` is given."""
 
     cola_rate: float = 0.02
     promotion_raise: float = 0.20
@@ -58,8 +58,13 @@ class Levers:
     target_growth_rate: float = 0.03
     total_termination_rate: float = 0.12
     new_hire_termination_rate: float = 0.25
+    merit_base: float | None = None
     merit_budget: float | None = None
     raise_timing: str = "distributed"
+
+    def merit(self, level: int) -> float:
+        """Return the merit of a level before scaling."""
+        return MERIT[level] if self.merit_base is None else self.merit_base
 
 
 @dataclass
@@ -284,7 +289,7 @@ def _promote_and_raise(opening: list[Person], year: int, levers: Levers) -> None
         weights[person.job_level + is_promoted] += Fraction(pay)
     scale = 1.0
     if levers.merit_budget is not None:
-        mean = sum(w * rate(MERIT[lv]) for lv, w in weights.items()) / sum(weights.values())
+        mean = sum(w * rate(levers.merit(lv)) for lv, w in weights.items()) / sum(weights.values())
         scale = levers.merit_budget / float(mean)
 
     for name in before:
@@ -327,7 +332,7 @@ def _promoted_pay(person: Person, year: int, levers: Levers) -> Decimal:
 
 def _raise(person: Person, day: date, scale: float, levers: Levers) -> None:
     pay = Fraction(person.pay)
-    increase = rate(MERIT[person.job_level] * scale + levers.cola_rate)
+    increase = rate(levers.merit(person.job_level) * scale + levers.cola_rate)
     new_pay = cents(min(pay * (1 + increase), pay * Fraction(3, 2), pay + 250_000))
     person.changes.append((day, new_pay - person.pay))
     person.pay, person.raise_date = new_pay, day

@@ -56,6 +56,7 @@ def test_each_year_equals_the_oracle_to_the_cent(stepwise, oracle, year):
     [
         {"merit_budget": 0.0317, "raise_timing": "anniversary", "promotion_rate_multiplier": 4.0},
         {"target_growth_rate": -0.2, "total_termination_rate": 0.07, "raise_timing": "january"},
+        {"new_hire_salary_adjustment": 1.1234, "merit_base": 0.061},
         {
             "total_termination_rate": 0.6,
             "target_growth_rate": -0.3,
@@ -65,7 +66,7 @@ def test_each_year_equals_the_oracle_to_the_cent(stepwise, oracle, year):
             "cola_rate": 0.48,
         },
     ],
-    ids=["merit_budget", "reductions", "every_cap"],
+    ids=["merit_budget", "reductions", "plain_levers", "every_cap"],
 )
 def test_levers_do_what_the_oracle_says(foundation, years, oracle, tmp_path, levers):
     simulation = foundation.copy(tmp_path)

@@ -66,6 +66,7 @@ _ARITHMETIC = (
     *("__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__"),
     *("__rtruediv__", "__floordiv__", "__rfloordiv__", "__mod__", "__rmod__", "__pow__"),
     *("__rpow__", "__neg__", "__abs__", "__round__", "__int__", "__float__", "__divmod__"),
+    *("__floor__", "__ceil__", "__trunc__"),
 )
 _TEXT = (
     *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__", "__getitem__"),
@@ -78,30 +79,52 @@ def _same(self: Any, *_: Any) -> Any:
     return self
 
 
-class _FloatProbe(float):
-    _parameter: str
-    _log: UseLog
-    __hash__ = float.__hash__
-    __str__ = float.__repr__
-    __deepcopy__ = __copy__ = _same
-    locals().update(_watched(float, (*_COMPARISONS, *_ARITHMETIC)))
-
-
-class _IntProbe(int):
-    _parameter: str
-    _log: UseLog
-    __hash__ = int.__hash__
-    __str__ = int.__repr__
-    __deepcopy__ = __copy__ = _same
-    locals().update(_watched(int, (*_COMPARISONS, *_ARITHMETIC)))
-
-
 class _TextProbe(str):
     _parameter: str
     _log: UseLog
     __hash__ = str.__hash__
     __deepcopy__ = __copy__ = _same
     locals().update(_watched(str, _TEXT))
+
+
+def _printed(base: Any) -> tuple[Callable[..., str], Callable[..., str]]:
+    """Return how a number prints: as text that is watched as well, and with a format."""
+
+    def text(self: Any) -> str:
+        return _text_probe(self._parameter, base.__repr__(self), self._log)
+
+    def formatted(self: Any, how: str) -> str:
+        if how:
+            self._log.note(self._parameter, "format")
+        made: str = base.__format__(self, how) if how else base.__repr__(self)
+        return made
+
+    return text, formatted
+
+
+def _text_probe(parameter: str, text: str, log: UseLog) -> str:
+    made = _TextProbe(text)
+    made._parameter = parameter
+    made._log = log
+    return made
+
+
+class _FloatProbe(float):
+    _parameter: str
+    _log: UseLog
+    __hash__ = float.__hash__
+    __str__, __format__ = _printed(float)
+    __deepcopy__ = __copy__ = _same
+    locals().update(_watched(float, (*_COMPARISONS, *_ARITHMETIC, "is_integer")))
+
+
+class _IntProbe(int):
+    _parameter: str
+    _log: UseLog
+    __hash__ = int.__hash__
+    __str__, __format__ = _printed(int)
+    __deepcopy__ = __copy__ = _same
+    locals().update(_watched(int, (*_COMPARISONS, *_ARITHMETIC)))
 
 
 def probe(parameter: str, value: ParameterValue, log: UseLog) -> Any:
@@ -111,8 +134,9 @@ def probe(parameter: str, value: ParameterValue, log: UseLog) -> Any:
     """
     if isinstance(value, bool):
         return value
-    kind = _FloatProbe if isinstance(value, float) else _IntProbe
-    made: Any = _TextProbe(value) if isinstance(value, str) else kind(value)
+    if isinstance(value, str):
+        return _text_probe(parameter, value, log)
+    made: Any = _FloatProbe(value) if isinstance(value, float) else _IntProbe(value)
     made._parameter = parameter
     made._log = log
     return made
