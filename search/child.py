@@ -104,6 +104,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def serve(request_fd: int, answer_fd: int) -> None:
     """Be the child: read one call, answer it, end."""
     die_with_parent()
+    # Told to stop, it leaves through every `finally` on the way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with Connection(request_fd, writable=False) as request:
         sys.path[:] = request.recv()
         function, args = request.recv()

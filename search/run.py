@@ -242,6 +242,7 @@ class _StudyRun:
             ):
                 return self._search(memory, pool, sampler)
         finally:
+            sweep_scratch(scratch_parent(self._spec))
             if is_new_folder:
                 # Nothing was written when a mistake was found before the first trial.
                 with contextlib.suppress(OSError):

@@ -47,8 +47,12 @@ def greet(*, report):
 def hang(file, *, report):
     with open(file, "w") as stream:
         stream.write(str(os.getpid()))
-    report("hanging")
-    time.sleep(600)
+    try:
+        report("hanging")
+        time.sleep(600)
+    finally:
+        with open(file + "-cleaned", "w"):
+            pass
 """
 
 
@@ -114,6 +118,7 @@ def test_a_report_that_raises_ends_the_child(helpers: object, tmp_path: Path) ->
     with pytest.raises(ProjectError, match="enough"):
         run_in_child(helpers.hang, str(tmp_path / "pid"), report=refuse)  # type: ignore[attr-defined]
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert (tmp_path / "pid-cleaned").exists()
 
 
 @pytest.mark.fault

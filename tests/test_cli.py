@@ -24,11 +24,12 @@ NEVER = {"v": {"value": 1000.0}}
 SLOW = [
     {
         "sql": "create or replace table result as select {{ var('x') }} * 10"
-        " + (select value from levers) + (select 0 * sum(hash(range) % 7) from range(120000000))"
+        " + (select value from levers) + (select 0 * sum(hash(range) % 7) from range(50000000))"
         " as v"
     }
 ]
-"""A step of about a second."""
+"""A step of about half a second."""
+ONE_BATCH = ("--set", "search.max_iterations=1", "--set", "search.batch_size=6")
 
 KEYS = {
     "study", "converged", "iterations", "trials", "failed_trials", "best", "engine", "isolation",
@@ -224,7 +225,7 @@ def test_targets_that_are_not_met_are_exit_code_3_and_a_table(study: Make) -> No
 @pytest.mark.fault
 def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> None:
     one = study(scenario={"steps": SLOW}, targets=NEVER)
-    words = ("--workers", 0, "--set", "search.max_iterations=2", "--json")
+    words = ("--workers", 0, *ONE_BATCH, "--json")
     running = one.start(*words)
     running.wait_for("trial 2 done")
     code, out = running.end(signal.SIGINT)
@@ -243,8 +244,8 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
     after = one.trials()
     assert all(after[number] == trial for number, trial in before.items())
     complete = [t for t in after.values() if t.state.name == "COMPLETE"]
-    assert summary["trials"] == len(complete) == 9
-    assert len({json.dumps(t.params) for t in complete}) == 9
+    assert summary["trials"] == len(complete) == 7
+    assert len({json.dumps(t.params) for t in complete}) == 7
     assert not any(f"trial {number} done" in finished.stderr for number in before)
 
 
@@ -253,7 +254,7 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
 @pytest.mark.fault
 def test_a_killed_driver_is_followed_by_one_that_takes_up_its_trials(study: Make) -> None:
     one = study(scenario={"steps": SLOW}, targets=NEVER)
-    words = ("--workers", 1, "--set", "search.max_iterations=2", "--json")
+    words = ("--workers", 1, *ONE_BATCH, "--json")
     running = one.start(*words)
     running.wait_for("trial 2 done")
     code, out = running.end(signal.SIGKILL)
@@ -271,8 +272,8 @@ def test_a_killed_driver_is_followed_by_one_that_takes_up_its_trials(study: Make
     after = one.trials()
     assert all(after[number] == trial for number, trial in before.items())
     complete = [t for t in after.values() if t.state.name == "COMPLETE"]
-    assert summary["trials"] == len(complete) == 9
-    assert len({json.dumps(t.params) for t in complete}) == 9
+    assert summary["trials"] == len(complete) == 7
+    assert len({json.dumps(t.params) for t in complete}) == 7
     taken_up = {json.dumps(t.params) for t in waiting}
     assert taken_up <= {json.dumps(t.params) for t in complete}
     assert not [t for t in after.values() if t.state.name == "RUNNING"]
@@ -295,7 +296,7 @@ def test_ctrl_c_while_dbt_prepares(study: Make) -> None:
 @pytest.mark.ray
 def test_one_worker_and_none_give_the_same_trials(study: Make, tiny: Callable[..., Path]) -> None:
     one = study(targets=NEVER, study="tiny")
-    limits = ("--set", "search.max_iterations=2", "--json")
+    limits = ("--set", "search.max_iterations=1", "--json")
     told = []
     for workers in (0, 1):
         results = one.home / f"results-{workers}"
@@ -304,7 +305,7 @@ def test_one_worker_and_none_give_the_same_trials(study: Make, tiny: Callable[..
         assert finished.returncode == 3, finished.stderr
         assert json.loads(finished.stdout)["workers"] == workers
         told.append([(t.number, t.params, t.values) for t in stored_trials(results, "tiny")])
-    assert told[0] == told[1] and len(told[0]) == 9
+    assert told[0] == told[1] and len(told[0]) == 5
 
 
 @pytest.mark.dbt
