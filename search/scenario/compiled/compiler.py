@@ -30,6 +30,8 @@ from search.spec.parameters import ParameterSpec
 
 MAX_STATIC_VALUES = 12
 """Values of a parameter that are each recorded, when templates look at it."""
+MAX_SECOND_VALUES = 1000
+"""Values of an integer that are looked through for one that tells it from another."""
 SECOND_POINTS = 4
 """Points inside the ranges that are tried, when the scenario fails at the first of them."""
 SEED_STEP = 7919
@@ -150,8 +152,15 @@ class _Compilation:
                 for value in values:
                     self._prove(recorder, lifted, self._second | {name: value}, other_seed, name)
         except Unliftable as error:
-            if static:
-                raise NeedsVariants(sorted(static), str(error)) from error
+            few = {
+                name
+                for name in error.names
+                if name in self._source.parameters
+                and all_values(self._source.parameters[name]) is not None
+            }
+            if static or few:
+                names = sorted({*self._fixed, *static, *few})
+                raise NeedsVariants(names, str(error)) from error
             raise RecordingError(str(error)) from error
         return lifted
 
@@ -248,14 +257,28 @@ class _Compilation:
 def _second_point(
     parameters: Mapping[str, ParameterSpec], first: Values, fixed: frozenset[str]
 ) -> dict[str, ParameterValue]:
-    """Return a point inside the ranges that differs from the first in every free parameter."""
+    """Return a point inside the ranges that differs from the first in every free parameter.
+
+    No two integers have the same value at both points, where the ranges allow it: they
+    could not be told apart in SQL.
+    """
     inside, other = probe_values(parameters, point=1), probe_values(parameters, point=0)
-    return {
-        name: first[name]
-        if name in fixed
-        else (inside[name] if inside[name] != first[name] else other[name])
-        for name in parameters
-    }
+    second: dict[str, ParameterValue] = {}
+    taken: set[tuple[ParameterValue, ParameterValue]] = set()
+    for name, parameter in parameters.items():
+        if name in fixed:
+            second[name] = first[name]
+            continue
+        wanted = [inside[name], other[name]]
+        if parameter.kind == "integer":
+            low, high = parameter.bounds
+            step = int(parameter.grid_step or 1)
+            wanted += list(range(int(low), int(high) + 1, step))[:MAX_SECOND_VALUES]
+        fresh = [one for one in wanted if one != first[name]] or wanted
+        apart = [one for one in fresh if (first[name], one) not in taken] or fresh
+        second[name] = apart[0]
+        taken.add((first[name], apart[0]))
+    return second
 
 
 def _nearer(

@@ -93,16 +93,19 @@ class Library:
 
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
         sweep_unfinished(self.folder)
-        fixed = self.fixed() or ()
+        fixed: Sequence[str] = self.fixed() or ()
         building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=self.folder))
         try:
-            try:
-                content = _compile(self.source, candidate, building / "all", fixed, report)
-            except NeedsVariants as needed:
-                fixed = needed.names
-                names = ", ".join(fixed)
-                report(f"{needed}; so {names} gets a program for each of its values")
-                content = _compile(self.source, candidate, building / "one", fixed, report)
+            while True:
+                content = building / f"fixed-{len(fixed)}"
+                content.mkdir()
+                try:
+                    compile_program(self.source, candidate, content, fixed=fixed, report=report)
+                    break
+                except NeedsVariants as needed:
+                    fixed = needed.names
+                    names = ", ".join(fixed)
+                    report(f"{needed}; so {names} gets a program for each of its values")
             folder = self.folder / _variant(fixed, candidate)
             _publish(content, folder)
             self._write_index(fixed)
@@ -137,14 +140,6 @@ def _key(source: Source) -> str:
 def _variant(fixed: Sequence[str], candidate: Values) -> str:
     values = {name: candidate[name] for name in sorted(fixed)}
     return hash_parts([json.dumps(values, sort_keys=True)])[:16] if values else "all"
-
-
-def _compile(
-    source: Source, candidate: Values, folder: Path, fixed: Sequence[str], report: Report
-) -> Path:
-    folder.mkdir()
-    compile_program(source, candidate, folder, fixed=fixed, report=report)
-    return folder
 
 
 def _check_content(folder: Path) -> None:

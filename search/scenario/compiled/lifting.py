@@ -64,7 +64,16 @@ def hole_texts(values: Mapping[str, ParameterValue]) -> dict[str, str]:
 
 
 class Unliftable(Exception):
-    """Two recordings differ elsewhere than in a probe's literal; the text says where."""
+    """Two recordings differ elsewhere than in a probe's literal; the text says where.
+
+    Args:
+        message: Where they differ.
+        names: Parameters that cannot be told apart, when that is the reason.
+    """
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 def lift(
@@ -166,7 +175,7 @@ def _lift_token(
         builder.text(a.text)
         return
     what = f"{' or '.join(fitting)} cannot be told apart" if fitting else "computes with a value"
-    raise Unliftable(f"{_place(statement)} {what}: it renders {a.text!r} and {b.text!r}")
+    raise Unliftable(f"{_place(statement)} {what}: it renders {a.text!r} and {b.text!r}", fitting)
 
 
 def _is_clock(text: str) -> bool:
