@@ -16,6 +16,7 @@ Source:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +43,8 @@ MISS_REGRET = 0.3
 FAILURE_REGRET = 1.0
 """Added for candidates next to one that failed."""
 POLISHED = 6
+LATER_MISS_REGRET = 1.0
+ELSEWHERE = 0.0
 DOUBTFUL = 0.15
 """Chance of meeting all targets below which half of the candidates look for the reason."""
 PROBED = 8
@@ -94,6 +97,7 @@ class Plan:
         self, region: Region, aims: Aims, observed: Observed, seed: tuple[int, ...]
     ) -> None:
         self._seed = seed
+        self._probed: dict[int, Array | None] = {}
         self.region = region
         self.aims = aims
         self.observed = observed
@@ -177,12 +181,17 @@ class Plan:
         """
         pool, regrets = self._judged
         if self.probability <= DOUBTFUL and len(taken) % 2 == 0:
-            for point in self._probes:
+            for point in self._probes():
                 if key_of(point) not in taken and self.region.allows(point):
                     return np.asarray(point)
-        base = self._regrets_of(pending).min(axis=0) if len(pending) else None
-        reached = regrets if base is None else np.minimum(regrets, base[None])
+        reached = regrets
+        if len(pending):
+            base = self._regrets_of(pending).min(axis=0)
+            reached = self._stressed(np.minimum(regrets, base[None]))
         score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
+        if ELSEWHERE and len(pending) % 4 == 3 and self.incumbent is None:
+            here = self.box.encode(pool) - self.box.encode(self.anchor[None])
+            score = score + 10.0 * (np.sqrt((here**2).mean(axis=1)) < ELSEWHERE)
         keys = keys_of(pool)
         for position in np.argsort(score, kind="stable"):
             if keys[position] not in taken and self.region.allows(pool[position]):
@@ -237,36 +246,43 @@ class Plan:
                 regrets = np.concatenate([regrets, self._regrets_of(more)])
         return pool, regrets
 
-    @cached_property
-    def _probes(self) -> Array:
-        """Where targets, alone or two at a time, come nearest that no evaluation has met so.
+    def _probes(self) -> Iterator[Array]:
+        """Yield where targets, alone or two at a time, come nearest that no evaluation has met.
 
         When all together look out of reach these tell which of them are to blame.
         """
+        for position in range(len(self._unmet)):
+            if position not in self._probed:
+                self._probed[position] = self._nearest_to(self._unmet[position])
+            point = self._probed[position]
+            if point is not None:
+                yield point
+
+    @cached_property
+    def _unmet(self) -> list[tuple[int, ...]]:
+        """Targets, alone or in pairs, that no evaluation has met."""
         excess = np.abs(self.aims.excess(self.observed.metrics))
         targets = [int(i) for i in np.flatnonzero(self.aims.direction == 0)]
-        subsets = [
+        return [
             subset
             for size in (1, 2)
             for subset in itertools.combinations(targets, size)
             if excess[:, subset].max(axis=1).min() > 0
         ][:PROBED]
-        order = np.argsort(self.losses, kind="stable")[:2]
+
+    def _nearest_to(self, subset: Sequence[int]) -> Array | None:
+        """Return where some of the targets come nearest, under the mean."""
+        aims = self.aims.only(subset)
         known = self.observed.points
-        solutions = []
-        for subset in subsets:
-            aims = self.aims.only(subset)
-            nearest = np.argsort(aims.loss(self.observed.metrics), kind="stable")[:2]
-            starts = np.concatenate([known[nearest], known[order], self._alternatives()])
-            functions = self.mean.take(np.zeros(len(starts), dtype=int))
-            found = self.box.snap(
-                decode(self.box, self._solve(functions, self.box.encode(starts), aims=aims))
-            )
-            losses = aims.loss(self.mean.values(self.box.encode(found))[0])
-            solutions.append(found[np.argmin(losses)])
-        if not solutions:
-            return np.empty((0, len(self.box.axes)))
-        return self.region.pulled_inside(np.array(solutions), self.anchor)
+        nearest = np.argsort(aims.loss(self.observed.metrics), kind="stable")[:2]
+        starts = np.concatenate([known[nearest], self.anchor[None], self._alternatives()])
+        functions = self.mean.take(np.zeros(len(starts), dtype=int))
+        encoded = self._solve(functions, self.box.encode(starts), aims=aims)
+        found = self.box.snap(decode(self.box, encoded))
+        losses = aims.loss(self.mean.values(self.box.encode(found))[0])
+        best = found[np.argmin(losses)]
+        inside = self.region.pulled_inside(best[None], self.anchor)
+        return inside[0] if len(inside) else None
 
     @cached_property
     def _elsewhere(self) -> Array:
@@ -389,6 +405,12 @@ class Plan:
             return np.asarray(missed + 0.1 * np.tanh((objective - seen.min()) / spread))
         gained = np.minimum(0.0, (objective - self.incumbent) / spread)
         return np.asarray(np.where(excess > 0, 0.02 * np.minimum(missed, 2.0), gained))
+
+    def _stressed(self, regrets: Array) -> Array:
+        """Return regrets of later candidates of a batch: a hit counts, coming nearer does not."""
+        if self.incumbent is not None:
+            return regrets
+        return regrets + LATER_MISS_REGRET * (regrets > 0.1)
 
     def _failure_regret(self, pool: Array) -> Array:
         """Return what is added to candidates whose nearest evaluation failed."""

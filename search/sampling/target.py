@@ -23,7 +23,7 @@ from search.sampling.axes import Array, Axis, Box
 from search.sampling.design import farthest, spread_points
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.pool import Region
-from search.sampling.proposal import Key, Observed, Plan, key_of
+from search.sampling.proposal import Key, Observed, Plan, key_of, keys_of
 from search.sampling.sensitivity import Sensitivity, sensitivities
 from search.sampling.stopping import Assessment, assess
 from search.targets import Goal, resolve_goals
@@ -311,27 +311,26 @@ class History:
     ) -> None:
         self.box = box
         self._metrics = metrics
-        self.complete: list[FrozenTrial] = []
-        points: dict[str, list[Array]] = {"complete": [], "failed": [], "pending": []}
-        self.taken: set[Key] = set()
+        self._complete: list[FrozenTrial] = []
+        complete: list[Array] = []
+        failed: list[Array] = []
+        pending: list[Array] = []
         for trial in sorted(trials, key=lambda one: one.number):
-            point = _point(box, trial)
-            if trial.number == number or point is None:
+            point = None if trial.number == number else _point(box, trial)
+            if point is None:
                 continue
-            self.taken.add(key_of(box.snap(point[None])[0]))
             if trial.state == TrialState.COMPLETE:
-                self.complete.append(trial)
-                points["complete"].append(point)
+                self._complete.append(trial)
+                complete.append(point)
             elif trial.state.is_finished():
-                points["failed"].append(point)
+                failed.append(point)
             else:
-                points["pending"].append(point)
-        self._points = points["complete"]
-        empty = np.empty((0, len(box.axes)))
-        self.failed = np.array(points["failed"]) if points["failed"] else empty
-        self.pending = np.array(points["pending"]) if points["pending"] else empty
-        every = [one for part in points.values() for one in part]
-        self.known = np.array(every) if every else empty
+                pending.append(point)
+        self._points, self.failed, self.pending = (
+            np.array(rows).reshape(-1, len(box.axes)) for rows in (complete, failed, pending)
+        )
+        self.known = np.concatenate([self._points, self.failed, self.pending])
+        self.taken: set[Key] = set(keys_of(box.snap(self.known)))
 
     @property
     def width(self) -> int:
@@ -340,27 +339,26 @@ class History:
 
     def observed(self, names: Sequence[str]) -> Observed:
         """Return the evaluations that yielded finite values of some metrics."""
-        points, rows = [], []
-        for trial, point in zip(self.complete, self._points, strict=True):
+        kept, rows = [], []
+        for position, trial in enumerate(self._complete):
             found = self._metrics(trial) or {}
             row = [float(found.get(name, math.nan)) for name in names]
             if all(map(math.isfinite, row)):
-                points.append(point)
+                kept.append(position)
                 rows.append(row)
-        shape = (-1, len(self.box.axes))
-        return Observed(
-            np.array(points).reshape(shape), np.array(rows).reshape(-1, len(names)), self.failed
-        )
+        metrics = np.array(rows).reshape(-1, len(names))
+        return Observed(self._points[kept], metrics, self.failed)
 
     def reference(self, current: Key) -> Mapping[str, float] | None:
         """Return the metrics of the current parameters, or else of the first complete trial."""
         first = None
-        for trial, point in zip(self.complete, self._points, strict=True):
+        keys = keys_of(self.box.snap(self._points))
+        for trial, key in zip(self._complete, keys, strict=True):
             found = self._metrics(trial)
             if not found:
                 continue
             first = first or found
-            if key_of(self.box.snap(point[None])[0]) == current:
+            if key == current:
                 return found
         return first
 

@@ -331,13 +331,16 @@ def test_the_seed_decides() -> None:
 
 
 def test_a_study_goes_on_from_its_storage_alone(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/study.db"
+    def storage() -> optuna.storages.BaseStorage:
+        backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
+        return optuna.storages.JournalStorage(backend)
+
     goals = growth_goals(1e-9)
-    one = optuna.create_study(storage=url, study_name="one")
-    for _ in range(3):
-        reloaded = optuna.load_study(storage=url, study_name="one")
-        ask_and_tell(growth, goals, GROWTH, iterations=1, study=reloaded)
-    whole = ask_and_tell(growth, goals, GROWTH, iterations=3)
+    one = optuna.create_study(storage=storage(), study_name="one")
+    for _ in range(2):
+        reloaded = optuna.load_study(storage=storage(), study_name="one")
+        ask_and_tell(growth, goals, GROWTH, batch=3, iterations=1, study=reloaded)
+    whole = ask_and_tell(growth, goals, GROWTH, batch=3, iterations=2)
     assert candidates(one) == candidates(whole)
 
 
