@@ -17,21 +17,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
-from search.sampling.axes import RESOLUTION, Box
+from search.sampling.axes import Box
 from search.sampling.design import farthest, spread_points
+from search.sampling.observed import Key, Observed, jumps_of, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Basis, Functions, Surrogate
 
 Array = NDArray[np.float64]
-Key = bytes
 
 DRAWS = 40
 MAX_MODELLED = 96
@@ -44,7 +43,7 @@ FAILURE_REGRET = 1.0
 """Added for candidates next to one that failed."""
 POLISHED = 6
 LATER_MISS_REGRET = 1.0
-ELSEWHERE = 0.0
+"""Added to a miss for the second candidate of a batch and later ones."""
 DOUBTFUL = 0.15
 """Chance of meeting all targets below which half of the candidates look for the reason."""
 PROBED = 8
@@ -52,35 +51,6 @@ COMBINATIONS = 16
 """Combinations of choices from which the model's mean is solved in one batch."""
 ROUNDED, ROUNDINGS = 4, 6
 """Solutions of the mean that are rounded to the grid at random, and how often each."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What was evaluated, in order of the trials.
-
-    Attributes:
-        points: Candidates that yielded metrics, shape (evaluations, parameters).
-        metrics: What came out, finite, shape (evaluations, goals).
-        failed: Candidates that failed.
-    """
-
-    points: Array
-    metrics: Array
-    failed: Array
-
-
-def keys_of(points: Array) -> list[Key]:
-    """Return, for each snapped point, what is equal for equal ones."""
-    return [row.tobytes() for row in _whole(points)]
-
-
-def key_of(point: Array) -> Key:
-    """Return the key of one point."""
-    return _whole(point).tobytes()
-
-
-def _whole(points: Array) -> NDArray[np.int64]:
-    return np.rint(np.asarray(points) * RESOLUTION).astype(np.int64)
 
 
 class Plan:
@@ -189,9 +159,6 @@ class Plan:
             base = self._regrets_of(pending).min(axis=0)
             reached = self._stressed(np.minimum(regrets, base[None]))
         score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
-        if ELSEWHERE and len(pending) % 4 == 3 and self.incumbent is None:
-            here = self.box.encode(pool) - self.box.encode(self.anchor[None])
-            score = score + 10.0 * (np.sqrt((here**2).mean(axis=1)) < ELSEWHERE)
         keys = keys_of(pool)
         for position in np.argsort(score, kind="stable"):
             if keys[position] not in taken and self.region.allows(pool[position]):
@@ -391,7 +358,7 @@ class Plan:
         return self._regret(self.draws.values(self.box.encode(points), self._noise_of(points)))
 
     def _noise_of(self, points: Array) -> Array:
-        return _noise(points, len(self.draws), self.observed.metrics.shape[1])
+        return jumps_of(points, len(self.draws), self.observed.metrics.shape[1])
 
     def _regret(self, metrics: Array) -> Array:
         excess = np.sqrt(self.aims.loss(metrics) / max(float(self.aims.weight.mean()), 1e-12)).T
@@ -422,20 +389,3 @@ class Plan:
             for points in (self.observed.failed, self.observed.points)
         ]
         return np.where(distances[0] < distances[1], FAILURE_REGRET, 0.0)
-
-
-_BLOCK = np.random.default_rng(20).standard_normal(1 << 16)
-
-
-def _noise(points: Array, worlds: int, metrics: int) -> Array:
-    """Return normal numbers that belong to the candidates, shape (worlds, points, metrics)."""
-    mixing = np.array([(2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 for i in range(points.shape[1])])
-    mixed = (_whole(points).astype(np.uint64) * mixing.astype(np.uint64)).sum(
-        axis=1, dtype=np.uint64
-    )
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    start = (mixed >> np.uint64(32)) % np.uint64(len(_BLOCK))
-    index = start.astype(int)[:, None] + np.arange(worlds * metrics)
-    numbers = _BLOCK[index % len(_BLOCK)].reshape(len(points), worlds, metrics)
-    return np.asarray(numbers.transpose(1, 0, 2))

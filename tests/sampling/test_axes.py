@@ -13,9 +13,9 @@ from optuna.distributions import (
 )
 
 from search.sampling.axes import Axis, Box
+from search.sampling.history import axes_of
+from search.sampling.observed import key_of
 from search.sampling.pool import Region, decode, neighbours
-from search.sampling.proposal import key_of
-from search.sampling.target import axes_of
 
 SPACES: list[BaseDistribution] = [
     FloatDistribution(0.0, 0.08),

@@ -22,9 +22,14 @@ from studies import (
 )
 
 from search.run import memory_plan, preparation_limits
-from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.compiled.compiler import Source
+from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.library import Library
+from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.preparation import prepare
+from search.space import current_candidate
+from search.spec import StudySpec
 
 GUARDED = "select case when {{ var('x') }} > 8 then error('x must be at most 8') end"
 SQL_STEPS = [
@@ -66,14 +71,19 @@ class TestDbtEvaluatorOnSql(EvaluatorContract):
 
 
 @pytest.fixture(scope="module")
-def prepared_factory(tmp_path_factory: pytest.TempPathFactory) -> DbtEvaluatorFactory:
-    """A scenario of one dbt model that fails for large x."""
+def tiny_spec(tmp_path_factory: pytest.TempPathFactory) -> StudySpec:
     folder = copy_project("tiny", tmp_path_factory.mktemp("prepared") / "project")
     steps = [{"for_each": {"loop": [1]}, **DBT_STEPS[0]}]
-    spec = load(folder, dbt_document(scenario={"steps": steps}))
-    limits = preparation_limits(spec, memory_plan(spec))
-    prepared = prepare(spec, folder.parent / "baselines", limits, report=lambda line: None)
-    return factory_of(prepared.plan, folder.parent / "scratch")
+    return load(folder, dbt_document(scenario={"steps": steps}))
+
+
+@pytest.fixture(scope="module")
+def prepared_factory(tiny_spec: StudySpec) -> DbtEvaluatorFactory:
+    """A scenario of one dbt model that fails for large x."""
+    folder = tiny_spec.file.parent.parent
+    limits = preparation_limits(tiny_spec, memory_plan(tiny_spec))
+    prepared = prepare(tiny_spec, folder / "baselines", limits, report=lambda line: None)
+    return factory_of(prepared.plan, folder / "scratch")
 
 
 @pytest.mark.dbt
@@ -83,6 +93,32 @@ class TestDbtEvaluator(EvaluatorContract):
         factory = replace(prepared_factory, scratch_parent=tmp_path / "scratch")
         scratch, baseline = tmp_path / "scratch", factory.plan.baseline
         return Case(factory, GOOD[1:], BAD, scratch, baseline, "fct_result")
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("isolation", ["overlay", "copy"])
+class TestProgramEvaluator(EvaluatorContract):
+    @pytest.fixture(scope="class")
+    def library(self, prepared_factory: DbtEvaluatorFactory, tiny_spec: StudySpec) -> Library:
+        programs = tiny_spec.file.parent.parent / "programs"
+        library = Library.of(Source(prepared_factory, tiny_spec.parameters, None), programs)
+        library.find_or_compile(current_candidate(tiny_spec), report=lambda line: None)
+        return library
+
+    @pytest.fixture
+    def case(self, library: Library, isolation: str, tmp_path: Path) -> Case:
+        scratch = tmp_path / "scratch"
+        factory = replace(library.source.factory, scratch_parent=scratch)
+        library = replace(library, source=replace(library.source, factory=factory))
+        baseline = factory.plan.baseline
+        return Case(
+            ProgramEvaluatorFactory(library, isolation), GOOD, BAD, scratch, baseline, "fct_result"
+        )
+
+    def test_it_is_replayed(self, evaluator: Evaluator, case: Case, isolation: str) -> None:
+        outcome = evaluator.evaluate(case.good[0])
+        assert (outcome.engine, outcome.isolation) == ("compiled", isolation)
+        assert outcome.metrics == {"v": 21.0}
 
 
 def evaluate(factory: DbtEvaluatorFactory, one: EvaluationRequest = GOOD[0]) -> Outcome:

@@ -178,6 +178,14 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         workspace.create()
 
 
+def test_what_an_earlier_owner_left_is_not_taken_over(tmp_path: Path) -> None:
+    workspace = FileCopyWorkspace(baseline=big_file(tmp_path), folder=tmp_path / "workspace")
+    workspace.create()
+    workspace.path.with_name("big.duckdb.wal").write_text("commits of someone else")
+    workspace.create()
+    assert [path.name for path in (tmp_path / "workspace").iterdir()] == ["big.duckdb"]
+
+
 def test_a_context_discards_when_its_block_fails(tmp_path: Path) -> None:
     workspace = FileCopyWorkspace(baseline=big_file(tmp_path), folder=tmp_path / "workspace")
     with pytest.raises(RuntimeError), workspace:

@@ -111,18 +111,20 @@ class _Compilation:
         self._first = dict(first)
         self._second = _second_point(source.parameters, self._first, self._fixed)
         self._checks: list[CheckPoint] = []
+        self._existing: frozenset[str] = frozenset()
         self._lifted_names = {
             bind.parameter for bind in self._plan.var_binds if bind.parameter not in self._fixed
         }
 
     def run(self) -> Program:
+        baseline = read_baseline(self._plan)
+        self._existing = frozenset(one.key[1] for one in baseline)
         recorder = RecordingEvaluator(self._source.factory)
         recorder.open()
         try:
             lifted = self._lift(recorder)
         finally:
             recorder.close()
-        baseline = read_baseline(self._plan)
         program = Program(
             statements=tuple(lifted),
             baseline=baseline,
@@ -147,22 +149,42 @@ class _Compilation:
                 self._lifted_values(self._first, seed),
                 two,
                 self._lifted_values(self._second, other_seed),
+                existing=self._existing,
             )
             for name, values in static.items():
                 for value in values:
                     self._prove(recorder, lifted, self._second | {name: value}, other_seed, name)
         except Unliftable as error:
-            few = {
-                name
-                for name in error.names
-                if name in self._source.parameters
-                and all_values(self._source.parameters[name]) is not None
-            }
-            if static or few:
-                names = sorted({*self._fixed, *static, *few})
-                raise NeedsVariants(names, str(error)) from error
+            names = {*static, *filter(self._has_few_values, error.names)}
+            names = names or self._culprits(recorder, one, seed)
+            if names:
+                raise NeedsVariants(sorted(self._fixed | names), str(error)) from error
             raise RecordingError(str(error)) from error
         return lifted
+
+    def _has_few_values(self, name: str) -> bool:
+        """Whether a parameter is lifted that could have a program for each of its values."""
+        parameter = self._source.parameters.get(name)
+        is_free = name in self._lifted_names and parameter is not None
+        return is_free and parameter is not None and all_values(parameter) is not None
+
+    def _culprits(
+        self, recorder: RecordingEvaluator, one: Recording, seed: ParameterValue | None
+    ) -> set[str]:
+        """Return which parameters of few values change the statements, each tried alone."""
+        found: set[str] = set()
+        start = self._lifted_values(self._first, seed)
+        for name in sorted(filter(self._has_few_values, self._lifted_names)):
+            values = self._first | {name: self._second[name]}
+            what = f"{name} = {values[name]}: does it change the statements?"
+            try:
+                alone = self._record(recorder, values, seed, what)
+                lift(one, start, alone, self._lifted_values(values, seed), existing=self._existing)
+            except Unliftable:
+                found.add(name)
+            except ScenarioError as error:
+                self._report(f"the scenario fails there: {error}")
+        return found
 
     def _record_second(
         self, recorder: RecordingEvaluator, seed: ParameterValue | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.scenario.compiled.lexer import Token, tokenize
@@ -81,16 +81,27 @@ def lift(
     first_values: Mapping[str, ParameterValue],
     second: Recording,
     second_values: Mapping[str, ParameterValue],
+    *,
+    existing: Collection[str] = (),
 ) -> list[tuple[RecordedStatement, Template]]:
     """Return the statements of two recordings as one list of templates.
 
     Look-ups in the catalog are left out; a project's own queries stay, because the text that
     dbt renders may follow from what they return.
 
+    Args:
+        first: A recording.
+        first_values: Its values.
+        second: Another one.
+        second_values: Its values.
+        existing: Names of the baseline's relations, lower case.
+
     Raises:
-        Unliftable: If the recordings differ elsewhere than where a probe stands.
+        Unliftable: If the recordings differ elsewhere than where a probe stands, or in the
+            name of a relation.
     """
     left, right = _compared(first), _compared(second)
+    relations = frozenset(existing) | _made(left) | _made(right)
     for one, other in zip(left, right, strict=False):
         if (one.node, one.step, one.effect.kind) != (other.node, other.step, other.effect.kind):
             raise Unliftable(f"{_place(one)} sends other statements for other values")
@@ -101,7 +112,33 @@ def lift(
         {name: rendered(value) for name, value in first_values.items()},
         {name: rendered(value) for name, value in second_values.items()},
     )
-    return [(one, _template(one, other, *texts)) for one, other in zip(left, right, strict=True)]
+    lifted = []
+    for one, other in zip(left, right, strict=True):
+        template = _template(one, other, *texts)
+        if template.parameters:
+            _refuse_holes_in_names(one, other, template, relations)
+        lifted.append((one, template))
+    return lifted
+
+
+def _made(statements: Iterable[RecordedStatement]) -> frozenset[str]:
+    """Return the names of the relations that statements make or change."""
+    effects = [one.effect for one in statements]
+    targets = {effect.target.name for effect in effects if effect.target is not None}
+    return frozenset(targets | {effect.new_name.lower() for effect in effects if effect.new_name})
+
+
+def _refuse_holes_in_names(
+    one: RecordedStatement, other: RecordedStatement, template: Template, relations: Collection[str]
+) -> None:
+    """Refuse values in names of relations: what depends on what would hold for one value."""
+    left, right = _signed(tokenize(one.sql)), _signed(tokenize(other.sql))
+    for a, b in zip(left, right, strict=True):
+        if a.text != b.text and (a.name in relations or b.name in relations):
+            raise Unliftable(
+                f"{_place(one)} names another relation for other values: {a.text} and {b.text}",
+                sorted(template.parameters),
+            )
 
 
 def _compared(recording: Recording) -> list[RecordedStatement]:

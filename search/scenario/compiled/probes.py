@@ -83,7 +83,7 @@ class _TextProbe(str):
     _parameter: str
     _log: UseLog
     __hash__ = str.__hash__
-    __deepcopy__ = __copy__ = _same
+    __deepcopy__ = __copy__ = __str__ = _same
     locals().update(_watched(str, _TEXT))
 
 

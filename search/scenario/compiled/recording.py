@@ -19,6 +19,8 @@ RUN_VALUE = "\x00run\x00"
 """Stands in a recorded text where dbt put a value of its own (the invocation's id)."""
 
 _STAMP = re.compile(r"(__dbt_tmp)\d{14,}")
+_PYTHON_MODEL = "__dbt_python_model_df_"
+"""dbt-duckdb's name for what a Python model returned."""
 _TEST_NODES = ("test.", "unit_test.")
 
 
@@ -70,6 +72,9 @@ class _Tape:
     def take(self, sql: str, bindings: Any, node: str | None, invocation_id: str | None) -> None:
         """Take what dbt-duckdb hands to DuckDB."""
         if node is not None and node.startswith(_TEST_NODES):
+            return
+        if _PYTHON_MODEL in sql:
+            self._refuse(node, "is a Python model")
             return
         if bindings:
             self._refuse(node, "sends values apart from its SQL text")

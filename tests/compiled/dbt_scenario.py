@@ -1,0 +1,138 @@
+"""Small dbt projects made of models in a test, and what both engines make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from search.scenario.compiled.compiler import Source
+from search.scenario.compiled.library import Library
+from search.scenario.compiled.program import Program
+from search.scenario.compiled.replay import ISOLATIONS, Replay
+from search.scenario.dbt_session import resolve_profile
+from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
+from search.scenario.outcome import EvaluationRequest
+from search.scenario.plan import PlannedMetric, ScenarioPlan, VarBind
+from search.scenario.project import hash_parts
+from search.scenario.relations import Relations
+from search.spec.parameters import ParameterSpec
+from search.spec.steps import ExpandedStep
+
+Values = Mapping[str, Any]
+
+
+def silent(_: str) -> None:
+    """Take a line of progress."""
+
+
+class Mini:
+    """A dbt project of a few models, without the checks of a study file.
+
+    Args:
+        folder: An empty folder.
+        models: File name to text.
+        parameters: What a study file says of each parameter; bound to the var of its name.
+        metrics: SQL by name.
+        setup: SQL that makes the baseline.
+        project: More for ``dbt_project.yml``.
+        steps: How many times the project is run; ``var('turn')`` counts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        models: Mapping[str, str],
+        parameters: Mapping[str, Mapping[str, Any]],
+        metrics: Mapping[str, str],
+        *,
+        setup: Sequence[str] = (),
+        project: Mapping[str, Any] | None = None,
+        steps: int = 1,
+    ) -> None:
+        self.folder = folder
+        current = {name: one["current"] for name, one in parameters.items()}
+        (folder / "models").mkdir(parents=True)
+        for name, text in models.items():
+            (folder / "models" / name).write_text(text, encoding="utf-8")
+        document = {
+            "name": "mini",
+            "version": "1.0",
+            "profile": "mini",
+            "flags": {"send_anonymous_usage_stats": False},
+            "vars": current | {"turn": 1},
+        } | dict(project or {})
+        (folder / "dbt_project.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        output = {"type": "duckdb", "path": str(folder / "mini.duckdb")}
+        profiles = {"mini": {"target": "dev", "outputs": {"dev": output}}}
+        (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+        baseline = folder / "baseline" / "mini.duckdb"
+        baseline.parent.mkdir()
+        with duckdb.connect(str(baseline)) as connection:
+            for sql in setup:
+                connection.execute(sql)
+        self.parameters = {
+            name: ParameterSpec.model_validate({**one, "bind": {"var": name}})
+            for name, one in parameters.items()
+        }
+        self.current: dict[str, Any] = current
+        self.plan = ScenarioPlan(
+            project_dir=folder,
+            profile=resolve_profile(folder, profiles_dir=folder),
+            baseline=baseline,
+            vars={},
+            steps=tuple(
+                ExpandedStep(f"steps[{i}]", i, "dbt", command="run", vars={"turn": i + 1})
+                for i in range(steps)
+            ),
+            relations=Relations(),
+            metrics=tuple(PlannedMetric(name, sql) for name, sql in metrics.items()),
+            var_binds=tuple(VarBind(name, name) for name in parameters),
+            table_binds=(),
+            replication_var=None,
+            allow_external_access=True,
+            fingerprints={"scenario": hash_parts([str(folder)])},
+        )
+        self.factory = DbtEvaluatorFactory(
+            self.plan,
+            memory_limit_bytes=512 * 2**20,
+            max_temp_bytes=2**30,
+            threads=1,
+            scratch_parent=folder / "scratch",
+        )
+        self.library = Library.of(Source(self.factory, self.parameters, None), folder / "programs")
+
+    def compile(self, **values: Any) -> tuple[Program, Path]:
+        """Return the program for a candidate, and its folder."""
+        return self.library.find_or_compile(self.current | values, report=silent)
+
+
+def by_dbt(factory: DbtEvaluatorFactory, candidates: Sequence[Values]) -> list[dict[str, float]]:
+    """Return the metrics that the reference engine gives."""
+    evaluator = factory()
+    evaluator.open()
+    try:
+        return [
+            evaluator.measure(EvaluationRequest(0, dict(one)), StageClock()) for one in candidates
+        ]
+    finally:
+        evaluator.close()
+
+
+def by_replay(library: Library, candidates: Sequence[Values]) -> list[list[dict[str, float]]]:
+    """Return the metrics that a replay gives, on every workspace."""
+    found = []
+    for values in candidates:
+        program, folder = library.find_or_compile(values, report=silent)
+        on_each = []
+        for isolation in ISOLATIONS:
+            replay = Replay(library.source.factory, program, folder, isolation)
+            try:
+                on_each.append(replay.measure(EvaluationRequest(0, dict(values)), StageClock()))
+            finally:
+                replay.close()
+        found.append(on_each)
+    return found

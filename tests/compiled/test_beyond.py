@@ -1,0 +1,190 @@
+"""What cannot be compiled is recognised and named; what looks alike and can be, is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt_scenario import Mini, by_dbt, by_replay
+
+from search.errors import RecordingError
+from search.scenario.compiled.recording import RecordingEvaluator
+from search.scenario.outcome import EvaluationRequest
+
+RATE = {"low": 0.0, "high": 1.0, "current": 0.25}
+COUNT = {"low": 1, "high": 4, "type": "integer", "current": 2}
+BASE = "select range as k, range * {{ var('x') }} as v from range(10)"
+
+LOOKS = {
+    "if": "select {% if var('x') > 0.3 %}1{% else %}2{% endif %} as v",
+    "arithmetic": "select {{ var('x') * 2 }} as v",
+    "round": "select {{ var('x') | round(0) }} as v",
+    "float": "select {{ var('x') | float }} as v",
+    "int": "select {{ var('x') | int }} as v",
+    "string": "select '{{ (var('x') | string)[:2] }}' as v",
+    "replace": "select '{{ var('x') | string | replace('.', '') }}' as v",
+    "format": "select {{ '{:.0f}'.format(var('x')) }} as v",
+    "truth": "select {{ 1 if var('x') else 2 }} as v",
+    "alias": "{{ config(alias='m' ~ (var('x') | string | replace('.', '_'))) }} select 1 as v",
+    "join": "select {{ [var('x'), 1] | sum }} as v",
+    "max": "select {{ [var('x'), 1] | max }} as v",
+}
+PRINTS = {
+    "plain": "select {{ var('x') }} as v",
+    "set": "{% set x = var('x') %} select {{ x }} + {{ -1 }} as v",
+    "joined": "select '{{ 'a' ~ var('x') ~ 'b' }}' as v",
+    "list": "select {{ [1, var('x')] | join(' + ') }} as v",
+    "formatted": "select {{ '{} + 1'.format(var('x')) }} as v",
+}
+
+
+@pytest.mark.dbt
+def test_every_look_at_a_value_is_noticed_and_printing_is_none(tmp_path: Path) -> None:
+    cases = LOOKS | PRINTS
+    mini = Mini(
+        tmp_path / "mini",
+        {f"m_{name}.sql": text.replace("'x'", f"'{name}'") for name, text in cases.items()},
+        {name: RATE for name in cases},
+        {"any": "select 1"},
+    )
+    recorder = RecordingEvaluator(mini.factory)
+    recorder.open()
+    try:
+        recording = recorder.record(EvaluationRequest(0, mini.current))
+    finally:
+        recorder.close()
+    assert set(recording.uses) == set(LOOKS)
+
+
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "python model": (
+        {"m.py": "def model(dbt, session):\n    return session.sql('select 1 as v')\n"},
+        r"model\.mini\.m: is a Python model",
+    ),
+    "external materialization": (
+        {
+            "m.sql": "{{ config(materialized='external', location=target.path ~ '.csv') }} "
+            "select {{ var('x') }} as v"
+        },
+        r"model\.mini\.m: COPY \.\.\. TO writes a file",
+    ),
+    "query of data that a parameter changes": (
+        {
+            "base.sql": BASE,
+            "m.sql": "-- {{ ref('base') }}\n{% set n = run_query('select count(*) from ' ~ "
+            "ref('base') ~ ' where v >= 0').columns[0].values()[0] "
+            "if execute else 0 %} select {{ n }} as v",
+        },
+        r"model\.mini\.m asks for data that a parameter changes",
+    ),
+    "query that holds a parameter": (
+        {
+            "m.sql": "{% set n = run_query('select count(*) from range(9) where range * 10 > ' ~ "
+            "var('x')).columns[0].values()[0] if execute else 0 %} select {{ n }} as v",
+        },
+        r"model\.mini\.m asks for data that a parameter changes",
+    ),
+    "condition on a float": (
+        {"m.sql": LOOKS["if"]},
+        r"look at the value of parameter x \(gt in .*cannot be told from two recordings",
+    ),
+    "session variable": (
+        {
+            "m.sql": "{{ config(pre_hook='set variable rate = {{ var(\"x\") }}') }} "
+            "select getvariable('rate') as v"
+        },
+        r"model\.mini\.m: SET VARIABLE keeps a value outside the database",
+    ),
+    "search path": (
+        {"m.sql": "{{ config(pre_hook=\"set schema = 'main'\") }} select {{ var('x') }} as v"},
+        r"model\.mini\.m: what unqualified names mean must not change",
+    ),
+    "sequence": (
+        {
+            "m.sql": "{{ config(pre_hook='create sequence if not exists s') }} "
+            "select nextval('s') + {{ var('x') }} as v"
+        },
+        r"model\.mini\.m: CREATE SEQUENCE cannot be replayed",
+    ),
+}
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("case", sorted(REFUSED))
+def test_what_cannot_be_compiled_is_refused_with_its_place(case: str, tmp_path: Path) -> None:
+    models, message = REFUSED[case]
+    mini = Mini(
+        tmp_path / "mini",
+        models,
+        {"x": RATE},
+        {"v": "select 1"},
+        project={"models": {"mini": {"+materialized": "table"}}},
+    )
+    with pytest.raises(RecordingError, match=message):
+        mini.compile()
+    assert mini.library.fixed() is None
+    assert [one.name for one in mini.library.folder.iterdir()] == ["compiling.lock"]
+
+
+COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
+    "values that only print": (
+        {
+            "m.sql": "select 3 - ({{ var('rate') }}) + {{ var('rate') }} * 0.5"
+            " + {{ var('x') }} * 10 + {{ var('y') }}"
+            " + case when {{ var('yes') }} then 100 else 200 end as v"
+        },
+        {
+            "rate": {"low": -2.0, "high": 2.0, "current": -0.5},
+            "x": COUNT,
+            "y": COUNT,
+            "yes": {"choices": [True, False], "current": True},
+        },
+        (),
+    ),
+    "choices that are alike": (
+        {"m.sql": "select length('{{ var('x') }}') * 10 + length('{{ var('y') }}') as v"},
+        {name: {"choices": ["a", "bbb"], "current": "a"} for name in ("x", "y")},
+        ("x", "y"),
+    ),
+    "a loop over an integer": (
+        {"m.sql": "select 0 {% for i in range(var('x')) %} + {{ i }} * 2 {% endfor %} as v"},
+        {"x": COUNT},
+        ("x",),
+    ),
+    "an alias from a choice": (
+        {
+            "base.sql": "{{ config(alias='base_' ~ var('x')) }} select length('{{ var('x') }}') v",
+            "m.sql": "select v from {{ ref('base') }}",
+        },
+        {"x": {"choices": ["a", "bbb"], "current": "a"}},
+        ("x",),
+    ),
+}
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("case", sorted(COMPILED))
+def test_what_looks_alike_is_compiled_and_equals_dbt(case: str, tmp_path: Path) -> None:
+    models, parameters, fixed = COMPILED[case]
+    mini = Mini(
+        tmp_path / "mini",
+        models,
+        parameters,
+        {"v": "select v from m"},
+        project={"models": {"mini": {"+materialized": "table"}}},
+    )
+    mini.compile()
+    assert mini.library.fixed() == fixed
+    candidates = [mini.current, other(parameters)]
+    found = by_replay(mini.library, candidates)
+    assert found == [[one, one] for one in by_dbt(mini.factory, candidates)]
+
+
+def other(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a candidate that differs from the current one in each parameter."""
+    return {
+        name: one["choices"][-1] if "choices" in one else one["high"]
+        for name, one in parameters.items()
+    }
