@@ -28,7 +28,16 @@ from search.storage.attributes import (
     resumption_of,
 )
 from search.storage.study_store import StudyStore
-from search.targets import Goal, all_met, loss, objective_goals, rank_key, resolve_goals, variances
+from search.targets import (
+    Goal,
+    all_met,
+    distance_units,
+    loss,
+    objective_goals,
+    rank_key,
+    resolve_goals,
+    variances,
+)
 from search.workers.base import WorkerPool
 
 HOPELESS_TRIALS = 6
@@ -289,7 +298,7 @@ class Driver:
         conclusion = self._conclude(pending)
         self._store.finish(number, conclusion)
         iteration = pending.proposal.iteration
-        is_best = False
+        is_best, is_scored = False, bool(conclusion.variances)
         if conclusion.failure is None:
             values = pending.proposal.values
             if iteration == 0:
@@ -322,6 +331,7 @@ class Driver:
                 variances=conclusion.variances,
                 is_met=bool(conclusion.is_all_targets_met),
                 is_best=is_best,
+                units=distance_units(self.goals, conclusion.metrics) if is_scored else {},
             )
         )
 
@@ -466,6 +476,7 @@ class Driver:
                 failed=self._failed,
                 best_variances=variances(self.goals, best.metrics) if best else {},
                 seconds_left=seconds_left,
+                best_units=distance_units(self.goals, best.metrics) if best else {},
             )
         )
 

@@ -159,6 +159,23 @@ def variance(goal: Goal, metric_value: float) -> float:
     return distance / abs(anchor)
 
 
+def is_distance(goal: Goal, metric_value: float) -> bool:
+    """Return whether ``variance`` is in the metric's unit, because the target or bound is 0."""
+    distance, anchor = _distance(goal, metric_value)
+    return anchor == 0 and not goal.is_objective and (goal.kind == "equal" or distance != 0)
+
+
+def distance_units(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return the unit of each variance that is a distance and no fraction, by metric.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    return {
+        goal.metric: goal.unit or "" for goal in goals if is_distance(goal, _metric(goal, metrics))
+    }
+
+
 def violation(goal: Goal, metric_value: float) -> float:
     """Return the distance from the target in units of its tolerance; finite, at least 0.
 

@@ -23,7 +23,7 @@ from search.audit.records import (
 from search.errors import AuditError, SpecError
 from search.scenario.outcome import ParameterValue
 from search.spec import StudySpec, study_from_document
-from search.targets import Goal, goals_of, violation
+from search.targets import Goal, goals_of, is_distance, violation
 
 OBJECTIVES = ("minimize", "maximize")
 
@@ -104,13 +104,7 @@ class Target:
 
     def is_absolute(self, value: float) -> bool:
         """Whether the variance is in the metric's unit, since the target or bound is 0."""
-        goal = self.goal
-        anchor = goal.value
-        if goal.high is not None and value > goal.high:
-            anchor = goal.high
-        elif goal.low is not None and value < goal.low:
-            anchor = goal.low
-        return anchor == 0 and not goal.is_objective
+        return self.is_resolved and is_distance(self.goal, value)
 
     def distance(self, value: float | None) -> float | None:
         """Return the distance of a metric in tolerances, at least 0; None if unknown."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.budget import format_bytes
 from search.progress import duration_text, table_text
-from search.report.tables import parameters_table, targets_table, with_unit
+from search.report.tables import off_text, parameters_table, targets_table, with_unit
 from search.run import RunResult
 from search.spec import StudySpec
 from search.targets import Goal, is_met, variance, variances
@@ -118,7 +118,7 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
         row = [name, with_unit(value, evaluation.units.get(name)), "-", "-"]
         if goal is not None:
             verdict = "-" if goal.is_objective else "met" if is_met(goal, value) else "missed"
-            row[2:] = [f"{variance(goal, value) * 100:+.2f} %", verdict]
+            row[2:] = [off_text(goal, value), verdict]
         rows.append(row)
     parts.append(table_text(["metric", "value", "variance", "target"], rows))
     if evaluation.matches_trial is not None:

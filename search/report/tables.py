@@ -8,7 +8,7 @@ from search.driver import SearchEnd
 from search.progress import table_text
 from search.scenario.outcome import ParameterValue
 from search.spec import StudySpec
-from search.targets import Goal, is_met, variance
+from search.targets import Goal, is_distance, is_met, variance
 
 
 def number_text(value: ParameterValue | None) -> str:
@@ -78,13 +78,21 @@ def targets_table(end: SearchEnd) -> str:
                 tolerance_text(goal),
                 with_unit(current, goal.unit),
                 with_unit(achieved, goal.unit),
-                "-" if achieved is None else f"{variance(goal, achieved) * 100:+.2f} %",
+                "-" if achieved is None else off_text(goal, achieved),
                 _verdict(goal, achieved),
             ]
         )
     return table_text(
         ["target", "wanted", "tolerance", "current", "achieved", "variance", "verdict"], rows
     )
+
+
+def off_text(goal: Goal, achieved: float) -> str:
+    """Return a metric's variance: a percentage, or the distance from a target of 0."""
+    off = variance(goal, achieved)
+    if not is_distance(goal, achieved):
+        return f"{off * 100:+.2f} %"
+    return f"{off:+,.6g} {goal.unit or ''}".rstrip()
 
 
 def _verdict(goal: Goal, achieved: float | None) -> str:

@@ -1,0 +1,69 @@
+"""A pool that does not evaluate again what was evaluated before."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.storage.results import ResultCache
+from search.workers.base import EvaluatorFactory, WorkerPool
+
+
+class CachedPool(WorkerPool):
+    """Answers from a cache what it can, and passes on the rest.
+
+    Args:
+        pool: Evaluates what is not in the cache. It stays its owner's: this pool opens,
+            starts and closes nothing.
+        cache: Where complete outcomes are looked up and kept.
+
+    Attributes:
+        hits: Requests that were answered from the cache.
+    """
+
+    def __init__(self, pool: WorkerPool, cache: ResultCache) -> None:
+        self._pool = pool
+        self._cache = cache
+        self._known: deque[Outcome] = deque()
+        self.hits = 0
+
+    def start(self) -> None:
+        """Start the pool behind."""
+        self._pool.start()
+
+    def open(self, factory: EvaluatorFactory) -> None:
+        """Open the pool behind."""
+        self._pool.open(factory)
+
+    def submit(self, request: EvaluationRequest) -> None:
+        """Look the request up, or queue it."""
+        known = self._cache.find(request)
+        if known is None:
+            self._pool.submit(request)
+        else:
+            self.hits += 1
+            self._known.append(known)
+
+    def next_outcome(self, timeout_seconds: float | None = None) -> Outcome | None:
+        """Return what was known, then what is evaluated, which is kept."""
+        if self._known:
+            return self._known.popleft()
+        outcome = self._pool.next_outcome(timeout_seconds)
+        if outcome is not None:
+            self._cache.keep(outcome)
+        return outcome
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose outcome was not returned yet."""
+        return self._pool.in_flight + len(self._known)
+
+    @property
+    def size(self) -> int:
+        """How many requests are evaluated at the same time."""
+        return self._pool.size
+
+    def close(self) -> None:
+        """Drop what was looked up and close the pool behind."""
+        self._known.clear()
+        self._pool.close()
