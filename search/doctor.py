@@ -339,9 +339,9 @@ def _file_system(path: Path) -> str:
 
 
 def _storage(spec: StudySpec, results: Path) -> Iterator[Finding]:
-    from search.report.status import existing_storage
     from search.run import Layout
     from search.storage.database import masked
+    from search.storage.existing import existing_storage
     from search.storage.versions import latest_version
 
     url = Layout(results, spec.study).storage_url(spec)

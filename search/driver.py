@@ -13,8 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 from search.audit.assemble import metrics_of
 from search.errors import StudyFailedError
 from search.progress import Progress, Standing, TrialNews
-from search.sampling.choice import make_sampler
+from search.sampling.choice import choose_sampler, make_sampler, target_sampler
+from search.sampling.diagnosis import Diagnosis
 from search.sampling.feasible import SpaceExhaustedError
+from search.sampling.replication import over_replications
+from search.sampling.stopping import Assessment, State
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
 from search.space import canonical, current_candidate, distributions
 from search.spec import StudySpec
@@ -78,6 +81,23 @@ class CompleteTrial:
     evaluations: Sequence[tuple[ParameterValue | None, Mapping[str, float]]] = ()
 
 
+@dataclass(frozen=True)
+class WarmCandidate:
+    """A candidate of an earlier study that is worth trying first.
+
+    Attributes:
+        values: The candidate, one of this study's.
+        lineage: Where it comes from, in words.
+    """
+
+    values: Mapping[str, ParameterValue]
+    lineage: str
+
+
+WarmStart = Callable[[Sequence[Goal]], Sequence[WarmCandidate]]
+"""Returns what to try first, given the resolved goals; the most promising first."""
+
+
 @dataclass
 class _Pending:
     """A trial whose evaluations are not all in yet."""
@@ -88,11 +108,21 @@ class _Pending:
 
 
 @dataclass(frozen=True)
+class _Stop:
+    """Why to stop: the model's judgement where it is the reason, else ``searching``."""
+
+    reason: str
+    state: State = "searching"
+
+
+@dataclass(frozen=True)
 class SearchEnd:
     """How a search ended.
 
     Attributes:
         reason: In a sentence.
+        state: What the model of the metrics says: ``converged``, ``unreachable``,
+            ``no_progress``, or ``searching`` when a limit ended it.
         is_converged: Whether the best trial meets every target.
         best: The best complete trial; None when none is complete.
         current: The trial of the current parameters; None when it is not complete.
@@ -100,9 +130,12 @@ class SearchEnd:
         trials: Trials that ended.
         failed_trials: Those of them that failed.
         goals: The goals, with relative ones resolved.
+        complete: Every complete trial, in order.
+        diagnosis: Why targets are missed; None when all are met or too little is known.
     """
 
     reason: str
+    state: State
     is_converged: bool
     best: CompleteTrial | None
     current: CompleteTrial | None
@@ -110,6 +143,8 @@ class SearchEnd:
     trials: int
     failed_trials: int
     goals: tuple[Goal, ...]
+    complete: tuple[CompleteTrial, ...]
+    diagnosis: Diagnosis | None
 
 
 class Driver:
@@ -124,6 +159,7 @@ class Driver:
         recorder: Takes the trail.
         progress: Takes news for a person.
         details: Stored with each trial (run id, fingerprints).
+        warm_start: Returns candidates of earlier studies; they are the first iteration.
         clock: Seconds, monotonic.
 
     Attributes:
@@ -142,6 +178,7 @@ class Driver:
         recorder: Recorder,
         progress: Progress,
         details: Mapping[str, Any],
+        warm_start: WarmStart = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
@@ -152,6 +189,7 @@ class Driver:
         self._recorder = recorder
         self._progress = progress
         self._details = dict(details)
+        self._warm_start = warm_start
         self._clock = clock
         self._space = distributions(spec)
         self._pending: dict[int, _Pending] = {}
@@ -177,13 +215,14 @@ class Driver:
         self._started = self._clock()
         self._take_up()
         self._measure_current(preflight)
-        while (reason := self._reason_to_stop()) is None:
+        self._try_earlier()
+        while (stop := self._reason_to_stop()) is None:
             began = self._clock()
             batch = self._propose()
             self._submit(batch)
             self._collect(len(batch))
             self._complete_iteration(self._clock() - began)
-        return self._end(reason)
+        return self._end(stop)
 
     def _take_up(self) -> None:
         """Go on where an earlier driver stopped, or died."""
@@ -236,6 +275,24 @@ class Driver:
                     f"targets.{goal.metric}.change refers to the metric at the current "
                     f"parameters, but their evaluation failed: {self._last_failure()}"
                 )
+
+    def _try_earlier(self) -> None:
+        """Evaluate what earlier studies found, before anything is proposed."""
+        if self._iteration > 0:
+            return
+        known = [trial.values for trial in self._complete.values()]
+        room = self._spec.search.max_trials - self._count()
+        found = [one for one in self._warm_start(self.goals) if dict(one.values) not in known]
+        if not found[:room]:
+            return
+        began = self._clock()
+        self._iteration = 1
+        proposals = [self._proposal(one.values, lineage=one.lineage) for one in found[:room]]
+        self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
+        numbers = self._store.start(proposals, self._space)
+        self._submit(dict(zip(numbers, proposals, strict=True)))
+        self._collect(len(numbers))
+        self._complete_iteration(self._clock() - began)
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
@@ -340,7 +397,9 @@ class Driver:
         failure = next((one.failure for one in outcomes if one.failure is not None), None)
         if failure is not None:
             return Conclusion(outcomes=outcomes, failure=failure)
-        metrics = mean_metrics(outcomes)
+        replications = self._spec.scenario.replications
+        statistic = replications.statistic if replications else "mean"
+        metrics = over_replications([one.metrics for one in outcomes], statistic)
         goals = self.goals
         if pending.proposal.iteration == 0:
             # The trial of the current parameters is what relative goals refer to.
@@ -372,16 +431,26 @@ class Driver:
 
     # --- when to stop -----------------------------------------------------------
 
-    def _reason_to_stop(self) -> str | None:
+    def _reason_to_stop(self) -> _Stop | None:
         search = self._spec.search
         best = self._best()
         if best is not None and self._is_converged(best):
-            return f"trial {best.number} meets every target"
+            return _Stop(f"trial {best.number} meets every target", "converged")
         if not self._complete and self._failed >= HOPELESS_TRIALS:
             raise StudyFailedError(
                 f"all {self._failed} trials failed and none was complete, so the search cannot go "
                 f"on; the last one said: {self._last_failure()}"
             )
+        if (limit := self._limit_reached()) is not None:
+            return _Stop(limit)
+        if search.early_stop and choose_sampler(self._spec).name == "target":
+            found = self._assess()
+            if found.should_stop:
+                return _Stop(found.reason, found.state)
+        return None
+
+    def _limit_reached(self) -> str | None:
+        search = self._spec.search
         if self._iteration >= search.max_iterations:
             return f"max_iterations ({search.max_iterations}) reached"
         if self._count() >= search.max_trials:
@@ -392,6 +461,11 @@ class Driver:
             return "every candidate that the constraints allow was evaluated"
         return None
 
+    def _assess(self) -> Assessment:
+        """Return what the model of the metrics says about the search."""
+        sampler = target_sampler(self._spec, self.goals)
+        return sampler.assess(self._store.finished(), batch_size=self._batch_size)
+
     def _is_converged(self, trial: CompleteTrial) -> bool:
         return not objective_goals(self.goals) and all_met(self.goals, trial.metrics)
 
@@ -400,17 +474,21 @@ class Driver:
         document = failed[-1].user_attrs.get("outcome") or {} if failed else {}
         return str((document.get("failure") or {}).get("message", "nothing"))
 
-    def _end(self, reason: str) -> SearchEnd:
+    def _end(self, stop: _Stop) -> SearchEnd:
         best = self._best()
+        is_converged = best is not None and all_met(self.goals, best.metrics)
         return SearchEnd(
-            reason=reason,
-            is_converged=best is not None and all_met(self.goals, best.metrics),
+            reason=stop.reason,
+            state=stop.state,
+            is_converged=is_converged,
             best=best,
             current=next((t for t in self._complete.values() if t.iteration == 0), None),
             iterations=self._iteration,
             trials=self._count(),
             failed_trials=self._failed,
             goals=self.goals,
+            complete=tuple(self._complete[number] for number in sorted(self._complete)),
+            diagnosis=None if is_converged or best is None else self._assess().diagnosis,
         )
 
     # --- what is known ----------------------------------------------------------
@@ -479,16 +557,6 @@ class Driver:
                 best_units=distance_units(self.goals, best.metrics) if best else {},
             )
         )
-
-
-def mean_metrics(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Return each metric's mean over the replications; exact for a single one."""
-    if len(outcomes) == 1:
-        return dict(outcomes[0].metrics)
-    return {
-        name: math.fsum(outcome.metrics[name] for outcome in outcomes) / len(outcomes)
-        for name in outcomes[0].metrics
-    }
 
 
 def failure_stage(trial: FrozenTrial) -> str | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from search.appraisal import Appraiser
 from search.audit.assemble import RUN_ID
 from search.audit.earlier import SPEC
 from search.audit.provenance import git_state, versions, who
@@ -20,13 +21,13 @@ from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memor
 from search.child import run_in_child
 from search.driver import Driver, SearchEnd
 from search.engine import Engine, prepare_engine
-from search.errors import AuditError, SearchError
+from search.errors import AuditError, SearchError, StorageError
 from search.progress import Progress
 from search.recorder import StudyRecorder
 from search.report.html import write_report
 from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import PreparationLimits, Prepared, prepare
 from search.scenario.verification import Verification, verify
@@ -34,15 +35,20 @@ from search.scratch import sweep_scratch
 from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
+from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, latest_version, next_version
 from search.targets import goals_of
+from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.workers import WorkerPool, make_pool
+from search.workers.cached import CachedPool
 from search.workers.memory import MemorySampler, available_memory_bytes, cores
 
 MAX_AUTO_BATCH = 64
 FINGERPRINTS = "fingerprints"
 """Study attribute: what the study's trials depend on."""
+APPRAISED = "appraised"
+"""Study attribute: what was found out at the end, and for which winner."""
 VERIFIED = "verified"
 """Study attribute: the winner's number to what real dbt said of it."""
 
@@ -79,6 +85,7 @@ class RunResult:
         isolation: ``copy`` or ``overlay``.
         verification: What real dbt says of the winner; None when dbt evaluated it anyway,
             or when there is none.
+        appraisal: What was found out at the end, as ``Appraisal.document`` has it.
     """
 
     study: str
@@ -94,6 +101,7 @@ class RunResult:
     engine: str = "dbt"
     isolation: str = "copy"
     verification: Verification | None = None
+    appraisal: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_verified(self) -> bool | None:
@@ -142,6 +150,11 @@ class Layout:
     def programs(self) -> Path:
         """The cache of compiled programs, shared by all studies."""
         return self.results / "programs"
+
+    @property
+    def evaluations(self) -> Path:
+        """The cache of evaluated candidates, shared by all studies."""
+        return self.results / "evaluations.db"
 
     @property
     def lock(self) -> Path:
@@ -210,6 +223,7 @@ class _Session:
     storage: GroupingStorage
     reference: DbtEvaluatorFactory
     fingerprints: Mapping[str, str]
+    earlier: tuple[EarlierStudy, ...]
 
 
 class _StudyRun:
@@ -252,6 +266,7 @@ class _StudyRun:
         spec = self._spec
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
+        earlier = earlier_studies(spec, self._storages_of)
         prepared = self._prepare(memory)
         reference = evaluator_factory(spec, prepared.plan, memory)
         fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
@@ -264,10 +279,14 @@ class _StudyRun:
             storage=storage or open_storage(url),
             reference=reference,
             fingerprints=fingerprints,
+            earlier=earlier,
         )
         result = self._run_version(session, version, engine, engine.first if is_new else None)
         if result.verification is None or result.verification.is_equal:
             return result
+        with self._results_cache(session, engine) as cache:
+            if cache is not None:
+                cache.forget_replayed()
         self._progress.note(
             f"ERROR OF OURS: the compiled scenario does not equal dbt: {result.verification.text()}"
         )
@@ -304,23 +323,35 @@ class _StudyRun:
             f"batches of {size}, engine {engine.name} on {engine.isolation}"
         )
         run = self._run_record(version, session, engine)
-        with StudyRecorder(
-            folder=self._layout.folder, spec=spec, storage=session.storage, store=store, run=run
-        ) as recorder:
+        with (
+            self._results_cache(session, engine) as cache,
+            StudyRecorder(
+                folder=self._layout.folder, spec=spec, storage=session.storage, store=store, run=run
+            ) as recorder,
+        ):
+            pool = CachedPool(session.pool, cache) if cache else session.pool
             store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: session.fingerprints})
             driver = Driver(
                 spec=spec,
                 goals=goals_of(spec),
                 store=store,
-                pool=session.pool,
+                pool=pool,
                 batch_size=size,
                 recorder=recorder,
                 progress=self._progress,
                 details={RUN_ID: run.run_id},
+                warm_start=lambda goals: warm_candidates(
+                    spec,
+                    goals,
+                    session.earlier,
+                    limit=size,
+                    is_known=lambda one: _is_known(spec, cache, one),
+                ),
             )
             try:
-                session.pool.open(engine.factory)
+                pool.open(engine.factory)
                 end = driver.run(first)
+                appraisal = self._appraise(end, store, pool)
                 verification = self._verify(session.reference, engine, store, end)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
@@ -346,10 +377,50 @@ class _StudyRun:
                 engine=engine.name,
                 isolation=engine.isolation,
                 verification=verification,
+                appraisal=appraisal,
             )
             recorder.finish("finished", **_ending(result))
         self._write_report(store.name)
         return result
+
+    @contextlib.contextmanager
+    def _results_cache(self, session: _Session, engine: Engine) -> Iterator[ResultCache | None]:
+        """Yield the cache of results; None when it is not wanted or not usable."""
+        spec = self._spec
+        if not spec.resources.reuse_results:
+            yield None
+            return
+        key = ResultKey(session.fingerprints["scenario"], spec.resources.threads_per_worker)
+        with contextlib.ExitStack() as stack:
+            cache = None
+            try:
+                cache = stack.enter_context(
+                    ResultCache(self._layout.evaluations, key, is_dbt_only=engine.name == "dbt")
+                )
+            except StorageError as error:
+                self._progress.note(f"warning: {error}")
+            yield cache
+            if cache is not None and cache.fault is not None:
+                self._progress.note(f"warning: {cache.fault}")
+
+    def _storages_of(self, study: str) -> list[str]:
+        """Return where a study of some name may be stored."""
+        urls = [self._layout.storage_url(self._spec)]
+        default = f"sqlite:///{Layout(self._layout.results, study).folder / 'study.db'}"
+        return list(dict.fromkeys([*urls, default]))
+
+    def _appraise(self, end: SearchEnd, store: StudyStore, pool: WorkerPool) -> dict[str, Any]:
+        """Find out about the end of the search, once for each winner."""
+        best = end.best.number if end.best else None
+        mark = [best, end.trials, self._spec.search.confirm_seeds, self._spec.search.sensitivity]
+        known: Mapping[str, Any] = store.attributes().get(APPRAISED, {})
+        if known.get("mark") == mark:
+            return dict(known["appraisal"])
+        found = Appraiser(self._spec, end, store, pool, self._progress).appraise()
+        units = {name: one.unit for name, one in self._spec.parameters.items()}
+        document = found.document(units)
+        store.set_attributes({APPRAISED: {"mark": mark, "appraisal": document}})
+        return document
 
     def _write_report(self, study: str) -> None:
         """Write the report; what the study found is safe in the trail when that fails."""
@@ -469,6 +540,17 @@ def _ending(result: RunResult) -> dict[str, Any]:
         "startup_seconds": result.startup_seconds,
         "wall_seconds": result.wall_seconds,
     }
+
+
+def _is_known(
+    spec: StudySpec, cache: ResultCache | None, values: Mapping[str, ParameterValue]
+) -> bool:
+    """Return whether every evaluation of a candidate is in the cache."""
+    replications = spec.scenario.replications
+    seeds: Sequence[ParameterValue | None] = replications.values if replications else (None,)
+    return cache is not None and all(
+        cache.find(EvaluationRequest(0, values, seed)) is not None for seed in seeds
+    )
 
 
 def scratch_parent(spec: StudySpec) -> Path | None:

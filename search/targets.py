@@ -315,6 +315,43 @@ def rank_key(goals: Sequence[Goal], metrics: Mapping[str, float]) -> tuple[float
     return (float(is_missed), leading, inside)
 
 
+def pareto_front(
+    goals: Sequence[Goal], metrics_by_trial: Mapping[int, Mapping[str, float]]
+) -> list[int]:
+    """Return the trials that meet all targets and that no other such trial beats.
+
+    A trial is beaten by one that is at least as good in every objective and better in one.
+    Empty with fewer than two objectives.
+
+    Example:
+        >>> goals = [Goal("cost", "minimize"), Goal("growth", "maximize")]
+        >>> pareto_front(goals, {
+        ...     0: {"cost": 1.0, "growth": 1.0},
+        ...     1: {"cost": 2.0, "growth": 3.0},
+        ...     2: {"cost": 2.0, "growth": 2.0},
+        ... })
+        [0, 1]
+    """
+    parts = objective_goals(goals)
+    if len(parts) < 2:
+        return []
+    signs = {goal.metric: 1.0 if goal.kind == "minimize" else -1.0 for goal in parts}
+    points = {
+        trial: tuple(sign * metrics[name] for name, sign in signs.items())
+        for trial, metrics in metrics_by_trial.items()
+        if all_met(goals, metrics)
+    }
+    return sorted(
+        trial
+        for trial, point in points.items()
+        if not any(_beats(other, point) for other in points.values())
+    )
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
 def _metric(goal: Goal, metrics: Mapping[str, float]) -> float:
     if goal.metric not in metrics:
         raise ValueError(f"metrics must have {goal.metric!r}, but have {sorted(metrics)}")

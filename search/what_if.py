@@ -10,12 +10,11 @@ from optuna.trial import FrozenTrial
 
 from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
 from search.child import Report, run_in_child
-from search.driver import mean_metrics
 from search.engine import source_of
 from search.errors import SpecError
 from search.progress import Progress
-from search.report.status import existing_storage
 from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
+from search.sampling.replication import over_replications
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
@@ -26,6 +25,7 @@ from search.scratch import sweep_scratch
 from search.space import current_candidate, parse_value, validate_candidate
 from search.spec import StudySpec, expand_metrics
 from search.storage.attributes import OUTCOME
+from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
 from search.storage.versions import latest_version
 from search.targets import Goal, goals_of
@@ -106,7 +106,9 @@ def evaluate_once(
         evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
     )
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
-    metrics = mean_metrics(outcomes) if failure is None else {}
+    statistic = replications.statistic if replications else "mean"
+    evaluated = [outcome.metrics for outcome in outcomes]
+    metrics = over_replications(evaluated, statistic) if failure is None else {}
     matches = None
     if from_trial is not None and not assignments:
         matches = metrics == metrics_of(trials[from_trial])

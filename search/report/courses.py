@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from search.audit.records import TrialRecord
+from search.figures import number_text, with_unit
 from search.report.facts import StudyFacts, Target
 from search.report.page import section
 from search.report.plots import (
@@ -20,7 +21,6 @@ from search.report.plots import (
     tag,
 )
 from search.report.sections import MARKS, accepted_band, variance_text
-from search.report.tables import number_text, with_unit
 from search.targets import Goal, rank_key, variance
 
 MAX_PLOTS = 40

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from search.figures import number_text, with_unit
 from search.progress import duration_text
 from search.report.facts import StudyFacts
 from search.report.plots import tag
 from search.report.style import CSS, JS
-from search.report.tables import number_text, with_unit
 from search.scenario.outcome import ParameterValue
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -6,6 +6,7 @@ import math
 from html import escape
 
 from search.budget import format_bytes
+from search.figures import number_text, with_unit
 from search.report.facts import Lever, StudyFacts, Target
 from search.report.page import (
     badge,
@@ -19,7 +20,7 @@ from search.report.page import (
     what_if_words,
 )
 from search.report.plots import Distance, distance_bar, range_bar, tag
-from search.report.tables import goal_text, number_text, tolerance_text, with_unit
+from search.report.tables import goal_text, tolerance_text
 from search.targets import DEFAULT_TOLERANCE, Goal, is_met, variance
 
 MAX_CHIPS = 12

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
 from search.audit.earlier import RUNS, SPEC
+from search.figures import with_unit
 from search.progress import duration_text, table_text
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
-from search.report.tables import goal_text, with_unit
+from search.report.tables import goal_text
 from search.run import FINGERPRINTS, Layout
 from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.attributes import ITERATION
-from search.storage.database import GroupingStorage, masked, open_storage
+from search.storage.database import masked
+from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, versions
 from search.targets import Goal, all_met, goals_of, is_met, variance
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -38,43 +37,6 @@ class _Version:
     version: StudyVersion
     attributes: Mapping[str, Any]
     trials: Sequence[FrozenTrial]
-
-
-@contextlib.contextmanager
-def existing_storage(url: str) -> Iterator[GroupingStorage | None]:
-    """Open a storage that is there; one that is not is not created.
-
-    Yields:
-        The storage, or None when it does not exist or holds no studies.
-
-    Raises:
-        StorageError: If it is there and cannot be opened.
-    """
-    if not _is_there(url):
-        yield None
-        return
-    storage = open_storage(url)
-    try:
-        yield storage
-    finally:
-        # The last reader to leave takes SQLite's log files with it.
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def _is_there(url: str) -> bool:
-    if url.startswith(SQLITE):
-        file = Path(url.removeprefix(SQLITE))
-        return file.exists() and file.stat().st_size > 0
-    engine = None
-    try:
-        engine = sqlalchemy.create_engine(url)
-        return bool(sqlalchemy.inspect(engine).has_table("studies"))
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError):
-        return True  # opening it gives the better message
-    finally:
-        if engine is not None:
-            engine.dispose()
 
 
 def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:

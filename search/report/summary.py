@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.budget import format_bytes
+from search.figures import with_unit
 from search.progress import duration_text, table_text
-from search.report.tables import off_text, parameters_table, targets_table, with_unit
+from search.report.tables import off_text, parameters_table, targets_table
 from search.run import RunResult
 from search.spec import StudySpec
 from search.targets import Goal, is_met, variance, variances

@@ -72,6 +72,21 @@ def make_sampler(
     )
 
 
+def target_sampler(spec: StudySpec, goals: Sequence[Goal]) -> TargetSampler:
+    """Return the sampler that models the metrics; it also judges any sampler's search.
+
+    Its proposals follow from the seed and the trial's number, so it takes the study's seed.
+    """
+    return TargetSampler(
+        goals,
+        current=current_candidate(spec),
+        is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
+        margins=lambda candidate: constraint_margins(spec, canonical(spec, candidate)),
+        seed=spec.search.seed,
+        distributions=distributions(spec),
+    )
+
+
 def derived_seed(seed: int, iteration: int) -> int:
     """Return a 32-bit seed that depends on both numbers, the same on every machine."""
     digest = hashlib.sha256(f"{seed}/{iteration}".encode()).digest()
@@ -81,15 +96,7 @@ def derived_seed(seed: int, iteration: int) -> int:
 def _inner(spec: StudySpec, goals: Sequence[Goal], *, seed: int, batch_size: int) -> BaseSampler:
     name = choose_sampler(spec).name
     if name == "target":
-        # Its proposals follow from the seed and the trial's number, so it takes the study's.
-        return TargetSampler(
-            goals,
-            current=current_candidate(spec),
-            is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
-            margins=lambda candidate: constraint_margins(spec, canonical(spec, candidate)),
-            seed=spec.search.seed,
-            distributions=distributions(spec),
-        )
+        return target_sampler(spec, goals)
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "grid":

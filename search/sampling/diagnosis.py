@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from search.figures import with_unit
 from search.sampling.aims import Aims
 from search.sampling.axes import Axis
 from search.sampling.pool import decode
@@ -114,14 +115,20 @@ class Diagnosis:
     compromise: Compromise
     best: Compromise
 
-    def text(self) -> str:
-        """Return the diagnosis for a person, a few lines of plain text."""
+    def text(self, units: Mapping[str, str | None] | None = None) -> str:
+        """Return the diagnosis for a person, a few lines of plain text.
+
+        Args:
+            units: Unit of each parameter; fractions are shown as percentages.
+        """
+        unit = {goal.metric: goal.unit for goal in self.goals}
         lines = [f"Chance that some candidate meets all targets: {self.probability:.0%}."]
         for metric in self.out_of_range:
             one = next(found for found in self.ranges if found.metric == metric)
             lines.append(
-                f"{metric} can be {_number(one.alone[0])} to {_number(one.alone[1])} "
-                f"within the ranges of the parameters (give or take {_number(one.uncertainty)}); "
+                f"{metric} can be {with_unit(one.alone[0], unit[metric])} to "
+                f"{with_unit(one.alone[1], unit[metric])} within the ranges of the parameters "
+                f"(give or take {with_unit(one.uncertainty, unit[metric])}); "
                 f"its target lies outside."
             )
         for conflict in self.conflicts:
@@ -129,10 +136,10 @@ class Diagnosis:
             for metric in conflict:
                 one = next(found for found in self.ranges if found.metric == metric)
                 if one.with_others is not None:
-                    low, high = map(_number, one.with_others)
+                    low, high = (with_unit(end, unit[metric]) for end in one.with_others)
                     lines.append(f"  {metric} can be {low} to {high} when the others are met.")
         for bound in self.bounds:
-            lines.append(_bound_line(bound))
+            lines.append(_bound_line(bound, (units or {}).get(bound.parameter)))
         if self.is_held_by_constraints:
             lines.append("The constraints stand in the way: without them the targets come nearer.")
         lines.append("Best compromise by priority:")
@@ -350,23 +357,17 @@ class _Reader:
         )
 
 
-def _bound_line(bound: BindingBound) -> str:
+def _bound_line(bound: BindingBound, unit: str | None) -> str:
     word = "upper" if bound.side == "high" else "lower"
-    start = f"The {word} bound of {bound.parameter} ({_number(bound.bound)}) binds"
+    start = f"The {word} bound of {bound.parameter} ({with_unit(bound.bound, unit)}) binds"
     if bound.is_enough:
-        return f"{start}: moved to about {_number(bound.relaxed)}, all targets could be met."
+        return (
+            f"{start}: moved to about {with_unit(bound.relaxed, unit)}, all targets could be met."
+        )
     return (
-        f"{start}: moved to {_number(bound.relaxed)} it would take away {bound.gain:.0%} "
+        f"{start}: moved to {with_unit(bound.relaxed, unit)} it would take away {bound.gain:.0%} "
         f"of the miss, but not all."
     )
-
-
-def _number(value: float) -> str:
-    if value == 0 or not 1e-4 <= abs(value) < 1e15:
-        return f"{value:.4g}"
-    decimals = max(0, 4 - int(np.floor(np.log10(abs(value)))))
-    text = f"{value:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def _and(words: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ def study_fingerprint(spec: StudySpec) -> str:
     return _hash(
         {
             "scenario": _scenario_part(document),
-            "replications": document["scenario"].get("replications"),
+            "replications": _replications(document["scenario"].get("replications")),
             "parameters": parameters,
             "constraints": document["constraints"],
             "targets": document["targets"],
@@ -86,6 +86,13 @@ def _scenario_part(document: Mapping[str, Any]) -> dict[str, Any]:
             name: _without(metric, *_PARAMETER_TEXT) for name, metric in document["metrics"].items()
         },
     }
+
+
+def _replications(document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the replications; the mean, which was the only statistic once, goes unsaid."""
+    if document is None:
+        return None
+    return {key: value for key, value in document.items() if (key, value) != ("statistic", "mean")}
 
 
 def _without(mapping: Mapping[str, Any], *keys: str) -> dict[str, Any]:

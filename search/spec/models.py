@@ -14,20 +14,10 @@ from search.spec.mistakes import given, wrong, wrongs
 from search.spec.parameters import ParameterSpec
 from search.spec.scenario import ScenarioSpec
 from search.spec.settings import ResourcesSpec, SearchSpec
-from search.spec.values import Identifier, Items, Model
+from search.spec.values import Identifier, Items, Model, StudyName
 
-_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _STORAGE = re.compile(r"sqlite:///\S.*|postgresql(\+\w+)?://\S+", re.DOTALL)
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
-
-
-def _study_name(value: Any) -> Any:
-    if isinstance(value, str) and _STUDY_NAME.fullmatch(value):
-        return value
-    raise wrong(
-        "must be 1 to 80 letters, digits, dots, - or _, a letter or digit first, "
-        f"but got {given(value)}"
-    )
 
 
 def _storage(value: Any) -> Any:
@@ -54,9 +44,7 @@ def _without_none(value: Any) -> Any:
 class StudySpec(Model):
     """A study: which scenario, which parameters to move, which targets to meet."""
 
-    study: Annotated[str, BeforeValidator(_study_name)] = Field(
-        pattern=f"^{_STUDY_NAME.pattern}$", examples=["compensation-2026"]
-    )
+    study: StudyName = Field(examples=["compensation-2026"])
     """Name of the study; the same name in the same storage goes on where it stopped."""
     description: str | None = None
     """What the study is for, for people."""

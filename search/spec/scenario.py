@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -18,6 +19,8 @@ from search.spec.values import (
     Vars,
     value_text,
 )
+
+_STATISTIC = re.compile("mean|median|min|max|p[1-9][0-9]?")
 
 
 def repeated(values: tuple[Scalar, ...]) -> str | None:
@@ -119,13 +122,26 @@ class StepSpec(Model):
         return next(iter(self.for_each.items())) if self.for_each else None
 
 
+def _statistic(value: Any) -> Any:
+    if isinstance(value, str) and _STATISTIC.fullmatch(value):
+        return value
+    raise wrong(f"must be mean, median, min, max or p1 to p99, but got {given(value)}")
+
+
+Statistic = Annotated[
+    str, BeforeValidator(_statistic), Field(pattern=f"^({_STATISTIC.pattern})$", examples=["p90"])
+]
+
+
 class ReplicationsSpec(Model):
-    """Monte Carlo: every candidate runs once under each value, and its metrics are averaged."""
+    """Monte Carlo: each candidate runs once under each value; a statistic of its metrics counts."""
 
     var: Identifier
     """The dbt var that carries the value, most often a random seed."""
     values: Items[ScalarValue] = Field(min_length=1, max_length=1000, examples=[[1, 2, 3]])
     """The values; each one is a full evaluation of the candidate."""
+    statistic: Statistic = "mean"
+    """What of a metric counts: the mean, the median, min, max, or a quantile such as p90."""
 
     @model_validator(mode="after")
     def _check(self) -> ReplicationsSpec:

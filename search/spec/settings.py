@@ -6,7 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from search.spec.values import AutoOrCount, AutoOrCountFromZero, Duration, Model, PathText, Size
+from search.spec.values import (
+    AutoOrCount,
+    AutoOrCountFromZero,
+    Duration,
+    Items,
+    Model,
+    PathText,
+    Size,
+    StudyName,
+)
 
 Sampler = Literal["auto", "target", "tpe", "random", "grid", "cmaes", "nsga2"]
 """Every sampler that a study file may name."""
@@ -27,6 +36,12 @@ class SearchSpec(Model):
     """Stop proposing after this time, such as 20m or 1h30m; no limit when left out."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of the sampler: the same seed proposes the same candidates."""
+    early_stop: bool = True
+    """Stop when the targets prove out of reach or nothing better is to come (sampler target)."""
+    warm_start: Items[StudyName] = ()
+    """Earlier studies whose best candidates are tried first."""
+    sensitivity: Literal["auto", "checked", "model", "none"] = "auto"
+    """What a step of each parameter does at the winner: the model's word, or evaluated as well."""
     confirm_seeds: int = Field(default=0, ge=0, le=1000)
     """Fresh values of the replication variable to run the winner under, for its spread."""
     retries: int = Field(default=1, ge=0, le=10)
@@ -62,6 +77,8 @@ class ResourcesSpec(Model):
     """`dbt` runs dbt each time; `compiled` replays its recorded SQL; auto: when that verifies."""
     isolation: Literal["auto", "overlay", "copy"] = "auto"
     """A trial's database: an `overlay` on the shared baseline, or a file `copy`."""
+    reuse_results: bool = True
+    """Take what this or another study has evaluated already, in place of evaluating it again."""
     scratch: PathText | None = None
     """Folder for temporary databases and spill files; the system's when left out."""
 

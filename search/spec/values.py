@@ -167,6 +167,19 @@ ScalarValue = Annotated[
 Identifier = Annotated[str, BeforeValidator(_identifier), Field(pattern=f"^{_IDENTIFIER.pattern}$")]
 SqlText = Annotated[str, BeforeValidator(_sql)]
 PathText = Annotated[str, BeforeValidator(_path)]
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def _study_name(value: Any) -> Any:
+    if isinstance(value, str) and _STUDY_NAME.fullmatch(value):
+        return value
+    raise wrong(
+        "must be 1 to 80 letters, digits, dots, - or _, a letter or digit first, "
+        f"but got {given(value)}"
+    )
+
+
+StudyName = Annotated[str, BeforeValidator(_study_name), Field(pattern=f"^{_STUDY_NAME.pattern}$")]
 Duration = Annotated[
     float | None,
     BeforeValidator(_duration),

@@ -30,9 +30,13 @@ create table if not exists results (
     seconds real not null,
     started_at real not null,
     worker text not null,
+    checksum text not null,
     primary key (scenario, candidate, engine)
 )
 """
+
+# A damaged row is replaced.
+_INSERT = f"insert or replace into results values ({', '.join('?' * 9)})"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class ResultCache:
         key: The scenario.
         is_dbt_only: Whether only what dbt itself evaluated counts.
 
+    A cache that fails later on, or whose row is damaged, finds nothing: the evaluation is
+    done again.
+
+    Attributes:
+        fault: Why nothing is found or kept any more; None while all is well.
+
     Raises:
         StorageError: If the file is not a cache or cannot be written.
     """
@@ -71,6 +81,7 @@ class ResultCache:
         self._path = path
         self._key = key.text()
         self._is_dbt_only = is_dbt_only
+        self.fault: str | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -92,23 +103,25 @@ class ResultCache:
         self.close()
 
     def find(self, request: EvaluationRequest) -> Outcome | None:
-        """Return the outcome of the same evaluation, as an outcome of this request, or None.
-
-        Raises:
-            StorageError: If the file cannot be read.
-        """
+        """Return the outcome of the same evaluation, as an outcome of this request, or None."""
+        if self.fault is not None:
+            return None
         engines = ("dbt", "dbt") if self._is_dbt_only else ("dbt", "compiled")
+        candidate = _candidate_text(request)
         try:
             row = self._connection.execute(
-                "select engine, isolation, metrics, started_at from results "
+                "select engine, isolation, metrics, started_at, checksum from results "
                 "where scenario = ? and candidate = ? and engine in (?, ?) order by engine desc",
-                (self._key, _candidate_text(request), *engines),
+                (self._key, candidate, *engines),
             ).fetchone()
         except sqlite3.Error as error:
-            raise self._error(error) from error
+            self.fault = str(self._error(error))
+            return None
         if row is None:
             return None
-        engine, isolation, metrics, started_at = row
+        engine, isolation, metrics, started_at, checksum = row
+        if checksum != _hash(self._key, candidate, engine, metrics):
+            return None
         return Outcome(
             request=request,
             metrics=json.loads(metrics),
@@ -119,27 +132,25 @@ class ResultCache:
         )
 
     def keep(self, outcome: Outcome) -> None:
-        """Keep a complete outcome; a failed one or one from the cache is passed over.
-
-        Raises:
-            StorageError: If the file cannot be written.
-        """
-        if outcome.failure is not None or outcome.worker == CACHE:
+        """Keep a complete outcome; a failed one or one from the cache is passed over."""
+        if outcome.failure is not None or outcome.worker == CACHE or self.fault is not None:
             return
+        candidate, metrics = _candidate_text(outcome.request), json.dumps(dict(outcome.metrics))
         row = (
             self._key,
-            _candidate_text(outcome.request),
+            candidate,
             outcome.engine,
             outcome.isolation,
-            json.dumps(dict(outcome.metrics)),
+            metrics,
             outcome.seconds,
             outcome.started_at,
             outcome.worker,
+            _hash(self._key, candidate, outcome.engine, metrics),
         )
         try:
-            self._connection.execute("insert or ignore into results values (?,?,?,?,?,?,?,?)", row)
+            self._connection.execute(_INSERT, row)
         except sqlite3.Error as error:
-            raise self._error(error) from error
+            self.fault = str(self._error(error))
 
     def forget_replayed(self) -> None:
         """Drop what the compiled engine evaluated of this scenario: it proved wrong.
@@ -171,5 +182,8 @@ def _candidate_text(request: EvaluationRequest) -> str:
     values: Mapping[str, ParameterValue] = request.values
     typed = {name: [type(value).__name__, value] for name, value in values.items()}
     replication = [type(request.replication).__name__, request.replication]
-    text = json.dumps([typed, replication], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _hash(json.dumps([typed, replication], sort_keys=True))
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

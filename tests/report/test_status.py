@@ -16,12 +16,13 @@ from trails import START, document, run_record, searched
 
 from search.audit.earlier import RUNS, SPEC
 from search.cli import main
-from search.report.status import existing_storage, status_summary, status_text
+from search.report.status import status_summary, status_text
 from search.run import FINGERPRINTS
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.spec import StudySpec, study_fingerprint, study_from_document
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
+from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
 
 

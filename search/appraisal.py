@@ -1,0 +1,404 @@
+"""What is found out about a study at its end: why, how sure, and what moves what."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from search.driver import CompleteTrial, SearchEnd
+from search.progress import Progress
+from search.sampling.choice import target_sampler
+from search.sampling.diagnosis import Diagnosis
+from search.sampling.replication import over_replications, quantile
+from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.space import canonical, constraints_hold, distributions
+from search.spec import StudySpec
+from search.storage.study_store import StudyStore
+from search.targets import Goal, all_met, is_met, pareto_front
+from search.workers import WorkerPool
+
+CHECK_SECONDS = 30.0
+"""With ``sensitivity: auto``, steps are evaluated when that takes at most this long."""
+STEP_SHARE = 0.01
+"""Step of a parameter without a grid, as a share of its range."""
+MIN_FOR_IMPORTANCE = 8
+"""Complete trials below which importances would say nothing."""
+WAIT_SECONDS = 0.5
+"""Longest wait before a pending interrupt is noticed."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one step of a parameter does to a metric at the winner.
+
+    Attributes:
+        metric: Name of the metric.
+        parameter: Name of the parameter.
+        start: The winner's value.
+        end: The value one step on; another choice for a categorical.
+        modelled: Change of the metric by the model, in its unit, with sign.
+        uncertainty: Standard deviation of ``modelled``.
+        evaluated: The same change by evaluating the scenario: half the difference between
+            one step up and one down where both are allowed; None when not checked.
+    """
+
+    metric: str
+    parameter: str
+    start: ParameterValue
+    end: ParameterValue
+    modelled: float | None
+    uncertainty: float | None
+    evaluated: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric of the winner under fresh random seeds.
+
+    Attributes:
+        metric: Its name.
+        mean: Over the seeds.
+        deviation: Sample standard deviation, in the metric's unit.
+        p10: A tenth of the seeds lie below.
+        p90: A tenth of the seeds lie above.
+        share_met: Share of the seeds under which its target is met.
+    """
+
+    metric: str
+    mean: float
+    deviation: float
+    p10: float
+    p90: float
+    share_met: float
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The winner under random seeds that the search did not use.
+
+    Attributes:
+        seeds: Values of the replication variable that were evaluated.
+        failed: How many more failed.
+        share_met: Share of the seeds under which all targets are met.
+        spreads: Of each target's metric.
+    """
+
+    seeds: tuple[ParameterValue, ...]
+    failed: int
+    share_met: float
+    spreads: tuple[Spread, ...]
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """What was found out at the end of a study.
+
+    Attributes:
+        state: How the search stands: ``converged``, ``unreachable``, ``no_progress`` or
+            ``searching``.
+        diagnosis: Why targets are missed; None when all are met or too little is known.
+        effects: What a step of each parameter does at the winner.
+        importances: Share of the loss's variation that each parameter explains, 0 to 1,
+            by Optuna's PED-ANOVA; empty with fewer than 8 complete trials.
+        confirmation: The winner under fresh seeds; None when not asked for.
+        front: With several objectives: trials that no other trial beats in all of them.
+    """
+
+    state: str
+    diagnosis: Diagnosis | None = None
+    effects: tuple[Effect, ...] = ()
+    importances: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    confirmation: Confirmation | None = None
+    front: tuple[int, ...] = ()
+
+    def document(self, units: Mapping[str, str | None]) -> dict[str, Any]:
+        """Return the appraisal as JSON-safe values.
+
+        Args:
+            units: Unit of each parameter, for the diagnosis in words.
+        """
+        document: dict[str, Any] = {
+            "state": self.state,
+            "effects": [dataclasses.asdict(one) for one in self.effects],
+            "importances": dict(self.importances),
+            "confirmation": None,
+            "front": list(self.front),
+            "diagnosis": None,
+        }
+        if self.confirmation is not None:
+            document["confirmation"] = dataclasses.asdict(self.confirmation)
+        if self.diagnosis is not None:
+            document["diagnosis"] = dataclasses.asdict(self.diagnosis)
+            document["diagnosis"].pop("goals")
+            document["diagnosis"]["text"] = self.diagnosis.text(units).splitlines()
+        return document
+
+
+class Appraiser:
+    """Finds out about the end of a study; its pool is still open.
+
+    Args:
+        spec: The study.
+        end: How the search ended.
+        store: The study in its storage.
+        pool: Evaluates candidates.
+        progress: Takes news for a person.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        end: SearchEnd,
+        store: StudyStore,
+        pool: WorkerPool,
+        progress: Progress,
+    ) -> None:
+        self._spec = spec
+        self._end = end
+        self._store = store
+        self._pool = pool
+        self._progress = progress
+        self._trials = [t for t in store.finished() if t.state == TrialState.COMPLETE]
+
+    def appraise(self) -> Appraisal:
+        """Return everything that can be said."""
+        end = self._end
+        if end.best is None:
+            return Appraisal(end.state)
+        return Appraisal(
+            state=end.state,
+            diagnosis=end.diagnosis,
+            effects=self._effects(end.best),
+            importances=self._importances(),
+            confirmation=self._confirmation(end.best),
+            front=tuple(pareto_front(end.goals, {t.number: t.metrics for t in end.complete})),
+        )
+
+    # --- what moves what --------------------------------------------------------
+
+    def _effects(self, best: CompleteTrial) -> tuple[Effect, ...]:
+        asked = self._spec.search.sensitivity
+        if asked == "none" or not self._spec.parameters:
+            return ()
+        sampler = target_sampler(self._spec, self._end.goals)
+        modelled = [
+            Effect(
+                metric=one.metric,
+                parameter=one.parameter,
+                start=best.values[one.parameter],
+                end=_plain(one.end),
+                modelled=one.change,
+                uncertainty=one.uncertainty,
+            )
+            for one in sampler.sensitivities(self._trials, best.values)
+        ]
+        moves = self._moves(best, modelled)
+        if asked == "model" or not moves or (asked == "auto" and not self._is_quick(len(moves))):
+            return tuple(modelled)
+        self._progress.note(f"evaluating a step of each parameter at trial {best.number}")
+        return tuple(self._checked(best, modelled, moves))
+
+    def _moves(
+        self, best: CompleteTrial, effects: Sequence[Effect]
+    ) -> list[tuple[str, ParameterValue]]:
+        """Return the neighbours to evaluate: a step on, and as far back where it is allowed."""
+        moves: dict[tuple[str, ParameterValue], None] = {}
+        space = distributions(self._spec)
+        for effect in effects:
+            ends = [effect.end]
+            start = effect.start
+            if isinstance(space[effect.parameter], FloatDistribution | IntDistribution):
+                assert isinstance(start, int | float) and isinstance(effect.end, int | float)
+                ends.append(start - (effect.end - start))
+            for end in ends:
+                if self._is_allowed(best, effect.parameter, end):
+                    moves[effect.parameter, self._moved(best, effect.parameter, end)[1]] = None
+        return list(moves)
+
+    def _moved(
+        self, best: CompleteTrial, name: str, end: ParameterValue
+    ) -> tuple[dict[str, ParameterValue], ParameterValue]:
+        """Return the winner with one value changed, and that value on the grid."""
+        values = dict(canonical(self._spec, dict(best.values) | {name: end}))
+        return values, values[name]
+
+    def _is_allowed(self, best: CompleteTrial, name: str, end: ParameterValue) -> bool:
+        distribution = distributions(self._spec)[name]
+        if isinstance(distribution, FloatDistribution | IntDistribution):
+            slack = 1e-9 * (distribution.high - distribution.low)
+            if not distribution.low - slack <= float(end) <= distribution.high + slack:
+                return False
+        return constraints_hold(self._spec, self._moved(best, name, end)[0])
+
+    def _is_quick(self, moves: int) -> bool:
+        seconds = [
+            float((trial.user_attrs.get("outcome") or {}).get("seconds", 0.0))
+            for trial in self._trials
+        ]
+        evaluated = [one for one in seconds if one > 0]
+        mean = statistics.median(evaluated) if evaluated else 0.0
+        return mean * moves / max(1, self._pool.size) <= CHECK_SECONDS
+
+    def _checked(
+        self,
+        best: CompleteTrial,
+        effects: Sequence[Effect],
+        moves: Sequence[tuple[str, ParameterValue]],
+    ) -> list[Effect]:
+        found = self._evaluate(
+            [self._moved(best, name, end)[0] for name, end in moves], self._replications()
+        )
+        metrics: dict[tuple[str, ParameterValue], Mapping[str, float]] = {}
+        for move, outcomes in zip(moves, found, strict=True):
+            if all(one.is_complete for one in outcomes):
+                metrics[move] = over_replications([o.metrics for o in outcomes], self._statistic())
+        return [replace(one, evaluated=self._difference(best, one, metrics)) for one in effects]
+
+    def _difference(
+        self,
+        best: CompleteTrial,
+        effect: Effect,
+        metrics: Mapping[tuple[str, ParameterValue], Mapping[str, float]],
+    ) -> float | None:
+        on = metrics.get((effect.parameter, self._moved(best, effect.parameter, effect.end)[1]))
+        if on is None:
+            return None
+        here = best.metrics[effect.metric]
+        start, end = effect.start, effect.end
+        if isinstance(start, str | bool) or isinstance(end, str | bool):
+            return on[effect.metric] - here
+        back_end = self._moved(best, effect.parameter, start - (end - start))[1]
+        back = metrics.get((effect.parameter, back_end))
+        if back is None:
+            return on[effect.metric] - here
+        return (on[effect.metric] - back[effect.metric]) / 2
+
+    def _importances(self) -> dict[str, float]:
+        if len(self._trials) < MIN_FOR_IMPORTANCE:
+            return {}
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = optuna.importance.get_param_importances(
+                    self._store.study, evaluator=evaluator, target=_loss
+                )
+            except (ValueError, RuntimeError):
+                # All trials equally good: there is nothing to explain.
+                return {}
+        return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+
+    # --- how sure ---------------------------------------------------------------
+
+    def _confirmation(self, best: CompleteTrial) -> Confirmation | None:
+        count = self._spec.search.confirm_seeds
+        if count == 0:
+            return None
+        self._progress.note(f"evaluating trial {best.number} under {count} fresh seeds")
+        seeds = fresh_seeds(self._replications(), count)
+        (outcomes,) = self._evaluate([dict(best.values)], seeds)
+        complete = [one for one in outcomes if one.is_complete]
+        return confirmation_of(
+            self._end.goals,
+            [(one.request.replication or 0, one.metrics) for one in complete],
+            failed=len(outcomes) - len(complete),
+        )
+
+    # --- evaluations ------------------------------------------------------------
+
+    def _replications(self) -> Sequence[ParameterValue | None]:
+        replications = self._spec.scenario.replications
+        return replications.values if replications else (None,)
+
+    def _statistic(self) -> str:
+        replications = self._spec.scenario.replications
+        return replications.statistic if replications else "mean"
+
+    def _evaluate(
+        self,
+        candidates: Sequence[Mapping[str, ParameterValue]],
+        seeds: Sequence[ParameterValue | None],
+    ) -> list[list[Outcome]]:
+        """Return the outcomes of each candidate under each seed, in the order given.
+
+        The requests carry the position of their candidate as their trial's number: these
+        evaluations belong to no trial.
+        """
+        for position, values in enumerate(candidates):
+            for seed in seeds:
+                self._pool.submit(EvaluationRequest(position, values, seed))
+        found: dict[tuple[int, ParameterValue | None], Outcome] = {}
+        while len(found) < len(candidates) * len(seeds):
+            outcome = self._pool.next_outcome(WAIT_SECONDS)
+            if outcome is not None:
+                found[outcome.request.trial, outcome.request.replication] = outcome
+        return [[found[position, seed] for seed in seeds] for position in range(len(candidates))]
+
+
+def fresh_seeds(used: Sequence[ParameterValue | None], count: int) -> list[ParameterValue]:
+    """Return whole numbers above all that were used.
+
+    Example:
+        >>> fresh_seeds([1, 2, 7], 3)
+        [8, 9, 10]
+    """
+    start = max((int(value) for value in used if value is not None), default=0) + 1
+    return list(range(start, start + count))
+
+
+def confirmation_of(
+    goals: Sequence[Goal],
+    evaluations: Sequence[tuple[ParameterValue, Mapping[str, float]]],
+    *,
+    failed: int,
+) -> Confirmation:
+    """Return how often, and how nearly, targets are met over seeds.
+
+    Args:
+        goals: Resolved.
+        evaluations: Each seed with its metrics.
+        failed: Seeds whose evaluation failed; they count as not met.
+    """
+    total = len(evaluations) + failed
+    spreads = []
+    for goal in goals:
+        values = [metrics[goal.metric] for _, metrics in evaluations]
+        if not values:
+            continue
+        spreads.append(
+            Spread(
+                metric=goal.metric,
+                mean=math.fsum(values) / len(values),
+                deviation=statistics.stdev(values) if len(values) > 1 else 0.0,
+                p10=quantile(values, 0.1),
+                p90=quantile(values, 0.9),
+                share_met=sum(is_met(goal, value) for value in values) / total,
+            )
+        )
+    met = sum(all_met(goals, metrics) for _, metrics in evaluations)
+    return Confirmation(
+        seeds=tuple(seed for seed, _ in evaluations),
+        failed=failed,
+        share_met=met / total if total else 0.0,
+        spreads=tuple(spreads),
+    )
+
+
+def _loss(trial: FrozenTrial) -> float:
+    return float(trial.values[0]) if trial.values else math.nan
+
+
+def _plain(value: Any) -> ParameterValue:
+    """Return a value of the model as a plain Python value."""
+    if isinstance(value, bool | int | str):
+        return value
+    return float(value)
