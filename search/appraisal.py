@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
-from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.driver import CompleteTrial, SearchEnd
+from search.errors import SpecError
 from search.progress import Progress
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import Diagnosis
 from search.sampling.replication import over_replications, quantile
 from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
-from search.space import canonical, constraints_hold, distributions
+from search.space import Candidate, candidate_key, canonical, constraints_hold
 from search.spec import StudySpec
 from search.storage.study_store import StudyStore
 from search.targets import Goal, all_met, is_met, pareto_front
@@ -28,8 +28,6 @@ from search.workers import WorkerPool
 
 CHECK_SECONDS = 30.0
 """With ``sensitivity: auto``, steps are evaluated when that takes at most this long."""
-STEP_SHARE = 0.01
-"""Step of a parameter without a grid, as a share of its range."""
 MIN_FOR_IMPORTANCE = 8
 """Complete trials below which importances would say nothing."""
 WAIT_SECONDS = 0.5
@@ -207,37 +205,27 @@ class Appraiser:
         self._progress.note(f"evaluating a step of each parameter at trial {best.number}")
         return tuple(self._checked(best, modelled, moves))
 
-    def _moves(
-        self, best: CompleteTrial, effects: Sequence[Effect]
-    ) -> list[tuple[str, ParameterValue]]:
+    def _moves(self, best: CompleteTrial, effects: Sequence[Effect]) -> list[Candidate]:
         """Return the neighbours to evaluate: a step on, and as far back where it is allowed."""
-        moves: dict[tuple[str, ParameterValue], None] = {}
-        space = distributions(self._spec)
+        moves: dict[str, Candidate] = {}
         for effect in effects:
-            ends = [effect.end]
-            start = effect.start
-            if isinstance(space[effect.parameter], FloatDistribution | IntDistribution):
-                assert isinstance(start, int | float) and isinstance(effect.end, int | float)
-                ends.append(start - (effect.end - start))
-            for end in ends:
-                if self._is_allowed(best, effect.parameter, end):
-                    moves[effect.parameter, self._moved(best, effect.parameter, end)[1]] = None
-        return list(moves)
+            for end in (effect.end, _back(effect)):
+                moved = self._moved(best, effect.parameter, end)
+                if moved is not None:
+                    moves[candidate_key(moved)] = moved
+        return list(moves.values())
 
     def _moved(
-        self, best: CompleteTrial, name: str, end: ParameterValue
-    ) -> tuple[dict[str, ParameterValue], ParameterValue]:
-        """Return the winner with one value changed, and that value on the grid."""
-        values = dict(canonical(self._spec, dict(best.values) | {name: end}))
-        return values, values[name]
-
-    def _is_allowed(self, best: CompleteTrial, name: str, end: ParameterValue) -> bool:
-        distribution = distributions(self._spec)[name]
-        if isinstance(distribution, FloatDistribution | IntDistribution):
-            slack = 1e-9 * (distribution.high - distribution.low)
-            if not distribution.low - slack <= float(end) <= distribution.high + slack:
-                return False
-        return constraints_hold(self._spec, self._moved(best, name, end)[0])
+        self, best: CompleteTrial, name: str, end: ParameterValue | None
+    ) -> Candidate | None:
+        """Return the winner with one value changed; None when that is not allowed."""
+        if end is None:
+            return None
+        try:
+            values = canonical(self._spec, dict(best.values) | {name: end})
+        except SpecError:
+            return None
+        return values if constraints_hold(self._spec, values) else None
 
     def _is_quick(self, moves: int) -> bool:
         seconds = [
@@ -249,38 +237,30 @@ class Appraiser:
         return mean * moves / max(1, self._pool.size) <= CHECK_SECONDS
 
     def _checked(
-        self,
-        best: CompleteTrial,
-        effects: Sequence[Effect],
-        moves: Sequence[tuple[str, ParameterValue]],
+        self, best: CompleteTrial, effects: Sequence[Effect], moves: Sequence[Candidate]
     ) -> list[Effect]:
-        found = self._evaluate(
-            [self._moved(best, name, end)[0] for name, end in moves], self._replications()
-        )
-        metrics: dict[tuple[str, ParameterValue], Mapping[str, float]] = {}
-        for move, outcomes in zip(moves, found, strict=True):
+        metrics: dict[str, Mapping[str, float]] = {}
+        found = self._evaluate(moves, self._replications())
+        for values, outcomes in zip(moves, found, strict=True):
             if all(one.is_complete for one in outcomes):
-                metrics[move] = over_replications([o.metrics for o in outcomes], self._statistic())
+                evaluated = over_replications([o.metrics for o in outcomes], self._statistic())
+                metrics[candidate_key(values)] = evaluated
         return [replace(one, evaluated=self._difference(best, one, metrics)) for one in effects]
 
     def _difference(
-        self,
-        best: CompleteTrial,
-        effect: Effect,
-        metrics: Mapping[tuple[str, ParameterValue], Mapping[str, float]],
+        self, best: CompleteTrial, effect: Effect, metrics: Mapping[str, Mapping[str, float]]
     ) -> float | None:
-        on = metrics.get((effect.parameter, self._moved(best, effect.parameter, effect.end)[1]))
+        """Return the central difference, one-sided where one neighbour has no metrics."""
+
+        def change(end: ParameterValue | None) -> float | None:
+            moved = self._moved(best, effect.parameter, end)
+            at = metrics.get(candidate_key(moved)) if moved is not None else None
+            return None if at is None else at[effect.metric] - best.metrics[effect.metric]
+
+        on, back = change(effect.end), change(_back(effect))
         if on is None:
-            return None
-        here = best.metrics[effect.metric]
-        start, end = effect.start, effect.end
-        if isinstance(start, str | bool) or isinstance(end, str | bool):
-            return on[effect.metric] - here
-        back_end = self._moved(best, effect.parameter, start - (end - start))[1]
-        back = metrics.get((effect.parameter, back_end))
-        if back is None:
-            return on[effect.metric] - here
-        return (on[effect.metric] - back[effect.metric]) / 2
+            return None if back is None else -back
+        return on if back is None else (on - back) / 2
 
     def _importances(self) -> dict[str, float]:
         if len(self._trials) < MIN_FOR_IMPORTANCE:
@@ -342,6 +322,14 @@ class Appraiser:
             if outcome is not None:
                 found[outcome.request.trial, outcome.request.replication] = outcome
         return [[found[position, seed] for seed in seeds] for position in range(len(candidates))]
+
+
+def _back(effect: Effect) -> ParameterValue | None:
+    """Return the value one step the other way; None for a choice."""
+    start, end = effect.start, effect.end
+    if isinstance(start, str | bool) or isinstance(end, str | bool):
+        return None
+    return start - (end - start)
 
 
 def fresh_seeds(used: Sequence[ParameterValue | None], count: int) -> list[ParameterValue]:

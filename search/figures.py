@@ -35,3 +35,18 @@ def with_unit(value: ParameterValue | None, unit: str | None) -> str:
     if unit == "fraction" and isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value * 100:.4g} %"
     return number_text(value) if unit is None or value is None else f"{number_text(value)} {unit}"
+
+
+def signed(change: float | None, unit: str | None) -> str:
+    """Return a change for people: with sign and unit, that of a fraction in percentage points.
+
+    Example:
+        >>> signed(0.0012, "fraction"), signed(-1234567.0, "USD"), signed(None, "USD")
+        ('+0.12 points', '-1,234,567 USD', '-')
+    """
+    if change is None:
+        return "-"
+    if unit == "fraction":
+        return f"{change * 100:+.4g} points"
+    shown = f"{change:+,.0f}" if abs(change) >= 1000 else f"{change:+.4g}"
+    return f"{shown} {unit}" if unit else shown

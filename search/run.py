@@ -539,6 +539,7 @@ def _ending(result: RunResult) -> dict[str, Any]:
         "peak_memory_bytes": result.peak_memory_bytes,
         "startup_seconds": result.startup_seconds,
         "wall_seconds": result.wall_seconds,
+        "appraisal": dict(result.appraisal),
     }
 
 

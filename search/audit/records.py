@@ -102,6 +102,10 @@ class RunRecord(Record):
     best_trial: int | None = Field(default=None, description="Number of the best trial")
     reason: str | None = Field(default=None, description="Why the run ended, for a person")
     storage_url: str | None = Field(default=None, description="Optuna storage, password masked")
+    appraisal: Json = Field(
+        default=None,
+        description="What was found out at the end: diagnosis, effects, confirmation, front",
+    )
 
 
 class TrialRecord(Record):

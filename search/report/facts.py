@@ -155,6 +155,12 @@ class StudyFacts:
         return self.runs[-1]
 
     @property
+    def appraisal(self) -> Mapping[str, Any]:
+        """What was found out at the end of the latest run that has ended; empty before."""
+        known = [run.appraisal for run in self.runs if isinstance(run.appraisal, dict)]
+        return known[-1] if known else {}
+
+    @property
     def best_trial(self) -> TrialRecord | None:
         """The best trial; None while none is complete."""
         return next((one for one in self.trials if one.trial == self.best), None)

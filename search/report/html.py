@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from search.audit import files
+from search.audit.records import TrialMetric
 from search.errors import AuditError
+from search.report.appraisal import (
+    confirmation_section,
+    diagnosis_section,
+    effects_section,
+    front_section,
+)
 from search.report.courses import candidates_section, convergence_section
 from search.report.details import (
     costs_section,
@@ -22,7 +30,8 @@ from search.report.sections import head, parameters_section, targets_section
 REPORT_NAME = "report.html"
 
 _PLACES = (
-    *("targets", "parameters", "convergence", "candidates", "trials", "failures"),
+    *("targets", "diagnosis", "parameters", "effects", "confirmation", "front"),
+    *("convergence", "candidates", "trials", "failures"),
     *("costs", "repeat", "provenance"),
 )
 
@@ -56,9 +65,15 @@ def write_report(results_folder: Path, *, study: str | None = None) -> Path:
 
 def report_html(facts: StudyFacts) -> str:
     """Return the whole page."""
+    lever_units = {lever.name: lever.unit for lever in facts.levers}
+    metrics = {trial: _values(records) for trial, records in facts.metrics.items()}
     sections = [
         targets_section(facts),
+        diagnosis_section(facts.appraisal),
         parameters_section(facts),
+        effects_section(facts.appraisal, facts.units, lever_units),
+        confirmation_section(facts.appraisal, facts.units),
+        front_section(facts.appraisal, _ordered_units(facts), metrics),
         failures_section(facts) if facts.best is None else "",
         convergence_section(facts),
         candidates_section(facts),
@@ -73,3 +88,13 @@ def report_html(facts: StudyFacts) -> str:
         tag("a", place, href=f"#{place}") for place in _PLACES if f'<section id="{place}">' in body
     ]
     return page(f"{facts.study} - scenario search", head(facts) + tag("nav", "".join(links)) + body)
+
+
+def _ordered_units(facts: StudyFacts) -> dict[str, str | None]:
+    """Return the unit of each metric, those of objectives first."""
+    objectives = [one.goal.metric for one in facts.targets if one.goal.is_objective]
+    return {name: facts.units.get(name) for name in [*objectives, *facts.units]}
+
+
+def _values(records: Mapping[str, TrialMetric]) -> dict[str, float]:
+    return {name: one.value for name, one in records.items() if one.value is not None}

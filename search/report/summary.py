@@ -8,9 +8,10 @@ from typing import Any
 from search.budget import format_bytes
 from search.figures import with_unit
 from search.progress import duration_text, table_text
+from search.report.appraisal import appraisal_text
 from search.report.tables import off_text, parameters_table, targets_table
 from search.run import RunResult
-from search.spec import StudySpec
+from search.spec import StudySpec, expand_metrics
 from search.targets import Goal, is_met, variance, variances
 from search.what_if import Evaluation
 
@@ -50,6 +51,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "audit_path": str(result.audit_path),
         "report_path": str(result.report_path),
         "warnings": list(result.warnings),
+        "appraisal": dict(result.appraisal),
     }
 
 
@@ -79,6 +81,10 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         parts.append("no trial is complete, so there is nothing to recommend")
     else:
         parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
+        units = {metric.name: metric.unit for metric in expand_metrics(spec)}
+        levers = {name: one.unit for name, one in spec.parameters.items()}
+        for paragraph in appraisal_text(result.appraisal, units, levers):
+            parts += ["", paragraph]
     failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
     parts += [
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search.driver import SearchEnd
-from search.figures import number_text, with_unit
+from search.figures import number_text, signed, with_unit
 from search.progress import table_text
 from search.scenario.outcome import ParameterValue
 from search.spec import StudySpec
@@ -61,7 +61,7 @@ def off_text(goal: Goal, achieved: float) -> str:
     off = variance(goal, achieved)
     if not is_distance(goal, achieved):
         return f"{off * 100:+.2f} %"
-    return f"{off:+,.6g} {goal.unit or ''}".rstrip()
+    return signed(off, goal.unit)
 
 
 def _verdict(goal: Goal, achieved: float | None) -> str:

@@ -30,7 +30,7 @@ def retail(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "retail" / "study.yml"
     document = yaml.safe_load(file.read_text())
     document["scenario"]["steps"][0]["for_each"] = {"month": [1]}
-    document["search"] |= {"max_trials": 1}
+    document["search"] |= {"max_trials": 2}
     document["resources"]["workers"] = 0
     document["targets"]["revenue"]["value"] = 1
     file.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -1,0 +1,190 @@
+"""What was found out at the end of a study, as text and as sections of the page.
+
+Both are made from the stored document (``Appraisal.document``), so that a report from the
+trail says what the run said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from search.figures import signed, with_unit
+from search.progress import table_text
+from search.report.page import cell, section, table
+from search.report.plots import tag
+
+Units = Mapping[str, str | None]
+MAX_FRONT = 20
+"""Trials of a front that are listed; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as plain text cells.
+
+    Attributes:
+        header: Names of the columns.
+        rows: Cells, as many as columns.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """Return the table as aligned text."""
+        return table_text(self.header, self.rows)
+
+    def html(self) -> str:
+        """Return the table as HTML; the first column is text."""
+        heads = [(name, position == 0) for position, name in enumerate(self.header)]
+        rows = [
+            tag("tr", "".join(cell(escape(one), is_text=i == 0) for i, one in enumerate(row)))
+            for row in self.rows
+        ]
+        return tag("div", table(heads, rows), class_="wide")
+
+
+def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units) -> Grid | None:
+    """Return what a step of each parameter does to each target's metric; None when unknown."""
+    effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
+    if not effects:
+        return None
+    names = list(dict.fromkeys(one["metric"] for one in effects))
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for one in effects:
+        unit = parameters.get(one["parameter"])
+        step = f"{with_unit(one['start'], unit)} to {with_unit(one['end'], unit)}"
+        row = found.setdefault((one["parameter"], step), {})
+        change = one["modelled"] if one["evaluated"] is None else one["evaluated"]
+        row[one["metric"]] = signed(change, metrics.get(one["metric"]))
+    return Grid(
+        ("parameter", "step", *names),
+        tuple((*key, *(row.get(name, "-") for name in names)) for key, row in found.items()),
+    )
+
+
+def effects_source(document: Mapping[str, Any]) -> str:
+    """Return where the figures of ``effects_grid`` come from, in a sentence."""
+    effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
+    if all(one["evaluated"] is not None for one in effects):
+        return "Evaluated: half the difference between one step up and one down where both are allowed."
+    if any(one["evaluated"] is not None for one in effects):
+        return "Evaluated where the neighbour is allowed; the others are the model's estimates."
+    return "Estimates of the model of the metrics, not evaluated."
+
+
+def importances_text(document: Mapping[str, Any]) -> str | None:
+    """Return how much of the loss's variation each parameter explains, in a sentence."""
+    shares: Mapping[str, float] = document.get("importances") or {}
+    if not shares:
+        return None
+    listed = ", ".join(f"{name} {share * 100:.0f} %" for name, share in shares.items())
+    return f"Importance for the loss (Optuna, PED-ANOVA): {listed}."
+
+
+def confirmation_grid(document: Mapping[str, Any], metrics: Units) -> Grid | None:
+    """Return the spread of each target's metric over fresh seeds; None when not asked for."""
+    found = document.get("confirmation")
+    if not found:
+        return None
+    rows = []
+    for one in found["spreads"]:
+        unit = metrics.get(one["metric"])
+        figures = [with_unit(one[name], unit) for name in ("mean", "deviation", "p10", "p90")]
+        rows.append((one["metric"], *figures, f"{one['share_met'] * 100:.0f} %"))
+    return Grid(("target", "mean", "deviation", "p10", "p90", "seeds met"), tuple(rows))
+
+
+def confirmation_text(document: Mapping[str, Any]) -> str | None:
+    """Return how the winner does under fresh seeds, in a sentence."""
+    found = document.get("confirmation")
+    if not found:
+        return None
+    seeds = len(found["seeds"]) + found["failed"]
+    failed = f" ({found['failed']} failed)" if found["failed"] else ""
+    share = f"{found['share_met'] * 100:.0f} %"
+    return f"Under {seeds} fresh seeds{failed} all targets are met in {share}."
+
+
+def diagnosis_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return why targets are missed; empty when they are met or nothing is known."""
+    found = document.get("diagnosis")
+    return list(found["text"]) if found else []
+
+
+def front_text(document: Mapping[str, Any]) -> str | None:
+    """Return the trials of the Pareto front; None with fewer than two objectives."""
+    front: Sequence[int] = document.get("front") or ()
+    if not front:
+        return None
+    listed = ", ".join(map(str, front[:MAX_FRONT]))
+    more = f" and {len(front) - MAX_FRONT} more" if len(front) > MAX_FRONT else ""
+    return f"Pareto front, {len(front)} trials that none beats in all objectives: {listed}{more}."
+
+
+def appraisal_text(document: Mapping[str, Any], metrics: Units, parameters: Units) -> list[str]:
+    """Return everything as paragraphs of plain text."""
+    parts = []
+    if lines := diagnosis_lines(document):
+        parts.append("\n".join(lines))
+    if (sentence := front_text(document)) is not None:
+        parts.append(sentence)
+    if (grid := effects_grid(document, metrics, parameters)) is not None:
+        parts.append(f"What one step does at the best trial. {effects_source(document)}")
+        parts[-1] += f"\n{grid.text()}"
+    if (sentence := confirmation_text(document)) is not None:
+        grid = confirmation_grid(document, metrics)
+        parts.append(sentence if grid is None else f"{sentence}\n{grid.text()}")
+    return parts
+
+
+def diagnosis_section(document: Mapping[str, Any]) -> str:
+    """Return the section that says why targets are missed; empty when there is nothing to say."""
+    lines = diagnosis_lines(document)
+    if not lines:
+        return ""
+    return section("diagnosis", "Why targets are missed", tag("pre", escape("\n".join(lines))))
+
+
+def effects_section(document: Mapping[str, Any], metrics: Units, parameters: Units) -> str:
+    """Return the section on what moves what; empty when nothing is known."""
+    grid = effects_grid(document, metrics, parameters)
+    if grid is None:
+        return ""
+    importances = importances_text(document)
+    below = tag("p", escape(importances), class_="small soft") if importances else ""
+    intro = f"What one step of a parameter does at the best trial. {effects_source(document)}"
+    return section("effects", "Sensitivity", grid.html(), below, intro=intro)
+
+
+def confirmation_section(document: Mapping[str, Any], metrics: Units) -> str:
+    """Return the section on fresh random seeds; empty when none were asked for."""
+    grid, sentence = confirmation_grid(document, metrics), confirmation_text(document)
+    if grid is None or sentence is None:
+        return ""
+    return section("confirmation", "Fresh random seeds", grid.html(), intro=sentence)
+
+
+def front_section(
+    document: Mapping[str, Any], metrics: Units, values: Mapping[int, Mapping[str, float]]
+) -> str:
+    """Return the Pareto front as a table; empty with fewer than two objectives.
+
+    Args:
+        document: The appraisal.
+        metrics: Unit of each metric to show, the objectives first.
+        values: Metrics of each trial.
+    """
+    front: Sequence[int] = document.get("front") or ()
+    if not front:
+        return ""
+    rows = tuple(
+        (str(trial), *(with_unit(values[trial].get(name), unit) for name, unit in metrics.items()))
+        for trial in front
+        if trial in values
+    )
+    intro = "Trials that meet all targets and that no other such trial beats in every objective."
+    return section("front", "Pareto front", Grid(("trial", *metrics), rows).html(), intro=intro)
