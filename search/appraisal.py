@@ -22,6 +22,7 @@ from search.sampling.replication import over_replications, quantile
 from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
 from search.space import Candidate, candidate_key, canonical, constraints_hold
 from search.spec import StudySpec
+from search.storage.attributes import LOSS
 from search.storage.study_store import StudyStore
 from search.targets import Goal, all_met, is_met, pareto_front
 from search.workers import WorkerPool
@@ -382,7 +383,8 @@ def confirmation_of(
 
 
 def _loss(trial: FrozenTrial) -> float:
-    return float(trial.values[0]) if trial.values else math.nan
+    loss = trial.user_attrs.get(LOSS)
+    return math.nan if loss is None else float(loss)
 
 
 def _plain(value: Any) -> ParameterValue:

@@ -34,9 +34,11 @@ from search.storage.study_store import StudyStore
 from search.targets import (
     Goal,
     all_met,
+    constraint_values,
     distance_units,
     loss,
     objective_goals,
+    objective_values,
     rank_key,
     resolve_goals,
     variances,
@@ -405,13 +407,15 @@ class Driver:
             # The trial of the current parameters is what relative goals refer to.
             goals = resolve_goals(goals, metrics)
         try:
-            value = loss(goals, metrics)
+            values = objective_values(goals, metrics)
         except ValueError as error:
             failure = Failure(stage="metric", message=str(error))
             return Conclusion(outcomes=outcomes, metrics=metrics, failure=failure)
         return Conclusion(
             outcomes=outcomes,
-            values=[value],
+            values=values,
+            loss=loss(goals, metrics),
+            constraints=constraint_values(goals, metrics),
             metrics=metrics,
             variances=variances(goals, metrics),
             is_all_targets_met=all_met(goals, metrics),

@@ -38,7 +38,7 @@ from search.storage.lock import StudyLock
 from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, latest_version, next_version
-from search.targets import goals_of
+from search.targets import directions, goals_of
 from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.workers import WorkerPool, make_pool
 from search.workers.cached import CachedPool
@@ -313,7 +313,10 @@ class _StudyRun:
         """Search one version of the study with one engine, and record how it ended."""
         spec = self._spec
         store = StudyStore.create_or_load(
-            session.storage, version.name, base_name=version.base_name
+            session.storage,
+            version.name,
+            directions=directions(goals_of(spec)),
+            base_name=version.base_name,
         )
         choice = choose_sampler(spec)
         size = batch_size(spec, session.memory.workers)
@@ -477,7 +480,7 @@ class _StudyRun:
         latest = latest_version(storage, self._spec.study) if storage else None
         if storage is None or latest is None:
             return StudyVersion(self._spec.study, 1), True
-        store = StudyStore.create_or_load(storage, latest.name)
+        store = StudyStore.load(storage, latest.name)
         attributes = store.attributes()
         stored = attributes.get(FINGERPRINTS, {})
         has_trials = any(trial.state.is_finished() for trial in store.trials())

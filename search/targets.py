@@ -253,15 +253,37 @@ def all_met(goals: Sequence[Goal], metrics: Mapping[str, float]) -> bool:
     return all(is_met(goal, _metric(goal, metrics)) for goal in goals)
 
 
-def constraint_values(goals: Sequence[Goal], metrics: Mapping[str, float]) -> tuple[float, ...]:
-    """Return violation - 1 of each goal that is no objective: at most 0 where it is met.
+def constraint_values(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return violation - 1 of each goal that is no objective, by metric: at most 0 where met.
 
     Raises:
         ValueError: If a metric is missing or not finite.
     """
-    return tuple(
-        violation(goal, _metric(goal, metrics)) - 1 for goal in goals if not goal.is_objective
-    )
+    return {
+        goal.metric: violation(goal, _metric(goal, metrics)) - 1
+        for goal in goals
+        if not goal.is_objective
+    }
+
+
+def directions(goals: Sequence[Goal]) -> tuple[Literal["minimize", "maximize"], ...]:
+    """Return what Optuna optimises: the loss, or with several objectives each of them."""
+    parts = objective_goals(goals)
+    if len(parts) < 2:
+        return ("minimize",)
+    return tuple("minimize" if goal.kind == "minimize" else "maximize" for goal in parts)
+
+
+def objective_values(goals: Sequence[Goal], metrics: Mapping[str, float]) -> list[float]:
+    """Return the values that belong to ``directions``.
+
+    Raises:
+        ValueError: If a metric is missing or not finite.
+    """
+    parts = objective_goals(goals)
+    if len(parts) < 2:
+        return [loss(goals, metrics)]
+    return [_metric(goal, metrics) for goal in parts]
 
 
 def objective(goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:

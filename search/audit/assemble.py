@@ -159,7 +159,7 @@ def trial_record(trial: FrozenTrial, *, study: str) -> TrialRecord:
         finished_at=outcome.get("finished_at") or _local(trial.datetime_complete),
         candidate=candidate(trial),
         replications=stored.get(attributes.REPLICATIONS),
-        loss=values[0] if values else None,
+        loss=_loss(trial),
         objective_values=values if values and len(values) > 1 else None,
         is_all_targets_met=stored.get(attributes.ALL_TARGETS_MET),
         attempts=outcome.get("attempts"),
@@ -200,6 +200,14 @@ def best_trial(trials: Iterable[FrozenTrial], goals: Sequence[Goal] = ()) -> Fro
     if has_ranks and all(wanted <= set(metrics_of(trial)) for trial in complete):
         return min(complete, key=lambda trial: rank_key(goals, metrics_of(trial)), default=None)
     return min(complete, key=lambda trial: tuple(trial.values), default=None)
+
+
+def _loss(trial: FrozenTrial) -> float | None:
+    """Return a complete trial's loss; with several objectives it is kept apart from them."""
+    if trial.state != TrialState.COMPLETE:
+        return None
+    loss = trial.user_attrs.get(attributes.LOSS)
+    return float(trial.values[0] if loss is None else loss)
 
 
 def _parameters(
@@ -277,7 +285,7 @@ def _best_parameters(
             parameter=name,
             **_value_columns(value),
             unit=units.get(name),
-            loss=best.values[0],
+            loss=_loss(best),
             is_all_targets_met=best.user_attrs.get(attributes.ALL_TARGETS_MET),
         )
 
@@ -305,12 +313,12 @@ def _iterations(
             complete_trials=sum(record.state == "complete" for record in rows),
             failed_trials=sum(record.state == "failed" for record in rows),
             best_trial=best.number if best else None,
-            best_loss=best.values[0] if best else None,
+            best_loss=_loss(best) if best else None,
             best_parameters=candidate(best) if best else None,
             best_variances=_prefixed(best, attributes.VARIANCE_PREFIX) if best else None,
             is_all_targets_met=(best.user_attrs.get(attributes.ALL_TARGETS_MET) if best else None),
             best_trial_so_far=so_far.number if so_far else None,
-            best_loss_so_far=so_far.values[0] if so_far else None,
+            best_loss_so_far=_loss(so_far) if so_far else None,
         )
 
 

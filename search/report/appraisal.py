@@ -70,7 +70,7 @@ def effects_source(document: Mapping[str, Any]) -> str:
     """Return where the figures of ``effects_grid`` come from, in a sentence."""
     effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
     if all(one["evaluated"] is not None for one in effects):
-        return "Evaluated: half the difference between one step up and one down where both are allowed."
+        return "Evaluated: half the difference of one step up and one down, where both are allowed."
     if any(one["evaluated"] is not None for one in effects):
         return "Evaluated where the neighbour is allowed; the others are the model's estimates."
     return "Estimates of the model of the metrics, not evaluated."

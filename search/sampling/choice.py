@@ -24,7 +24,7 @@ from search.space import (
     distributions,
 )
 from search.spec import StudySpec
-from search.targets import Goal, goals_of
+from search.targets import Goal, goals_of, objective_goals
 
 MAX_GRID_POINTS = 1_000_000
 
@@ -42,7 +42,10 @@ def choose_sampler(spec: StudySpec) -> SamplerChoice:
     asked = spec.search.sampler
     if asked != "auto":
         return SamplerChoice(asked, "the study file asks for it")
-    if all(goal.is_objective for goal in goals_of(spec)):
+    goals = goals_of(spec)
+    if len(objective_goals(goals)) > 1:
+        return SamplerChoice("nsga2", "several metrics are to be minimised or maximised")
+    if all(goal.is_objective for goal in goals):
         return SamplerChoice("tpe", "nothing is to be met, only minimised or maximised")
     return SamplerChoice("target", "it models every metric and solves for all targets at once")
 

@@ -169,6 +169,16 @@ def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mista
         yield Mistake(path, text)
 
 
+def _several_objectives(targets: dict[str, TargetSpec], search: SearchSpec) -> Iterator[Mistake]:
+    objectives = [name for name, one in targets.items() if one.kind in ("minimize", "maximize")]
+    if len(objectives) > 1 and search.sampler in ("target", "cmaes"):
+        text = (
+            f"must be auto, nsga2, tpe, random or grid with {len(objectives)} metrics to minimise "
+            f"or maximise ({listed(objectives)}), but got {search.sampler}"
+        )
+        yield Mistake(("search", "sampler"), text)
+
+
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = (
     (("parameters",), _binds),
     (("scenario", "parameters"), _overwritten_vars),
@@ -176,4 +186,5 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = 
     (("scenario", "metrics"), _metrics),
     (("scenario", "metrics", "targets"), _targets),
     (("scenario", "search"), _confirm_seeds),
+    (("targets", "search"), _several_objectives),
 )

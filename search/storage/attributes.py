@@ -19,6 +19,7 @@ REPLICATIONS = "replications"
 DISPATCHED_AT = "dispatched_at"
 OUTCOME = "outcome"
 ALL_TARGETS_MET = "all_targets_met"
+LOSS = "loss"
 METRIC_PREFIX = "metric:"
 VARIANCE_PREFIX = "variance:"
 
@@ -91,6 +92,8 @@ class Conclusion:
         variances: Metric name to relative distance from its target, as a fraction.
         is_all_targets_met: Whether every target is met; None when failed.
         failure: Why the trial has no values.
+        constraints: Metric name to how far its target is missed, at most 0 when it is met.
+        loss: The scalar loss, also when ``values`` are several objectives.
         details: Further attributes to store with the trial.
     """
 
@@ -100,6 +103,8 @@ class Conclusion:
     variances: Mapping[str, float] = field(default_factory=dict)
     is_all_targets_met: bool | None = None
     failure: Failure | None = None
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    loss: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
@@ -109,6 +114,7 @@ class Conclusion:
             **{METRIC_PREFIX + name: value for name, value in self.metrics.items()},
             **{VARIANCE_PREFIX + name: value for name, value in self.variances.items()},
             ALL_TARGETS_MET: self.is_all_targets_met,
+            LOSS: self.loss,
             OUTCOME: outcome_document(self.outcomes, self.failure),
         }
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import StorageError
@@ -205,6 +206,9 @@ class StudyStore:
             state, values = TrialState.COMPLETE, [float(value) for value in conclusion.values]
         with self.transaction():
             self._storage.set_trial_user_attrs(frozen._trial_id, conclusion.attributes())
+            for name, value in conclusion.constraints.items():
+                key = f"{_CONSTRAINTS_KEY}:{name}"  # as Trial.set_constraint stores it
+                self._storage.set_trial_system_attr(frozen._trial_id, key, value)
             self.study.sampler.after_trial(self.study, frozen, state, values)
             self._storage.set_trial_state_values(frozen._trial_id, state, values)
         self._running.pop(trial, None)
