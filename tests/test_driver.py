@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
 
-from search.driver import HOPELESS_TRIALS, Driver, SearchEnd, failure_stage
+from search.driver import HOPELESS_TRIALS, Driver, SearchEnd, WarmCandidate, failure_stage
 from search.errors import StudyFailedError
 from search.progress import SilentProgress
 from search.scenario.outcome import EvaluationRequest, Outcome
@@ -18,7 +18,7 @@ from search.space import candidate_key, canonical, constraints_hold, current_can
 from search.spec import StudySpec
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import goals_of
+from search.targets import directions, goals_of, pareto_front
 from search.workers import InlinePool
 
 SAMPLERS = ("random", "grid", "tpe", "cmaes", "nsga2")
@@ -72,7 +72,8 @@ class Search:
     def _store(self) -> Iterator[StudyStore]:
         storage = open_storage(f"sqlite:///{self.folder / 'study.db'}")
         try:
-            yield StudyStore.create_or_load(storage, "tiny")
+            wanted = directions(goals_of(self.spec))
+            yield StudyStore.create_or_load(storage, "tiny", directions=wanted)
         finally:
             storage.engine.dispose()
 
@@ -241,6 +242,100 @@ def test_replications_are_averaged(search: Make) -> None:
     assert end.current is not None and end.current.metrics == {"v": 14.0}
     assert [seed for seed, _ in end.current.evaluations] == [1, 2, 6]
     assert len(study.evaluated()) == 3 * end.trials
+
+
+def test_a_quantile_of_the_replications_may_count(search: Make) -> None:
+    def formula(x: float, rate: float, seed: int) -> dict[str, float]:
+        return {"v": 10 * x + rate + seed}
+
+    replications = {"var": "seed", "values": [1, 2, 6], "statistic": "p75"}
+    study = search(
+        formula,
+        scenario={"replications": replications},
+        targets=NEVER,
+        search={"max_iterations": 1},
+    )
+    end = study.run()
+    assert end.current is not None and end.current.metrics == {"v": 15.0}
+
+
+def test_what_cannot_be_reached_is_recognised_early_and_explained(search: Make) -> None:
+    study = search(
+        targets={"v": {"value": 500.0, "tolerance": 0.01}},
+        search={"sampler": "target", "max_iterations": 30},
+    )
+    end = study.run()
+    assert end.state == "unreachable" and not end.is_converged
+    assert end.iterations <= 10 and "cannot all be met" in end.reason
+    assert end.diagnosis is not None and end.diagnosis.out_of_range == ("v",)
+    assert end.diagnosis.ranges[0].alone[1] == pytest.approx(110.0, rel=0.01)
+
+
+def test_an_unreachable_study_goes_on_when_told_so(search: Make) -> None:
+    study = search(
+        targets={"v": {"value": 500.0, "tolerance": 0.01}},
+        search={"sampler": "target", "max_iterations": 8, "early_stop": False},
+    )
+    end = study.run()
+    assert end.iterations == 8 and end.reason == "max_iterations (8) reached"
+    assert end.diagnosis is not None and end.diagnosis.out_of_range == ("v",)
+
+
+def test_candidates_of_earlier_studies_come_first(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 2})
+    seen: list[float | None] = []
+
+    def warm_start(goals: Any) -> list[WarmCandidate]:
+        seen.extend(goal.value for goal in goals)
+        chosen = ((1.0, 1.0), (7.0, 2.0), (8.0, 3.0))
+        return [WarmCandidate({"x": x, "rate": r}, f"from {x}") for x, r in chosen]
+
+    end = study.run(warm_start=warm_start)
+    assert seen == [1000.0]
+    trials = study.trials()
+    # The current parameters, two of the three earlier ones (the other is current), one batch.
+    assert [one.user_attrs["iteration"] for one in trials] == [0, 1, 1, 2, 2, 2, 2]
+    assert [one.params["x"] for one in trials[1:3]] == [7.0, 8.0]
+    assert trials[1].user_attrs["lineage"] == "from 7.0"
+    assert end.iterations == 2
+    again = study.run(warm_start=warm_start)
+    assert again.trials == end.trials
+
+
+def test_several_objectives_give_a_front_of_trials_that_meet_the_targets(search: Make) -> None:
+    def formula(x: float, rate: float) -> dict[str, float]:
+        return {"v": 10 * x + rate, "cost": x * rate, "growth": rate}
+
+    study = search(
+        formula,
+        metrics={"cost": {"sql": "select 1"}, "growth": {"sql": "select 1"}},
+        targets={
+            "v": {"value": None, "tolerance": None, "at_least": 20.0},
+            "cost": {"minimize": True},
+            "growth": {"maximize": True},
+        },
+        search={"sampler": "nsga2", "max_iterations": 6},
+    )
+    end = study.run()
+    trials = {one.number: one for one in study.trials()}
+    assert all(len(one.values) == 2 for one in trials.values())
+    front = pareto_front(end.goals, {one.number: one.metrics for one in end.complete})
+    assert front
+    for number in front:
+        metrics = formula(**trials[number].params)
+        assert metrics["v"] >= 20.0
+        assert trials[number].user_attrs["loss"] < 1
+        beaten_by = [
+            other
+            for other in map(lambda one: formula(**one.params), trials.values())
+            if other["v"] >= 20.0
+            and other["cost"] <= metrics["cost"]
+            and other["growth"] >= metrics["growth"]
+            and other != metrics
+        ]
+        assert not beaten_by
+    missed = [t for t in trials.values() if formula(**t.params)["v"] < 20.0]
+    assert missed and all(one.system_attrs["constraints:v"] > 0 for one in missed)
 
 
 def test_the_preflight_is_the_trial_of_the_current_parameters(search: Make) -> None:

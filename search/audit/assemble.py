@@ -45,6 +45,7 @@ _COLUMNS_OF_THEIR_OWN = {
     attributes.DISPATCHED_AT,
     attributes.OUTCOME,
     attributes.ALL_TARGETS_MET,
+    attributes.LOSS,
 }
 
 _PREFIXES = (attributes.METRIC_PREFIX, attributes.VARIANCE_PREFIX)
