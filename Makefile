@@ -9,6 +9,9 @@ EMPLOYEES ?= 20000
 # The study that `make run` runs.
 STUDY ?= configs/compensation-2026.yaml
 
+# Processes that share the tests.
+TESTERS ?= 2
+
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -70,7 +73,7 @@ run: $(CENSUS) ## Find the parameters that meet the targets of STUDY; needs noth
 	@$(BIN)/scenario-search run $(STUDY) || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## Check style, types (strict) and SQL.
 	@$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 
 from studies import copy_project, tiny_document, write_study
+
+
+# A shell that starts the tests in the background ignores Ctrl-C for them; the programs that the
+# tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -25,6 +25,7 @@ RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_memory_monitor_refresh_
 
 @pytest.fixture(scope="module")
 def ray_pool() -> Iterator[RayPool]:
+    before = set(psutil.Process().children(recursive=True))
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     variables = {name: os.environ.get(name) for name in RAY_VARIABLES}
     pool = make_pool(workers=2, retries=2, trial_timeout_seconds=4.0)
@@ -38,7 +39,7 @@ def ray_pool() -> Iterator[RayPool]:
         folder = pool._host.folder
         assert folder is not None and folder.is_dir()
         yield pool
-        started = psutil.Process().children(recursive=True)
+        started = set(psutil.Process().children(recursive=True)) - before
         assert started
     finally:
         pool.close()
