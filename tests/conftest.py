@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 
 from studies import copy_project, tiny_document, write_study
 
-
 # A shell that starts the tests in the background ignores Ctrl-C for them; the programs that the
 # tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -93,7 +93,8 @@ def test_every_page_is_in_the_index() -> None:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Path]:
     """A folder as the reader has it after ``make run``, without results."""
-    ignored = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
+    made = ("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
+    ignored = shutil.ignore_patterns(*made)
     for name in ("configs", "dbt", "docs", "benchmarks", "tests/projects"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     (tmp_path / ".venv").symlink_to(sys.prefix)
