@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SEARCH = ROOT / "search"
 
-PURE = ("spec", "space.py", "targets.py", "budget.py", "errors.py")
+PURE = ("spec", "space.py", "targets.py", "budget.py", "errors.py", "figures.py")
 HEAVY = ("ray", "duckdb", "dbt", "dagster", "optuna", "pyarrow", "sqlalchemy")
 
 ROOMS_OF = {
@@ -24,6 +24,7 @@ ROOMS_OF = {
     "optuna": (
         *("space.py", "sampling", "storage", "audit"),
         *("driver.py", "recorder.py", "report", "what_if.py", "run.py"),
+        *("appraisal.py", "warm_start.py"),
     ),
     "dagster": (),
     "dagster_dbt": (),
