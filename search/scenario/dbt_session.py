@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from search.errors import ProjectError, ScenarioError
+from search.scenario.answers import default_profiles_dir
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 
@@ -76,7 +77,7 @@ def resolve_profile(
 
     set_invocation_context(get_env())
     name = profile or _profile_of_project(project_dir)
-    folder = profiles_dir or _default_profiles_dir(project_dir)
+    folder = profiles_dir or default_profiles_dir(project_dir)
     try:
         raw = read_profile(str(folder))
         if name not in raw:
@@ -117,12 +118,6 @@ def _profile_of_project(project_dir: Path) -> str:
     if not isinstance(name, str):
         raise ProjectError(f"{file} must name its profile; add `profile: <name>`")
     return name
-
-
-def _default_profiles_dir(project_dir: Path) -> Path:
-    if os.environ.get("DBT_PROFILES_DIR"):
-        return Path(os.environ["DBT_PROFILES_DIR"])
-    return project_dir if (project_dir / "profiles.yml").exists() else Path.home() / ".dbt"
 
 
 class DbtSession:

@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from search.child import Report
 from search.errors import ProjectError, SearchError, SpecError
+from search.scenario.answers import (
+    AnswerCache,
+    DbtAnswers,
+    Selection,
+    answers_key,
+    default_profiles_dir,
+)
 from search.scenario.baseline import (
     RECORD_FILE,
     Baseline,
@@ -28,11 +33,11 @@ from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
 from search.scenario.project import DbtProject, VarReads, hash_parts
 from search.scenario.relations import Relations, render_sql
+from search.scenario.table_binds import check_table_bind, plan_table_bind
 from search.scratch import create_scratch, remove_scratch
 from search.space import current_candidate
 from search.spec import StudySpec, scenario_fingerprint
 from search.spec.metrics import ExpandedMetric, expand_metrics
-from search.spec.parameters import BindSpec
 from search.spec.steps import ExpandedStep, expand
 
 
@@ -167,7 +172,7 @@ class _Checked:
     recipe: BaselineRecipe
     steps: tuple[ExpandedStep, ...]
     relations: Relations
-    selected: Mapping[str, set[str]]
+    selected: Mapping[str, frozenset[str]]
     metrics: tuple[PlannedMetric, ...]
     table_binds: tuple[TableBind, ...]
 
@@ -270,7 +275,6 @@ class _Preparation:
     def _checks(self) -> _Checked:
         self._check_project_folder()
         self._check_var_binds()
-        profile = self._resolve_profile()
         project_fingerprint = self._project.fingerprint()
         steps = expand(self._scenario.steps)
         setup = expand(self._scenario.setup, kind="setup")
@@ -286,18 +290,16 @@ class _Preparation:
                 self._project.folder,
             )
 
-        self._report("parsing the dbt project")
-        session = self._session(profile)
-        manifest = session.parse(self._vars_of_step(steps[0]))
-        relations = Relations.of_manifest(manifest)
-        selected = self._check_selections(session, [*setup, *steps])
+        answers = self._answers(project_fingerprint, [*setup, *steps], steps[0])
+        relations = answers.relations
+        selected = self._check_selections(answers, [*setup, *steps])
         metrics = self._plan_metrics(relations)
         self._check_sql_steps(relations, setup, steps)
         table_binds = self._plan_table_binds(relations, selected)
         recipe = BaselineRecipe(
             project_dir=self._project.folder,
             project_fingerprint=project_fingerprint,
-            profile=profile,
+            profile=self._with_catalog(answers.profile),
             vars=dict(self._scenario.vars),
             setup=setup,
             database=database,
@@ -313,19 +315,71 @@ class _Preparation:
                 f"but there is none in {self._project.folder}",
             )
 
-    def _resolve_profile(self) -> Profile:
+    # --- what dbt knows -------------------------------------------------------
+
+    def _answers(
+        self, project_fingerprint: str, steps: Sequence[ExpandedStep], first: ExpandedStep
+    ) -> DbtAnswers:
+        """Return what dbt says about the project; it is asked when that is not known yet."""
+        # A selection is asked for with the vars of the first step that has it.
+        selections = {
+            _selection(step): step for step in reversed(steps) if step.command is not None
+        }
         folder = self._scenario.profiles_dir
+        profiles_dir = self._spec.resolve_path(folder) if folder else None
+        cache = AnswerCache(self._cache / "answers")
+        key = None
+        with contextlib.suppress(ProjectError):  # dbt says better what is wrong with a profile
+            key = answers_key(
+                self._project,
+                project_fingerprint=project_fingerprint,
+                profiles_dir=profiles_dir or default_profiles_dir(self._project.folder),
+                asked={
+                    "profile": self._scenario.profile,
+                    "target": self._scenario.target,
+                    "vars": dict(self._scenario.vars),
+                    "parse_vars": self._vars_of_step(first),
+                    "selections": [
+                        [*one, self._vars_of_step(step)] for one, step in selections.items()
+                    ],
+                    "database": str(self._database()),
+                },
+            )
+        known = cache.find(key) if key is not None else None
+        if known is not None:
+            return known
+        self._report("parsing the dbt project")
         profile = resolve_profile(
             self._project.folder,
-            profiles_dir=self._spec.resolve_path(folder) if folder else None,
+            profiles_dir=profiles_dir,
             profile=self._scenario.profile,
             target=self._scenario.target,
             cli_vars=self._scenario.vars,
         )
+        session = self._session(self._with_catalog(profile))
+        relations = Relations.of_manifest(session.parse(self._vars_of_step(first)))
+        selected = {}
+        for selection, step in selections.items():
+            command, select, exclude = selection
+            with self._checking():
+                selected[selection] = frozenset(
+                    session.list_selected(
+                        command,
+                        select=select,
+                        exclude=exclude,
+                        dbt_vars=self._vars_of_step(step),
+                    )
+                )
+        answers = DbtAnswers(profile, relations, selected)
+        if key is not None and self._mistakes is None:
+            cache.keep(key, answers)
+        return answers
+
+    def _with_catalog(self, profile: Profile) -> Profile:
+        """Return the profile with the name that views inside the starting database carry."""
         database = self._database()
         if database is None:
             return profile
-        # Views inside an existing file carry the name of its catalog.
         catalog = database.name.lstrip(".").split(".")[0]
         return replace(profile, catalog=catalog)
 
@@ -394,38 +448,31 @@ class _Preparation:
     # --- steps ----------------------------------------------------------------
 
     def _check_selections(
-        self, session: DbtSession, steps: Sequence[ExpandedStep]
-    ) -> dict[str, set[str]]:
+        self, answers: DbtAnswers, steps: Sequence[ExpandedStep]
+    ) -> dict[str, frozenset[str]]:
         """Refuse a step that selects nothing; return the nodes that the steps select."""
-        by_selection: dict[tuple[Any, ...], set[str]] = {}
-        selected: dict[str, set[str]] = {}
+        told: set[Selection] = set()
+        selected: dict[str, frozenset[str]] = {}
         for step in steps:
             if step.command is None:
                 continue
-            selection = (step.command, step.select, step.exclude)
-            if selection not in by_selection:
+            selection = _selection(step)
+            found = answers.selected.get(selection)
+            selected[step.name] = found or frozenset()
+            if found == frozenset() and selection not in told:
                 # A selection that is a mistake is told once, for the first step that has it.
-                by_selection[selection] = set()
+                told.add(selection)
                 with self._checking():
-                    by_selection[selection] = self._select(session, step.command, step)
-            selected[step.name] = by_selection[selection]
+                    raise self._nothing_selected(step)
         return selected
 
-    def _select(self, session: DbtSession, command: str, step: ExpandedStep) -> set[str]:
-        nodes = session.list_selected(
-            command,
-            select=step.select,
-            exclude=step.exclude,
-            dbt_vars=self._vars_of_step(step),
+    def _nothing_selected(self, step: ExpandedStep) -> SpecError:
+        return self._error(
+            f"scenario.{step.name.split(' ')[0]}.dbt",
+            f"must select something, but dbt {step.command} finds no node for "
+            f"select {' '.join(step.select) or '(all)'!r}"
+            + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),
         )
-        if not nodes:
-            raise self._error(
-                f"scenario.{step.name.split(' ')[0]}.dbt",
-                f"must select something, but dbt {command} finds no node for "
-                f"select {' '.join(step.select) or '(all)'!r}"
-                + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),
-            )
-        return set(nodes)
 
     def _check_sql_steps(
         self, relations: Relations, setup: Sequence[ExpandedStep], steps: Sequence[ExpandedStep]
@@ -474,37 +521,22 @@ class _Preparation:
     # --- table binds ----------------------------------------------------------
 
     def _plan_table_binds(
-        self, relations: Relations, selected: Mapping[str, set[str]]
+        self, relations: Relations, selected: Mapping[str, frozenset[str]]
     ) -> list[TableBind]:
         planned = []
         for name, parameter in self._spec.parameters.items():
             for bind in parameter.bind:
                 with self._checking():
-                    planned += self._plan_table_bind(name, bind, relations, selected)
+                    found = plan_table_bind(
+                        name,
+                        bind,
+                        relations=relations,
+                        selected=selected,
+                        render=lambda text, key: self._render(text, relations, None, key),
+                        mistaken=self._error,
+                    )
+                    planned += [found] if found else []
         return planned
-
-    def _plan_table_bind(
-        self,
-        name: str,
-        bind: BindSpec,
-        relations: Relations,
-        selected: Mapping[str, set[str]],
-    ) -> list[TableBind]:
-        """Return the bind when it is one to a table; none when it is one to a var."""
-        if bind.table is None or bind.column is None or bind.where is None:
-            return []
-        relation = relations.find(bind.table) or _quoted(bind.table)
-        node = relations.node_ids.get(bind.table)
-        for step, nodes in selected.items():
-            if step.startswith("steps") and node in nodes:
-                raise self._error(
-                    f"parameters.{name}.bind.table",
-                    "must be a table that the steps leave alone, but "
-                    f"scenario.{step} builds {bind.table} anew and would undo the value; "
-                    "exclude it there",
-                )
-        where = self._render(bind.where, relations, None, f"parameters.{name}.bind.where")
-        return [TableBind(name, bind.table, relation, bind.column, where)]
 
     def _check_table_binds(self, database: Path, binds: Sequence[TableBind]) -> None:
         if not binds:
@@ -512,44 +544,14 @@ class _Preparation:
         with connect(database, self._duck_limits(), read_only=True) as connection:
             for bind in binds:
                 with self._checking():
-                    self._check_table_bind(connection, bind)
-
-    def _check_table_bind(self, connection: Any, bind: TableBind) -> None:
-        key = f"parameters.{bind.parameter}.bind"
-        try:
-            described = connection.execute(f"describe {bind.relation}").fetchall()
-        except duckdb.Error as error:
-            raise self._error(
-                f"{key}.table",
-                f"must be a table of the baseline, but {bind.table!r} is not: "
-                f"{str(error).splitlines()[0]}",
-            ) from error
-        columns = [row[0] for row in described]
-        if bind.column not in columns:
-            raise self._error(
-                f"{key}.column",
-                f"must be a column of {bind.table}, but {bind.column!r} is not one of: "
-                f"{', '.join(columns)}",
-            )
-        try:
-            count = connection.execute(
-                f"select count(*) from {bind.relation} where {bind.where}"
-            ).fetchone()[0]
-        except duckdb.Error as error:
-            raise self._error(
-                f"{key}.where", f"must be a condition on {bind.table}: {str(error).splitlines()[0]}"
-            ) from error
-        if count == 0:
-            raise self._error(
-                f"{key}.where", f"must match a row of {bind.table}, but {bind.where!r} matches none"
-            )
+                    check_table_bind(connection, bind, self._error)
 
     def _error(self, key: str, message: str) -> SpecError:
         return SpecError(message, file=str(self._spec.file), key=key)
 
 
-def _quoted(name: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+def _selection(step: ExpandedStep) -> Selection:
+    return (step.command or "", step.select, step.exclude)
 
 
 def _cached_bytes(folder: Path) -> int | None:

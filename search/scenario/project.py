@@ -67,9 +67,13 @@ class DbtProject:
 
         Documentation counts as well: dbt can persist it in the database.
         """
+        return self.fingerprint_of(self.files())
+
+    def fingerprint_of(self, files: Iterable[Path]) -> str:
+        """Return a hash of some files below the folder and of the environment that they read."""
         digest = hashlib.sha256()
         env_names: set[str] = set()
-        for file in self.files():
+        for file in files:
             content = _read(file)
             digest.update(f"{file.relative_to(self.folder)}\0{len(content)}\0".encode())
             digest.update(content)

@@ -1,0 +1,147 @@
+"""What dbt says about a project: asked once, kept until something that it depends on changes.
+
+Parsing takes seconds and importing dbt takes more; a study that was prepared before needs
+neither. Nothing here imports dbt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.scenario.plan import Profile
+from search.scenario.project import DbtProject, hash_parts, package_versions
+from search.scenario.relations import Relations
+
+FORMAT_VERSION = 1
+Selection = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A dbt command, its select and its exclude words."""
+
+_SECRET = re.compile(r"secret|token|password|key", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DbtAnswers:
+    """What a study has to ask dbt before it can run.
+
+    Attributes:
+        profile: The profile, rendered.
+        relations: What ``ref`` and ``source`` mean.
+        selected: For each selection of a step, the ids of the nodes that it selects.
+    """
+
+    profile: Profile
+    relations: Relations
+    selected: Mapping[Selection, frozenset[str]]
+
+
+class AnswerCache:
+    """Keeps answers in one file each, addressed by the content of what was asked about.
+
+    A file that is damaged or cannot be written is as good as none. Profiles that hold
+    credentials are not written to disk.
+
+    Args:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, key: str) -> DbtAnswers | None:
+        """Return the answers of that key; None when they are not known."""
+        try:
+            document = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
+            answers = document["answers"]
+            if document["checksum"] != hash_parts([_text(answers)]):
+                return None
+            return _of_document(answers)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, key: str, answers: DbtAnswers) -> None:
+        """Keep the answers, if they survive being written."""
+        if _has_credentials(answers.profile.output):
+            return
+        document = _document(answers)
+        try:
+            text = _text(document)
+            if _of_document(json.loads(text)) != answers:
+                return
+            whole = json.dumps({"checksum": hash_parts([text]), "answers": document})
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary = self._folder / f".{key}-{os.getpid()}"
+            temporary.write_text(whole, encoding="utf-8")
+            temporary.replace(self._folder / f"{key}.json")
+        except (OSError, ValueError, TypeError):
+            return
+
+
+def answers_key(
+    project: DbtProject,
+    *,
+    project_fingerprint: str,
+    profiles_dir: Path,
+    asked: Mapping[str, Any],
+) -> str:
+    """Return the hash of all that dbt's answers depend on.
+
+    Args:
+        project: The dbt project.
+        project_fingerprint: Hash of its files and of the environment that they read.
+        profiles_dir: Where its profile is.
+        asked: Profile, target, vars and selections, JSON-safe.
+    """
+    # The profiles may lie outside the project, and read variables of their own.
+    profiles = DbtProject(profiles_dir).fingerprint_of((profiles_dir / "profiles.yml",))
+    parts = [str(project.folder), project_fingerprint, profiles, _text(asked)]
+    return hash_parts([f"answers {FORMAT_VERSION}", _text(package_versions()), *parts])[:32]
+
+
+def default_profiles_dir(project_dir: Path) -> Path:
+    """Return where dbt looks for profiles.yml, in its order."""
+    if os.environ.get("DBT_PROFILES_DIR"):
+        return Path(os.environ["DBT_PROFILES_DIR"])
+    return project_dir if (project_dir / "profiles.yml").exists() else Path.home() / ".dbt"
+
+
+def _has_credentials(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(
+            (_SECRET.search(str(key)) and inner) or _has_credentials(inner)
+            for key, inner in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return any(map(_has_credentials, value))
+    return False
+
+
+def _document(answers: DbtAnswers) -> dict[str, Any]:
+    return {
+        "profile": asdict(answers.profile),
+        "relations": asdict(answers.relations),
+        "selected": [
+            [[command, list(select), list(exclude)], sorted(nodes)]
+            for (command, select, exclude), nodes in answers.selected.items()
+        ],
+    }
+
+
+def _of_document(document: Mapping[str, Any]) -> DbtAnswers:
+    return DbtAnswers(
+        profile=Profile(**document["profile"]),
+        relations=Relations(**document["relations"]),
+        selected={
+            (command, tuple(select), tuple(exclude)): frozenset(nodes)
+            for (command, select, exclude), nodes in document["selected"]
+        },
+    )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
