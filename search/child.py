@@ -21,20 +21,31 @@ from search.errors import SearchError, WorkerError
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 5.0
 
+_SLICE_SECONDS = 0.5
+"""The longest single wait: an exception that another thread injects must arrive."""
+
 Report = Callable[[str], None]
 """Takes a line of progress for a person."""
 
 
 def run_in_child(
-    function: Callable[..., Any], *args: Any, report: Report, env: dict[str, str] | None = None
+    function: Callable[..., Any],
+    *args: Any,
+    report: Callable[[Any], None],
+    env: dict[str, str] | None = None,
+    is_stderr_shared: bool = False,
+    stop_seconds: float = _STOP_SECONDS,
 ) -> Any:
     """Call ``function(*args, report=...)`` in a child process and return what it returns.
 
     Args:
         function: A module-level function; it and its arguments travel by pickle.
         *args: Its arguments.
-        report: Called here with each line of progress that the child reports.
+        report: Called here with whatever the child reports, most often a line of progress.
         env: Environment variables on top of this process's.
+        is_stderr_shared: Whether the child writes to this process's stderr: for a child that
+            writes much. Else its last words are part of the error when it dies.
+        stop_seconds: How long the child gets to end when this call is left by an exception.
 
     Raises:
         SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
@@ -47,7 +58,7 @@ def run_in_child(
         pass_fds=(request_read, answer_write),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=None if is_stderr_shared else subprocess.PIPE,
         env=os.environ | (env or {}),
         start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the child
     )
@@ -60,16 +71,21 @@ def run_in_child(
         with Connection(answer_read, writable=False) as answers:
             return _await_answer(answers, process, report)
     finally:
-        _end(process)
+        _end(process, stop_seconds)
 
 
-def _await_answer(answers: Connection, process: subprocess.Popen[bytes], report: Report) -> Any:
+def _await_answer(
+    answers: Connection, process: subprocess.Popen[bytes], report: Callable[[Any], None]
+) -> Any:
     while True:
+        while not answers.poll(_SLICE_SECONDS):
+            pass
         try:
             kind, value = answers.recv()
         except EOFError:
-            assert process.stderr is not None
-            last_words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:]
+            last_words = ""
+            if process.stderr is not None:
+                last_words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:]
             code = process.wait()
             raise WorkerError(
                 f"a helper process ended with code {code} before it answered"
@@ -89,11 +105,11 @@ def _killed_advice(code: int) -> str:
     return f" (killed by {name}; when that was the system short of memory, lower the census size)"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(_STOP_SECONDS)
+            process.wait(stop_seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
