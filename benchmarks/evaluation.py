@@ -1,4 +1,4 @@
-"""Seconds a candidate: dbt's command line, dbt in one warm process, and the compiled engine.
+"""Seconds a candidate: dbt's commands, dbt in one process, the compiled engine, bare SQL.
 
 All engines evaluate the same candidates of the flagship scenario on the same baseline, in turn
 and in one run, so that their ratios hold on a busy machine as well. Metrics must be the same.
@@ -26,7 +26,7 @@ from typing import Any
 
 from search.child import Report, run_in_child
 from search.run import evaluator_factory, memory_plan, preparation_limits
-from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, prepare_author_sql
+from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock, prepare_author_sql
 from search.scenario.limits import connect
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
@@ -135,6 +135,61 @@ def with_evaluator(factory: Any, asked: Sequence[EvaluationRequest], *, report: 
     return measured
 
 
+class Listening:
+    """A DuckDB connection that notes what is executed.
+
+    Args:
+        connection: Executes it.
+        heard: Takes the statements with their values.
+    """
+
+    def __init__(self, connection: Any, heard: list[tuple[str, Any]]) -> None:
+        self._connection = connection
+        self._heard = heard
+
+    def execute(self, sql: str, values: Any = None) -> Any:
+        """Note a statement and execute it."""
+        self._heard.append((sql, values))
+        return self._connection.execute(sql, values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def with_bare_sql(factory: Any, asked: Sequence[EvaluationRequest], *, report: Report) -> Measured:
+    """Send the statements of the compiled engine to DuckDB as one would by hand.
+
+    The engine runs each candidate first, to hear what it sends; then only the execution of
+    those statements is timed, on the same kind of workspace.
+    """
+    measured = Measured(isolation=factory.isolation)
+    evaluator = factory()
+    evaluator.open()
+    try:
+        for number, request in enumerate(asked):
+            replay = evaluator.replay_of(request)
+            workspace, heard = replay._workspace, []
+            begin = workspace.begin
+
+            def listen(begin: Any = begin, workspace: Any = workspace, heard: Any = heard) -> None:
+                begin()
+                workspace.connection = Listening(workspace.connection, heard)
+
+            workspace.begin = listen
+            metrics = replay.measure(request, StageClock())
+            workspace.begin = begin
+            begin()
+            started = time.perf_counter()
+            for sql, values in heard:
+                workspace.connection.execute(sql, values).fetchall()
+            note(measured, number, time.perf_counter() - started, metrics)
+            workspace.end()
+            report(f"  bare SQL {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
+    finally:
+        evaluator.close()
+    return measured
+
+
 def compile_scenario(factory: Any, candidate: EvaluationRequest, *, report: Report) -> float:
     """Record, lift and check the scenario as a study's start does; return the seconds."""
     started = time.perf_counter()
@@ -186,11 +241,12 @@ def measure(
                 compiled_factory(spec, factory, folder / "programs"),
             ),
         }
+        calls["sql"] = lambda: (with_bare_sql, calls["compiled"]()[1])
         environment = {"PYTHONPATH": str(HERE)}
         for engine in engines:
             function, made = calls[engine]()
             opening = 0.0
-            if engine == "compiled":  # in a process of its own: workers never load dbt
+            if engine in ("compiled", "sql"):  # in a process of its own: workers never load dbt
                 opening = run_in_child(
                     compile_scenario, made, asked[0], report=report, env=environment
                 )
@@ -208,6 +264,7 @@ NAMES = {
     "cli": "dbt commands, one process a step",
     "dbt": "engine `dbt`: dbt in one warm process",
     "compiled": "engine `compiled`: recorded SQL",
+    "sql": "the same statements typed into DuckDB",
 }
 
 
