@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import HealthCheck, assume, example, given, note, settings
 from hypothesis import strategies as st
 from sql_scenario import CATALOG, Compiled, Line, Mark, Script, filled, run_plainly
 
@@ -145,6 +145,7 @@ def folder() -> Iterator[Path]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(script=scripts())
+@example(script=Script(SETUP, ["alter table w rename to d"], {"a": metric("a"), "d": metric("d")}))
 def test_a_replay_yields_what_all_statements_in_order_yield(script: Script, folder: Path) -> None:
     check(script, Path(tempfile.mkdtemp(dir=folder)))
 

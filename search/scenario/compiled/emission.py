@@ -18,6 +18,7 @@ from search.scenario.compiled.dataflow import (
 )
 from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.lifting import Template
+from search.scenario.compiled.statements import RelationName, effect_of
 
 ActionKind = Literal["run", "bind", "own", "drop", "rename", "export", "read"]
 Placement = Literal["physical", "attached"]
@@ -334,6 +335,11 @@ class _Emitter:
     def _bind(self, key: Key, version: Version) -> None:
         is_baseline_view = version.relation is not None and version.kind == "view"
         definition = version.relation.sql if version.relation and is_baseline_view else None
+        if definition is not None and version.relation is not None and key != version.relation.key:
+            # The scenario gave the view another name.
+            target = effect_of(definition).target
+            assert target is not None
+            definition = _renamed(definition, target, key)
         source = None if definition else self._source(version.id)
         self.actions.append(Action("bind", key=key, source=source, definition=definition))
         self.stand(key, version, is_view=True)
@@ -417,15 +423,20 @@ def _under_name(operation: Operation, key: Key) -> Template | None:
     """Return a CREATE under another name; None when its name is not in the text's head."""
     target = operation.statement.effect.target
     assert target is not None
-    tokens = tokenize(operation.template.pieces[0])
     if (
-        target.stop > len(tokens)
+        target.stop > len(tokenize(operation.template.pieces[0]))
         or key[0] == TEMP_SCHEMA
         or operation.statement.effect.is_temporary
     ):
         return None
+    first = _renamed(operation.template.pieces[0], target, key)
+    return Template((first, *operation.template.pieces[1:]), operation.template.holes)
+
+
+def _renamed(sql: str, target: RelationName, key: Key) -> str:
+    """Return a CREATE with another name in its head."""
+    tokens = tokenize(sql)
     name = ".".join(map(quoted, (*target.parts[:-2], key[0], key[1])))
     head = "".join(token.text for token in tokens[: target.start])
     rest = "".join(token.text for token in tokens[target.stop :])
-    pieces = (head + name + rest, *operation.template.pieces[1:])
-    return Template(pieces, operation.template.holes)
+    return head + name + rest
