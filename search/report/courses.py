@@ -21,6 +21,7 @@ from search.report.plots import (
     tag,
 )
 from search.report.sections import MARKS, accepted_band, variance_text
+from search.report.style import CSS
 from search.targets import Goal, rank_key, variance
 
 MAX_PLOTS = 40
@@ -58,6 +59,21 @@ def convergence_section(facts: StudyFacts) -> str:
     return section(
         "convergence", "Convergence", legend, tag("div", "".join(plots), class_="grid"), intro=intro
     )
+
+
+def convergence_image(facts: StudyFacts) -> str | None:
+    """Return the loss over the trials as an SVG file of its own; None without a complete trial."""
+    if not facts.complete():
+        return None
+    trials = [trial for trial in facts.trials if trial.state in ("complete", "failed")]
+    record = _record(facts)
+    trials = _thinned(trials, MAX_POINTS, keep={*record, facts.best})
+    plot = course_plot(
+        _loss_course(facts, trials, record), label_text="loss over the trials", width=720
+    )
+    look = tag("style", CSS) + tag("rect", width="100%", height="100%", fill="var(--card)")
+    opening, closing = plot.split(">", maxsplit=1)
+    return f'{opening} xmlns="http://www.w3.org/2000/svg">{look}{closing}'
 
 
 def _figure(name: str, unit: str, course: Course) -> str:

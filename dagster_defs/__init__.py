@@ -1,0 +1,1 @@
+"""Dagster's view of scenario-search: assets, jobs, checks and sensors over ``search/``."""

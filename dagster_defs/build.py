@@ -1,0 +1,43 @@
+"""Everything that Dagster shows, merged; the parts stand in their own modules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from dagster_defs.assets.simulation import simulation_assets
+from dagster_defs.assets.tuning import tuning_assets
+from dagster_defs.database import MainDatabase
+from dagster_defs.manifest import prepared_manifest
+from dagster_defs.places import Places
+
+
+def definitions(places: Places) -> dg.Definitions:
+    """Return the definitions for the folders of ``places``.
+
+    Raises:
+        ProjectError: If the dbt project does not parse.
+    """
+    manifest = prepared_manifest(places.project, places.private / "manifests")
+    assets = [*tuning_assets(places), *simulation_assets(places, manifest)]
+    return dg.Definitions(
+        assets=assets,
+        resources={
+            "dbt": dbt_resource(places.project),
+            "duckdb_resource": MainDatabase(project=str(places.project)),
+        },
+    )
+
+
+def dbt_resource(project: Path) -> DbtCliResource:
+    """Return dbt-core of this environment, whatever else is called dbt on the PATH."""
+    profiles = os.environ.get("DBT_PROFILES_DIR") or project
+    return DbtCliResource(
+        project_dir=project,
+        profiles_dir=str(profiles),
+        dbt_executable=str(Path(sys.executable).with_name("dbt")),
+    )

@@ -1,0 +1,70 @@
+"""The parameters that a scenario is simulated with: the winner's, or those in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from dagster_defs.database import MainDatabase
+from dagster_defs.places import Places
+from dagster_defs.rows import BEST_TABLE, best_values
+from dagster_defs.scenarios import load_scenario, study_files
+from dagster_defs.steps import Chosen
+from search.errors import AuditError, SpecError
+from search.report.facts import StudyFacts, read_facts
+from search.space import current_candidate, validate_candidate
+from search.spec import StudySpec, study_from_document
+
+
+def choose(
+    places: Places, database: MainDatabase, scenario: str, which: Literal["best", "active"]
+) -> Chosen:
+    """Return a scenario with the best parameters of its study, or with those in force.
+
+    Raises:
+        SpecError: If there is no such scenario, its dbt project is another one, or it has no
+            best parameters yet.
+    """
+    if which == "active":
+        spec = file_spec(places, scenario)
+        chosen = Chosen(spec, current_candidate(spec), "the parameters in force")
+    else:
+        chosen = _winner(places, database, scenario)
+    if chosen.project.resolve() != places.project.resolve():
+        raise SpecError(
+            f"scenario.dbt_project must be {places.project} to be materialised here, but is "
+            f"{chosen.project}; set SCENARIO_SEARCH_DBT_PROJECT to that for its assets"
+        )
+    return chosen
+
+
+def file_spec(places: Places, scenario: str) -> StudySpec:
+    """Return a scenario's study: of its file, or as it ran when it was added by hand.
+
+    Raises:
+        SpecError: If there is neither.
+    """
+    if scenario in study_files(places.configs):
+        return load_scenario(places, scenario)
+    try:
+        return spec_of_run(read_facts(places.results / scenario))
+    except AuditError:
+        return load_scenario(places, scenario)  # says which scenarios there are
+
+
+def spec_of_run(facts: StudyFacts) -> StudySpec:
+    """Return the study as its latest run had it, changes of that run included."""
+    return study_from_document(facts.document, file=Path(facts.run.study_file or "study.yaml"))
+
+
+def _winner(places: Places, database: MainDatabase, scenario: str) -> Chosen:
+    rows = database.rows(BEST_TABLE, scenario=scenario)
+    if not rows:
+        raise SpecError(
+            f"scenario {scenario!r} must have best parameters, but has none yet; materialise "
+            "tune_compensation_parameters and best_parameters first, or simulate the active ones"
+        )
+    study, trial = rows[0]["study"], rows[0]["trial"]
+    spec = spec_of_run(read_facts(places.results / scenario, study=study))
+    values = validate_candidate(spec, best_values(rows))
+    return Chosen(spec, values, f"the best parameters of {study}, trial {trial}", trial)

@@ -1,0 +1,8 @@
+"""What Dagster loads: ``dagster dev -m dagster_defs.definitions``."""
+
+from __future__ import annotations
+
+from dagster_defs.build import definitions
+from dagster_defs.places import Places
+
+defs = definitions(Places.from_environment())

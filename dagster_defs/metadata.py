@@ -1,0 +1,92 @@
+"""A study's trail as Dagster's metadata: tables, a plot, paths. Pure but for reading facts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from search.figures import with_unit
+from search.report.courses import convergence_image
+from search.report.facts import Lever, StudyFacts, Target
+from search.report.tables import goal_text, off_text, tolerance_text
+from search.targets import is_met
+
+Row = Mapping[str, str | int | float | bool | None]
+
+
+def table(rows: Sequence[Row]) -> dg.MetadataValue[Any] | None:
+    """Return rows as a table; None without any."""
+    if not rows:
+        return None
+    return dg.MetadataValue.table(records=[dg.TableRecord(dict(row)) for row in rows])
+
+
+def present(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata without the entries that are None."""
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def target_rows(facts: StudyFacts) -> list[Row]:
+    """Return the targets against what the current and the best parameters achieve."""
+    return [_target_row(target) for target in facts.targets]
+
+
+def _target_row(target: Target) -> Row:
+    goal, best = target.goal, target.best
+    is_known = best is not None and target.is_resolved
+    return {
+        "target": goal.metric,
+        "wanted": goal_text(goal),
+        "tolerance": tolerance_text(goal),
+        "current": with_unit(target.current, goal.unit),
+        "achieved": with_unit(best, goal.unit),
+        "variance": off_text(goal, best) if is_known and best is not None else "-",
+        "met": is_met(goal, best)
+        if is_known and best is not None and not goal.is_objective
+        else None,
+    }
+
+
+def parameter_rows(facts: StudyFacts) -> list[Row]:
+    """Return the best parameters against today's, with their ranges."""
+    return [
+        {
+            "parameter": lever.name,
+            "current": with_unit(lever.current, lever.unit),
+            "best": with_unit(lever.best, lever.unit),
+            "allowed": allowed_text(lever),
+            "at bound": lever.bound_reached,
+        }
+        for lever in facts.levers
+    ]
+
+
+def allowed_text(lever: Lever) -> str:
+    """Return a parameter's range or choices for people."""
+    if lever.choices is not None:
+        return " | ".join(str(choice) for choice in lever.choices)
+    return f"{with_unit(lever.low, lever.unit)} to {with_unit(lever.high, lever.unit)}"
+
+
+def convergence_plot(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
+    """Return the loss over the trials as an image; None while no trial is complete."""
+    image = convergence_image(facts)
+    if image is None:
+        return None
+    data = base64.b64encode(image.encode()).decode()
+    return dg.MetadataValue.md(f"![loss over the trials](data:image/svg+xml;base64,{data})")
+
+
+def places_of(facts: StudyFacts) -> dict[str, Any]:
+    """Return where the study's results are."""
+    run = facts.run
+    return {
+        "study in the Optuna dashboard": facts.study,
+        "storage": run.storage_url,
+        "audit trail": dg.MetadataValue.path(facts.folder / "audit.duckdb"),
+        "report": dg.MetadataValue.path(facts.folder / "report.html"),
+        "report in a browser": dg.MetadataValue.url((facts.folder / "report.html").as_uri()),
+    }

@@ -1,0 +1,169 @@
+"""What a study found as rows of tables in the main database. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from dagster_defs.database import Table
+from dagster_defs.metadata import allowed_text
+from search.report.facts import StudyFacts
+from search.report.tables import goal_text
+from search.scenario.outcome import ParameterValue
+from search.targets import is_met, variance, variances
+
+STATE_TABLE = Table(
+    "optimization_scenario_state",
+    pa.schema(
+        {
+            "scenario_id": pa.string(),
+            "study": pa.string(),
+            "iteration": pa.int64(),
+            "trials": pa.int64(),
+            "failed_trials": pa.int64(),
+            "best_trial_so_far": pa.int64(),
+            "best_loss_so_far": pa.float64(),
+            "best_parameters_so_far": pa.string(),
+            "best_variances_so_far": pa.string(),
+            "is_converged": pa.bool_(),
+            "started_at": pa.timestamp("us", tz="UTC"),
+            "finished_at": pa.timestamp("us", tz="UTC"),
+        }
+    ),
+)
+RESULTS_TABLE = Table(
+    "parameter_optimization_results",
+    pa.schema(
+        {
+            "scenario_id": pa.string(),
+            "study": pa.string(),
+            "trial": pa.int64(),
+            "kind": pa.string(),
+            "name": pa.string(),
+            "unit": pa.string(),
+            "current_value": pa.float64(),
+            "current_text": pa.string(),
+            "recommended_value": pa.float64(),
+            "recommended_text": pa.string(),
+            "allowed": pa.string(),
+            "wanted": pa.string(),
+            "variance": pa.float64(),
+            "is_met": pa.bool_(),
+        }
+    ),
+)
+BEST_TABLE = Table(
+    "best_parameters",
+    pa.schema(
+        {
+            "scenario_id": pa.string(),
+            "study": pa.string(),
+            "trial": pa.int64(),
+            "parameter": pa.string(),
+            "value": pa.float64(),
+            "value_json": pa.string(),
+            "unit": pa.string(),
+        }
+    ),
+)
+
+
+def state_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
+    """Return the state after each iteration, in order."""
+    trials = {trial.trial: trial for trial in facts.trials}
+    goals = [target.goal for target in facts.targets if target.is_resolved]
+    rows = []
+    for one in facts.iterations:
+        number = one.best_trial_so_far
+        best = trials.get(number) if number is not None else None
+        metrics = {goal.metric: facts.value(number, goal.metric) for goal in goals}
+        known = {name: value for name, value in metrics.items() if value is not None}
+        scored = [goal for goal in goals if goal.metric in known]
+        rows.append(
+            {
+                "scenario_id": scenario,
+                "study": facts.study,
+                "iteration": one.iteration,
+                "trials": one.trials,
+                "failed_trials": one.failed_trials,
+                "best_trial_so_far": number,
+                "best_loss_so_far": one.best_loss_so_far,
+                "best_parameters_so_far": json.dumps(best.candidate) if best else None,
+                "best_variances_so_far": json.dumps(variances(scored, known)),
+                "is_converged": bool(best and best.is_all_targets_met),
+                "started_at": one.started_at,
+                "finished_at": one.finished_at,
+            }
+        )
+    return rows
+
+
+def result_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
+    """Return recommended parameters and achieved metrics against today's, in one shape."""
+    head = {"scenario_id": scenario, "study": facts.study, "trial": facts.best}
+    rows = [
+        head
+        | {"kind": "parameter", "name": lever.name, "unit": lever.unit}
+        | _pair("current", lever.current)
+        | _pair("recommended", lever.best)
+        | {"allowed": allowed_text(lever)}
+        for lever in facts.levers
+    ]
+    for target in facts.targets:
+        goal, best = target.goal, target.best
+        judged: dict[str, Any] = {}
+        if best is not None and target.is_resolved:
+            judged = {"variance": variance(goal, best)}
+            judged |= {} if goal.is_objective else {"is_met": is_met(goal, best)}
+        rows.append(
+            head
+            | {"kind": "metric", "name": goal.metric, "unit": goal.unit}
+            | _pair("current", target.current)
+            | _pair("recommended", best)
+            | {"wanted": goal_text(goal)}
+            | judged
+        )
+    return rows
+
+
+def best_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
+    """Return the best trial's parameters; empty while no trial is complete."""
+    if facts.best is None:
+        return []
+    return [
+        {
+            "scenario_id": scenario,
+            "study": facts.study,
+            "trial": facts.best,
+            "parameter": lever.name,
+            "value": _number(lever.best),
+            "value_json": json.dumps(lever.best),
+            "unit": lever.unit,
+        }
+        for lever in facts.levers
+    ]
+
+
+def best_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, ParameterValue]:
+    """Return the parameters that ``best_rows`` made rows of, exactly.
+
+    Example:
+        >>> best_values([{"parameter": "rate", "value_json": "0.1"}])
+        {'rate': 0.1}
+    """
+    return {row["parameter"]: json.loads(row["value_json"]) for row in rows}
+
+
+def _pair(name: str, value: ParameterValue | None) -> dict[str, Any]:
+    """Return a value as a number, and as text when it is none."""
+    number = _number(value)
+    text = json.dumps(value) if value is not None and number is None else None
+    return {f"{name}_value": number, f"{name}_text": text}
+
+
+def _number(value: ParameterValue | None) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and value is not None else None

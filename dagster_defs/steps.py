@@ -1,0 +1,227 @@
+"""A scenario's steps in the main database: by real dbt, with the parameters that were chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.child import run_in_child
+from search.errors import ScenarioError, SpecError
+from search.run import memory_plan
+from search.scenario.limits import DuckLimits
+from search.scenario.metrics import read_metric
+from search.scenario.outcome import ParameterValue
+from search.scenario.plan import PlannedMetric, TableBind
+from search.scenario.relations import Relations, render_sql
+from search.scratch import create_scratch, remove_scratch
+from search.space import dbt_vars, table_updates
+from search.spec import StudySpec, expand, expand_metrics
+from search.spec.steps import ExpandedStep
+
+OPTIMIZATION = "tag:optimization"
+"""Selection of the steps that build the optimization models."""
+SAME = 1e-9
+"""Largest relative difference of metrics that count as the same: sums in another order."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A scenario with the parameters to simulate it with.
+
+    Attributes:
+        spec: The study.
+        values: A value for each parameter.
+        origin: Where they come from, in words.
+        trial: The trial that they are the candidate of, or None.
+    """
+
+    spec: StudySpec
+    values: Mapping[str, ParameterValue]
+    origin: str
+    trial: int | None = None
+
+    @property
+    def vars(self) -> dict[str, Any]:
+        """The dbt vars of every step."""
+        replications = self.spec.scenario.replications
+        first = {replications.var: replications.values[0]} if replications else {}
+        return {**self.spec.scenario.vars, **first, **dbt_vars(self.spec, self.values)}
+
+    @property
+    def project(self) -> Path:
+        """The scenario's dbt project."""
+        return self.spec.resolve_path(self.spec.scenario.dbt_project)
+
+    def steps(self, years: Sequence[int] = ()) -> tuple[ExpandedStep, ...]:
+        """Return the steps that one candidate needs, loops unrolled.
+
+        Args:
+            years: Repetitions of the scenario's loops to run; all of them when empty.
+
+        Raises:
+            SpecError: If the scenario has no such repetition.
+        """
+        steps = expand(self.spec.scenario.steps)
+        known = [step.loop[1] for step in steps if step.loop]
+        if unknown := [year for year in years if year not in known]:
+            raise SpecError(f"years must be among those of the scenario {known}, but got {unknown}")
+        chosen = [step for step in steps if not (years and step.loop and step.loop[1] not in years)]
+        if not years:
+            return tuple(chosen)
+        # A step after the loop refers to the loop's last year, whichever that is now.
+        last = {step.loop[0]: step.loop[1] for step in chosen if step.loop}
+        return tuple(
+            step if step.loop else replace(step, vars={**step.vars, **_known(step.vars, last)})
+            for step in chosen
+        )
+
+    def simulation_steps(self, years: Sequence[int] = ()) -> tuple[ExpandedStep, ...]:
+        """Return the steps before the optimization models."""
+        return tuple(step for step in self.steps(years) if step.select != (OPTIMIZATION,))
+
+    def optimization_vars(self, years: Sequence[int] = ()) -> dict[str, Any]:
+        """Return the dbt vars that the optimization models are built with."""
+        return self.vars | dict(self.steps(years)[-1].vars)
+
+
+def _known(own: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in last.items() if name in own}
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """What a child process needs to run steps; travels there by pickle.
+
+    Attributes:
+        chosen: The scenario and its parameters.
+        steps: The steps to run after the setup.
+        database: The database to write.
+        relations: The project's relations.
+    """
+
+    chosen: Chosen
+    steps: tuple[ExpandedStep, ...]
+    database: Path
+    relations: Relations
+
+
+def run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
+    """Build the foundation, set the levers, and run steps; in one child process.
+
+    The foundation is always built: the database may hold that of another scenario, with
+    other people.
+
+    Raises:
+        SearchError: If a step fails; the message names step and model.
+    """
+    run_in_child(_run_steps, run, report=report)
+
+
+def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
+    from search.scenario.dbt_session import DbtSession, resolve_profile
+
+    spec = run.chosen.spec
+    memory = memory_plan(spec)
+    scratch = create_scratch()
+    try:
+        limits = DuckLimits(
+            memory_limit_bytes=memory.duckdb_memory_limit_bytes,
+            threads=spec.resources.threads_per_worker,
+            temp_directory=scratch / "spill",
+            max_temp_bytes=memory.max_temp_bytes,
+        )
+        session = DbtSession(
+            project_dir=run.chosen.project,
+            profile=resolve_profile(run.chosen.project),
+            database=run.database,
+            home=scratch / "dbt",
+            limits=limits,
+        )
+        setup = expand(spec.scenario.setup, kind="setup")
+        for step in setup:
+            _run(step, run, session, report)
+        _set_levers(run)
+        for step in run.steps:
+            _run(step, run, session, report)
+    finally:
+        remove_scratch(scratch)
+
+
+def _run(step: ExpandedStep, run: StepRun, session: Any, report: Callable[[str], None]) -> None:
+    report(f"{step.name}: {step.command or 'sql'} {' '.join(step.select)}".rstrip())
+    try:
+        if step.sql is not None:
+            sql = render_sql(step.sql, run.relations, scenario_vars=run.chosen.vars, loop=step.loop)
+            with duckdb.connect(str(run.database)) as connection:
+                connection.execute(sql)
+            return
+        session.run(
+            step.command,
+            select=step.select,
+            exclude=step.exclude,
+            dbt_vars=run.chosen.vars | dict(step.vars),
+            full_refresh=step.full_refresh,
+        )
+    except ScenarioError as error:
+        raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+
+
+def _set_levers(run: StepRun) -> None:
+    """Set the table cells that parameters are bound to."""
+    updates = table_updates(run.chosen.spec, run.chosen.values)
+    if not updates:
+        return
+    with duckdb.connect(str(run.database)) as connection:
+        for one in updates:
+            relation = run.relations.find(one.table) or one.table
+            bind = TableBind("", one.table, relation, one.column, one.where)
+            connection.execute(bind.update_sql(), [one.value])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric in the main database against what the study found.
+
+    Attributes:
+        metric: Its name.
+        found: Of the trial.
+        reproduced: Of the main database.
+    """
+
+    metric: str
+    found: float
+    reproduced: float
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both are the same number, but for the order of sums."""
+        return math.isclose(self.found, self.reproduced, rel_tol=SAME, abs_tol=SAME)
+
+
+def compare_metrics(
+    connection: duckdb.DuckDBPyConnection,
+    chosen: Chosen,
+    relations: Relations,
+    found: Mapping[str, float],
+) -> list[Comparison]:
+    """Return the study's metrics that can be read at the end, beside those of a trial.
+
+    Metrics that are read after each repetition of a step are left out: their tables hold
+    only the last one.
+
+    Raises:
+        ScenarioError: If a metric cannot be read.
+    """
+    compared = []
+    for one in expand_metrics(chosen.spec):
+        if one.step is not None or one.name not in found:
+            continue
+        sql = render_sql(one.sql, relations, scenario_vars=chosen.vars, loop=one.loop)
+        value = read_metric(connection, PlannedMetric(one.name, sql, one.unit))
+        compared.append(Comparison(one.name, found[one.name], value))
+    return compared
