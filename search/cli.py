@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from search.cli_options import RESULTS_VARIABLE as RESULTS_VARIABLE
+from search.cli_options import json_option as _json
+from search.cli_options import load as _load
+from search.cli_options import progress as _progress
+from search.cli_options import results_option as _results
+from search.cli_options import set_option as _set
+from search.cli_options import study_argument as _study
+from search.cli_options import var_option as _var
+from search.cli_options import workers_option as _workers
+from search.cli_sets import apply, diff, history, rollback
 from search.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
@@ -21,28 +30,6 @@ from search.errors import (
     SearchError,
     SpecError,
 )
-
-RESULTS_VARIABLE = "SCENARIO_SEARCH_RESULTS"
-
-_study = click.argument("study", type=click.Path(path_type=Path))
-_set = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE",
-    help="Change the study file for this call, for example --set search.max_iterations=5.",
-)  # fmt: skip
-_var = click.option(
-    "--var", "dbt_vars", multiple=True, metavar="NAME=VALUE",
-    help="Set a dbt var of the scenario, for example --var census_path=data/census.csv.",
-)  # fmt: skip
-_workers = click.option(
-    "--workers", type=click.IntRange(min=0),
-    help="Worker processes; 0 evaluates in this process, without Ray.",
-)  # fmt: skip
-_results = click.option(
-    "--results", type=click.Path(path_type=Path, file_okay=False), default=Path("results"),
-    envvar=RESULTS_VARIABLE, show_default=True, show_envvar=True,
-    help="Folder for results and cached baselines.",
-)  # fmt: skip
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -219,39 +206,8 @@ def schema() -> int:
     return EXIT_OK
 
 
-def _load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None) -> Any:
-    from search.spec import load_study
-
-    overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
-    if workers is not None:
-        overrides.append(f"resources.workers={workers}")
-    return load_study(study, overrides=overrides)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    from search.progress import LiveProgress, PlainProgress
-
-    with _stdout_for_the_result():
-        if sys.stderr.isatty():
-            with LiveProgress() as live:
-                yield live
-        else:
-            yield PlainProgress()
-
-
-@contextlib.contextmanager
-def _stdout_for_the_result() -> Iterator[None]:
-    """Send what libraries and child processes print to stderr meanwhile."""
-    sys.stdout.flush()
-    stdout = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(stdout, 1)
-        os.close(stdout)
+for _command in (apply, history, diff, rollback):
+    main.add_command(_command)
 
 
 def entry_point() -> None:

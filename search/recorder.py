@@ -11,6 +11,7 @@ from search.audit.earlier import RUNS, earlier_tables
 from search.audit.events import EventLog, read_events
 from search.audit.publish import publish
 from search.audit.records import RunRecord
+from search.parameter_sets.journal import Journal
 from search.spec import StudySpec
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
@@ -81,6 +82,7 @@ class StudyRecorder:
             spec=self._spec,
             study=self._store.name,
             events=read_events(self._folder),
+            parameter_sets=Journal.of(self._spec).records(),
         )
         publish(self._folder, self._earlier.joined(own))
 

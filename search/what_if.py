@@ -9,6 +9,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
+from search.candidates import stored_study
 from search.child import Report, run_in_child
 from search.engine import source_of
 from search.errors import SpecError
@@ -25,9 +26,6 @@ from search.scratch import sweep_scratch
 from search.space import current_candidate, parse_value, validate_candidate
 from search.spec import StudySpec, expand_metrics
 from search.storage.attributes import OUTCOME
-from search.storage.existing import existing_storage
-from search.storage.study_store import StudyStore
-from search.storage.versions import latest_version
 from search.targets import Goal, goals_of
 
 
@@ -83,9 +81,9 @@ def evaluate_once(
     Raises:
         SpecError: If a parameter or a trial does not exist, or a value is not allowed.
     """
-    trials = _stored_trials(spec, results)
+    trials = dict(stored_study(spec, results).trials)
     start = _candidate_of(from_trial, trials) if from_trial is not None else current_candidate(spec)
-    values = validate_candidate(spec, start | _assigned(spec, assignments))
+    values = validate_candidate(spec, start | assigned(spec, assignments))
     layout = Layout(results, spec.study)
     memory = memory_plan(spec)
     sweep_scratch(scratch_parent(spec))
@@ -170,7 +168,7 @@ def verify_trial(
     Raises:
         SpecError: If there is no such complete trial.
     """
-    trials = _stored_trials(spec, results)
+    trials = dict(stored_study(spec, results).trials)
     if number is None:
         best = best_trial(trials.values(), resolved_goals(goals_of(spec), trials.values()))
         number = best.number if best is not None else 0
@@ -214,15 +212,6 @@ def _failure_text(failure: Failure) -> str:
     return f"{where}: {failure.message}" if where else failure.message
 
 
-def _stored_trials(spec: StudySpec, results: Path) -> dict[int, FrozenTrial]:
-    with existing_storage(Layout(results, spec.study).storage_url(spec)) as storage:
-        latest = latest_version(storage, spec.study) if storage else None
-        if storage is None or latest is None:
-            return {}
-        store = StudyStore.load(storage, latest.name)
-        return {trial.number: trial for trial in store.trials()}
-
-
 def _candidate_of(number: int, trials: Mapping[int, FrozenTrial]) -> dict[str, ParameterValue]:
     if number not in trials:
         known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
@@ -232,7 +221,12 @@ def _candidate_of(number: int, trials: Mapping[int, FrozenTrial]) -> dict[str, P
     return candidate(trials[number])
 
 
-def _assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, ParameterValue]:
+def assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, ParameterValue]:
+    """Return the values that ``name=value`` texts give to parameters.
+
+    Raises:
+        SpecError: If a text is not of that form, or the value not allowed.
+    """
     values: dict[str, ParameterValue] = {}
     for assignment in assignments:
         name, sign, text = assignment.partition("=")

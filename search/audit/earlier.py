@@ -38,11 +38,12 @@ def earlier_tables(storage: GroupingStorage, base_name: str, *, but: str) -> Aud
     for version in versions(storage, base_name):
         if version.name != but:
             store = StudyStore.load(storage, version.name)
-            tables = tables.joined(_tables(store))
+            tables = tables.joined(stored_tables(store))
     return tables
 
 
-def _tables(store: StudyStore) -> AuditTables:
+def stored_tables(store: StudyStore) -> AuditTables:
+    """Return the trail of one version of a study as its storage has it, without events."""
     stored = store.attributes()
     documents: Mapping[str, Any] = stored.get(RUNS) or {}
     runs = [RunRecord.model_validate(document) for document in documents.values()]

@@ -284,7 +284,7 @@ class ParameterSetRecord(Record):
     """One applied choice of parameter values."""
 
     parameter_set: str = Field(description="Name of the parameter set")
-    version: int = Field(description="Version of the set, from 1")
+    version: int = Field(description="Version of the set; 0 is what was found before the first")
     run_id: str | None = Field(default=None, description="The run that produced it")
     trial: int | None = Field(default=None, description="The trial that it was taken from")
     parameters: Json = Field(default=None, description="Parameter values, exactly")
@@ -292,3 +292,6 @@ class ParameterSetRecord(Record):
     applied_at: AwareDatetime | None = Field(default=None, description="When it was applied (UTC)")
     applied_by: str | None = Field(default=None, description="Who applied it")
     reason: str | None = Field(default=None, description="Why, for a person")
+    origin: str | None = Field(
+        default=None, description="A trial, given values, a rollback, or what was found"
+    )

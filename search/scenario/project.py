@@ -17,7 +17,9 @@ from pathlib import Path
 
 from search.errors import ProjectError
 
-IGNORED_FOLDERS = frozenset({"target", "logs", ".git", "__pycache__", ".venv", "node_modules"})
+IGNORED_FOLDERS = frozenset(
+    {"target", "logs", ".git", "__pycache__", ".venv", "node_modules", "parameter_sets"}
+)
 TEXT_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".py", ".md", ".jinja", ".j2"})
 VERSIONED_PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "dbt-adapters")
 _DATABASE_SUFFIXES = (".duckdb", ".wal", ".db", ".lock")

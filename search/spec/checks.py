@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from search.spec.apply import ApplySpec, unknown_scenario_vars
 from search.spec.constraints import Constraint
 from search.spec.goals import MetricSpec, TargetSpec
 from search.spec.metrics import ExpandedMetric, expand_each
@@ -179,12 +180,29 @@ def _several_objectives(targets: dict[str, TargetSpec], search: SearchSpec) -> I
         yield Mistake(("search", "sampler"), text)
 
 
+def _apply(
+    scenario: ScenarioSpec, parameters: dict[str, ParameterSpec], apply: ApplySpec
+) -> Iterator[Mistake]:
+    for column, name in unknown_scenario_vars(apply, scenario.vars):
+        text = (
+            f"must be a var of scenario.vars with a single value "
+            f"({listed(scenario.vars) or 'none are there'}), but got {name}"
+        )
+        yield Mistake(("apply", "row", column), f"{text}{did_you_mean(name, scenario.vars)}")
+    bound = {bind.var for lever in parameters.values() for bind in lever.bind if bind.var}
+    for index, var in enumerate(apply.project_vars):
+        if var not in bound:
+            text = f"must be the var of a parameter ({listed(sorted(bound))}), but got {var}"
+            yield Mistake(("apply", "project_vars", index), f"{text}{did_you_mean(var, bound)}")
+
+
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = (
     (("parameters",), _binds),
     (("scenario", "parameters"), _overwritten_vars),
     (("parameters", "constraints"), _constraints),
     (("scenario", "metrics"), _metrics),
     (("scenario", "metrics", "targets"), _targets),
+    (("scenario", "parameters", "apply"), _apply),
     (("scenario", "search"), _confirm_seeds),
     (("targets", "search"), _several_objectives),
 )

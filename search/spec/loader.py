@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from search.errors import SpecError
+from search.spec.active import resolve_active
 from search.spec.checks import check_sections
 from search.spec.messages import translate
 from search.spec.mistakes import Mistake, did_you_mean, dotted, given
@@ -71,15 +72,17 @@ def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpe
     if not isinstance(document.value, dict):
         raise _error(found, file)
     applied, failed = _apply(document, overrides)
+    active, inactive = resolve_active(document.value, file)
+    failed += inactive
     study, mistakes = _validate(document.value)
     broken = [mistake.path for mistake, _ in found] + [mistake.path for mistake in failed]
-    found += [(mistake, None) for mistake in failed]
+    found += [(one, document.line(one.path) if one in inactive else None) for one in failed]
     for mistake in mistakes:
         if not any(path and mistake.path[: len(path)] == path for path in broken):
             found.append((_by_override(mistake, applied), document.line(mistake.path)))
     if found or study is None:
         raise _error(found, file)
-    return study.at(file)
+    return study.at(file, active=active)
 
 
 def _read(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
+from search.spec.apply import ApplySpec
 from search.spec.checks import check_sections
 from search.spec.goals import MetricSpec, TargetSpec
 from search.spec.mistakes import given, wrong, wrongs
@@ -60,6 +61,8 @@ class StudySpec(Model):
     """What metrics should be, by the metric's name; `metric@2026` for one repetition."""
     search: SearchSpec = SearchSpec()
     """How to search, and when to stop."""
+    apply: ApplySpec = ApplySpec()
+    """Where `scenario-search apply` writes values that a var carries."""
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use of the machine."""
     storage: Annotated[str | None, BeforeValidator(_storage)] = Field(
@@ -68,6 +71,7 @@ class StudySpec(Model):
     """Optuna storage URL, its path relative to the working directory; chosen when left out."""
 
     _file: Path = PrivateAttr(default_factory=lambda: Path.cwd() / "study.yaml")
+    _active: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
@@ -80,10 +84,21 @@ class StudySpec(Model):
         """Absolute path of the study file."""
         return self._file
 
-    def at(self, file: Path) -> StudySpec:
-        """Return this spec as read from ``file``, against which its paths are resolved."""
+    @property
+    def active(self) -> frozenset[str]:
+        """Parameters whose current value is that of the active parameter set."""
+        return self._active
+
+    def at(self, file: Path, *, active: frozenset[str] = frozenset()) -> StudySpec:
+        """Return this spec as read from ``file``, against which its paths are resolved.
+
+        Args:
+            file: The study file.
+            active: Parameters whose current value was taken from the active parameter set.
+        """
         copy = self.model_copy()
         copy._file = file.absolute()
+        copy._active = active
         return copy
 
     def resolve_path(self, path: str | Path) -> Path:
@@ -104,4 +119,6 @@ class StudySpec(Model):
         document: dict[str, Any] = _without_none(self.model_dump(mode="json"))
         if self.storage is not None:
             document["storage"] = _PASSWORD.sub(r"\1***\2", self.storage)
+        if self.apply == ApplySpec():
+            del document["apply"]  # not there in the documents of earlier versions
         return document

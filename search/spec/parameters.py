@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from search.spec.grid import MAX_GRID_POINTS, grid_count, is_on_grid, nearest_highs
 from search.spec.mistakes import Mistake, given, wrong, wrongs
@@ -72,6 +72,19 @@ class BindSpec(Model):
         )
 
 
+_CURRENT_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "number", "boolean"]},
+        {
+            "type": "object",
+            "properties": {"active": {"type": ["string", "number", "boolean"]}},
+            "required": ["active"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
 def _binds(value: Any) -> Any:
     return [value] if isinstance(value, (dict, BindSpec)) else value
 
@@ -96,8 +109,8 @@ class ParameterSpec(Model):
     """Left out: integer when low, high and step are all written as whole numbers, else float."""
     choices: Items[ScalarValue] | None = Field(default=None, examples=[["january", "anniversary"]])
     """The allowed values, in place of low and high."""
-    current: ScalarValue | None = None
-    """Today's value: the search starts here and `change` targets are relative to it. Required."""
+    current: Annotated[ScalarValue | None, WithJsonSchema(_CURRENT_SCHEMA)] = None
+    """Today's value, where the search starts and what `change` refers to; or `active`. Required."""
     unit: str | None = Field(default=None, examples=["fraction", "USD"])
     """Unit, for people."""
     description: str | None = None

@@ -20,15 +20,15 @@ ROOMS_OF = {
     "ray": ("workers",),
     "dbt": ("scenario",),
     "dbt_common": ("scenario",),
-    "duckdb": ("scenario", "audit"),
+    "duckdb": ("scenario", "audit", "parameter_sets"),
     "optuna": (
         *("space.py", "sampling", "storage", "audit"),
         *("driver.py", "recorder.py", "report", "what_if.py", "run.py"),
-        *("appraisal.py", "warm_start.py"),
+        *("appraisal.py", "warm_start.py", "candidates.py"),
     ),
     "dagster": (),
     "dagster_dbt": (),
-    "click": ("cli.py",),
+    "click": ("cli.py", "cli_options.py", "cli_sets.py"),
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
 

@@ -1,0 +1,177 @@
+"""Candidates by the names that people give them: current, active, best, trial:17, set:3."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
+from search.errors import SpecError
+from search.parameter_sets.sets import ParameterSets
+from search.run import Layout
+from search.scenario.outcome import ParameterValue
+from search.space import current_candidate
+from search.spec import StudySpec
+from search.storage.existing import existing_storage
+from search.storage.study_store import StudyStore
+from search.storage.versions import latest_version
+from search.targets import Goal, all_met, goals_of
+
+KINDS = "current, active, best, trial:N or set:N"
+_NUMBERED = re.compile(r"(?:(trial|set):)?(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What the storage has of a study's newest version.
+
+    Attributes:
+        name: The study's name in the storage; None when it has not run yet.
+        trials: Its trials by number.
+        attributes: What was stored with the study itself.
+    """
+
+    name: str | None
+    trials: Mapping[int, FrozenTrial]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def goals(self, spec: StudySpec) -> tuple[Goal, ...]:
+        """Return the study's goals, relative ones resolved as far as that is known."""
+        return resolved_goals(goals_of(spec), self.trials.values())
+
+    def best(self, spec: StudySpec) -> FrozenTrial | None:
+        """Return the trial that ranks first; None while none is complete."""
+        return best_trial(self.trials.values(), self.goals(spec))
+
+
+def stored_study(spec: StudySpec, results: Path) -> StoredStudy:
+    """Return what the storage has of a study's newest version.
+
+    Raises:
+        StorageError: If the storage is there and cannot be read.
+    """
+    with existing_storage(Layout(results, spec.study).storage_url(spec)) as storage:
+        latest = latest_version(storage, spec.study) if storage else None
+        if storage is None or latest is None:
+            return StoredStudy(None, {})
+        store = StudyStore.load(storage, latest.name)
+        trials = {trial.number: trial for trial in store.trials()}
+        return StoredStudy(store.name, trials, store.attributes())
+
+
+@dataclass(frozen=True)
+class NamedCandidate:
+    """A candidate that somebody named.
+
+    Attributes:
+        label: As it is called in a table: ``trial 17``.
+        values: Parameter name to value; a set may lack some.
+        study: The study in the storage, when it is a trial of it.
+        trial: The trial, when it is one.
+        metrics: What the trial yielded; empty when it is none.
+    """
+
+    label: str
+    values: Mapping[str, ParameterValue]
+    study: str | None = None
+    trial: int | None = None
+    run_id: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Candidates:
+    """Finds candidates of a study by name.
+
+    Args:
+        spec: The study.
+        results: Folder of all results.
+    """
+
+    def __init__(self, spec: StudySpec, results: Path) -> None:
+        self._spec = spec
+        self._sets = ParameterSets(spec)
+        self.stored = stored_study(spec, results)
+
+    def find(self, name: str, *, option: str, plain: str = "set") -> NamedCandidate:
+        """Return the candidate of a name.
+
+        Args:
+            name: ``current``, ``active``, ``best``, ``trial:17`` or ``set:3``.
+            option: Where the name was given, for messages.
+            plain: What a plain number stands for: ``set`` or ``trial``.
+
+        Raises:
+            SpecError: If nothing has that name.
+        """
+        if name == "current":
+            return NamedCandidate("current", current_candidate(self._spec))
+        if name == "active":
+            return self._set(None, option)
+        if name == "best":
+            best = self.stored.best(self._spec)
+            if best is None:
+                raise SpecError(
+                    f"{option} is best, but study {self._spec.study} has no complete trial yet; "
+                    "start it with `scenario-search run`"
+                )
+            return self.trial(best.number, option=option)
+        match = _NUMBERED.fullmatch(name)
+        if match is None:
+            raise SpecError(f"{option} must be {KINDS}, but got {name!r:.80}")
+        number = int(match[2])
+        if (match[1] or plain) == "trial":
+            return self.trial(number, option=option)
+        return self._set(number, option)
+
+    def trial(self, number: int, *, option: str) -> NamedCandidate:
+        """Return a complete trial.
+
+        Raises:
+            SpecError: If there is no such trial, or it is not complete.
+        """
+        trials = self.stored.trials
+        if number not in trials:
+            known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
+            raise SpecError(
+                f"{option} must be a trial of the study, but got {number}; there are {known}"
+            )
+        trial = trials[number]
+        if trial.state != TrialState.COMPLETE:
+            raise SpecError(
+                f"{option} must be a complete trial, but trial {number} is "
+                f"{trial.state.name.lower()}"
+            )
+        return NamedCandidate(
+            label=f"trial {number}",
+            values=candidate(trial),
+            study=self.stored.name,
+            trial=number,
+            run_id=trial.user_attrs.get("run_id"),
+            metrics=metrics_of(trial),
+        )
+
+    def missed(self, metrics: Mapping[str, float]) -> list[str]:
+        """Return the metrics whose targets are missed."""
+        goals = [one for one in self.stored.goals(self._spec) if one.metric in metrics]
+        return [
+            goal.metric for goal in goals if not goal.is_objective and not all_met((goal,), metrics)
+        ]
+
+    def _set(self, version: int | None, option: str) -> NamedCandidate:
+        journal = self._sets.journal()
+        found = journal.active if version is None else journal.get(version)
+        if found is None:
+            last = journal.sets[-1].version if journal.sets else None
+            known = (
+                "none; `scenario-search apply` makes the first" if last is None else f"0 to {last}"
+            )
+            asked = "the active set" if version is None else f"set {version}"
+            raise SpecError(f"{option} must be a parameter set, but got {asked}; there are {known}")
+        values = {n: v for n, v in found.values.items() if n in self._spec.parameters}
+        label = f"set {found.version}" if version is not None else f"active set {found.version}"
+        return NamedCandidate(label, values)

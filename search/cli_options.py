@@ -1,0 +1,79 @@
+"""What the commands have in common: options, reading the study file, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+RESULTS_VARIABLE = "SCENARIO_SEARCH_RESULTS"
+
+study_argument = click.argument("study", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE",
+    help="Change the study file for this call, for example --set search.max_iterations=5.",
+)  # fmt: skip
+var_option = click.option(
+    "--var", "dbt_vars", multiple=True, metavar="NAME=VALUE",
+    help="Set a dbt var of the scenario, for example --var census_path=data/census.csv.",
+)  # fmt: skip
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=0),
+    help="Worker processes; 0 evaluates in this process, without Ray.",
+)  # fmt: skip
+results_option = click.option(
+    "--results", type=click.Path(path_type=Path, file_okay=False), default=Path("results"),
+    envvar=RESULTS_VARIABLE, show_default=True, show_envvar=True,
+    help="Folder for results and cached baselines.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."
+)
+
+
+def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None) -> Any:
+    """Return the study of a file, with what the command line changes in it.
+
+    Raises:
+        SpecError: If the file breaks a rule, or a current value is said to be the active one
+            and the dbt project holds another.
+    """
+    from search.parameter_sets.guard import require_active
+    from search.spec import load_study
+
+    overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
+    if workers is not None:
+        overrides.append(f"resources.workers={workers}")
+    return require_active(lambda: load_study(study, overrides=overrides))
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Any]:
+    """Show progress on stderr meanwhile; stdout is for the result."""
+    from search.progress import LiveProgress, PlainProgress
+
+    with _stdout_for_the_result():
+        if sys.stderr.isatty():
+            with LiveProgress() as live:
+                yield live
+        else:
+            yield PlainProgress()
+
+
+@contextlib.contextmanager
+def _stdout_for_the_result() -> Iterator[None]:
+    """Send what libraries and child processes print to stderr meanwhile."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)

@@ -1,0 +1,142 @@
+"""The commands about parameter sets: apply, history, diff, rollback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search.cli_options import json_option, load, results_option, study_argument
+from search.errors import EXIT_OK, SpecError
+
+_reason = click.option(
+    "-m", "--reason", required=True, help="Why, for whoever reads the history."
+)  # fmt: skip
+_author = click.option("--author", help="Who decides it; your account's name when left out.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, write nothing.")
+
+
+@click.command()
+@study_argument
+@click.option("--trial", type=click.IntRange(min=0), help="Apply this trial, not the best one.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE",
+    help="Apply these values and leave the other parameters as they are.",
+)  # fmt: skip
+@_reason
+@_author
+@_dry_run
+@results_option
+@json_option
+def apply(
+    study: Path,
+    trial: int | None,
+    sets: Sequence[str],
+    reason: str,
+    author: str | None,
+    dry_run: bool,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Make the winner of STUDY the values that dbt uses without a search.
+
+    Writes the project's seed or vars (see `apply` in the study file) and a new version to
+    the history. A winner that misses targets is applied only when named with --trial.
+    """
+    from search.parameter_sets.sets import Author
+    from search.parameter_sets.use import apply_chosen
+
+    if trial is not None and sets:
+        raise SpecError("give either --trial or --set, not both")
+    spec = load(study, (), (), None)
+    applied = apply_chosen(
+        spec, results, trial=trial, assignments=sets, author=Author.of(reason, author),
+        is_dry_run=dry_run,
+    )  # fmt: skip
+    return _show(spec, applied, is_dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@study_argument
+@json_option
+def history(study: Path, as_json: bool) -> int:
+    """List the parameter sets that STUDY applied, oldest first."""
+    from search.parameter_sets.sets import ParameterSets
+    from search.parameter_sets.text import history_document, history_text
+
+    spec = load(study, (), (), None)
+    sets = ParameterSets(spec)
+    journal, drift = sets.journal(), sets.drift()
+    if as_json:
+        click.echo(json.dumps(history_document(journal, drift), indent=2))
+    else:
+        click.echo(history_text(spec, journal, drift))
+    return EXIT_OK
+
+
+@click.command()
+@study_argument
+@click.argument("a")
+@click.argument("b")
+@results_option
+@json_option
+def diff(study: Path, a: str, b: str, results: Path, as_json: bool) -> int:
+    """Show two candidates of STUDY side by side.
+
+    A and B are parameter sets (3), or current, active, best, trial:17, set:3.
+    """
+    from search.candidates import Candidates
+    from search.parameter_sets.text import difference_document, difference_text
+
+    spec = load(study, (), (), None)
+    candidates = Candidates(spec, results)
+    left, right = candidates.find(a, option="A"), candidates.find(b, option="B")
+    if as_json:
+        sides = {"a": left.label, "b": right.label}
+        document = sides | {"parameters": difference_document(left.values, right.values)}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        labels = (left.label, right.label)
+        click.echo(difference_text(spec, left.values, right.values, labels))
+    return EXIT_OK
+
+
+@click.command()
+@study_argument
+@click.option("--to", type=click.IntRange(min=0), help="The set; the one before when left out.")
+@_reason
+@_author
+@_dry_run
+@results_option
+@json_option
+def rollback(
+    study: Path,
+    to: int | None,
+    reason: str,
+    author: str | None,
+    dry_run: bool,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Put an earlier parameter set of STUDY back into force; 0 is what was there at first."""
+    from search.parameter_sets.sets import Author
+    from search.parameter_sets.use import roll_back
+
+    spec = load(study, (), (), None)
+    applied = roll_back(
+        spec, results, to=to, author=Author.of(reason, author), is_dry_run=dry_run
+    )  # fmt: skip
+    return _show(spec, applied, is_dry_run=dry_run, as_json=as_json)
+
+
+def _show(spec: Any, applied: Any, *, is_dry_run: bool, as_json: bool) -> int:
+    from search.parameter_sets.text import applied_document, applied_text
+
+    if as_json:
+        click.echo(json.dumps(applied_document(applied, is_dry_run=is_dry_run), indent=2))
+    else:
+        click.echo(applied_text(spec, applied, is_dry_run=is_dry_run))
+    return EXIT_OK

@@ -1,0 +1,1 @@
+"""Parameter sets: versioned values of the levers, written to the dbt project."""

@@ -1,0 +1,88 @@
+"""The whole of an apply and a rollback: which values, and the trail afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from search.audit.republish import republish
+from search.candidates import Candidates
+from search.errors import SpecError
+from search.parameter_sets.journal import TRIAL, VALUES, Journal, Origin
+from search.parameter_sets.sets import Applied, Author, ParameterSets
+from search.run import Layout
+from search.spec import StudySpec
+from search.what_if import assigned
+
+
+def apply_chosen(
+    spec: StudySpec,
+    results: Path,
+    *,
+    trial: int | None,
+    assignments: Sequence[str],
+    author: Author,
+    is_dry_run: bool,
+) -> Applied:
+    """Apply values, a trial, or the winner of a study.
+
+    Args:
+        spec: The study.
+        results: Folder of all results.
+        trial: The trial; the best one when None, which must then meet all targets.
+        assignments: ``name=value`` texts, in place of a trial.
+        author: Who applies, and why.
+        is_dry_run: Work out what would be written, and write nothing.
+
+    Raises:
+        SearchError: If the values are not there, not allowed, locked, or cannot be written.
+    """
+    if assignments:
+        values, origin = assigned(spec, assignments), Origin(kind=VALUES)
+    else:
+        candidates = Candidates(spec, results)
+        if trial is None:
+            chosen = candidates.find("best", option="what is applied")
+            if missed := candidates.missed(chosen.metrics):
+                raise SpecError(
+                    f"the best {chosen.label} misses {', '.join(missed)}; name it to apply it all "
+                    f"the same: --trial {chosen.trial}"
+                )
+        else:
+            chosen = candidates.trial(trial, option="--trial")
+        values = dict(chosen.values)
+        origin = Origin(
+            kind=TRIAL,
+            study=chosen.study,
+            run_id=chosen.run_id,
+            trial=chosen.trial,
+            metrics=dict(chosen.metrics),
+        )
+    applied = ParameterSets(spec).apply(values, origin, author, is_dry_run=is_dry_run)
+    return _noted(spec, results, applied, is_dry_run=is_dry_run)
+
+
+def roll_back(
+    spec: StudySpec, results: Path, *, to: int | None, author: Author, is_dry_run: bool
+) -> Applied:
+    """Put an earlier set back into force; see ``ParameterSets.roll_back``."""
+    applied = ParameterSets(spec).roll_back(to, author, is_dry_run=is_dry_run)
+    return _noted(spec, results, applied, is_dry_run=is_dry_run)
+
+
+def _noted(spec: StudySpec, results: Path, applied: Applied, *, is_dry_run: bool) -> Applied:
+    """Bring the study's published trail up to date; a running driver does so itself."""
+    if applied.is_changed and not is_dry_run:
+        layout = Layout(results, spec.study)
+        republish(
+            spec,
+            layout.folder,
+            layout.storage_url(spec),
+            lock=layout.lock,
+            parameter_sets=Journal.of(spec).records(),
+            event=(
+                "parameter_set_applied",
+                {"version": applied.active.version, "origin": applied.active.origin.text},
+            ),
+        )
+    return applied

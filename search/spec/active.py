@@ -1,0 +1,96 @@
+"""``current: active`` of a parameter: the value that is in force in the dbt project.
+
+``scenario-search apply`` keeps a journal beside the project; its last line says what is active.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.spec.mistakes import Mistake
+
+ACTIVE = "active"
+FOLDER = "parameter_sets"
+"""Folder of the dbt project that holds the journals, one for each study."""
+
+
+def journal_path(project: Path, study: str) -> Path:
+    """Return the journal of the parameter sets that a study applied to a dbt project."""
+    return project / FOLDER / f"{study}.jsonl"
+
+
+def resolve_active(document: dict[str, Any], file: Path) -> tuple[frozenset[str], list[Mistake]]:
+    """Put values in the place of ``current: active``.
+
+    ``current: {active: 0.035}`` is the active value, and 0.035 as long as there is none.
+
+    Args:
+        document: The study file's content; changed.
+        file: The study file.
+
+    Returns:
+        The parameters whose current value is the active one, and what stands in the way.
+    """
+    asked = {
+        name: parameter
+        for name, parameter in _mapping(document.get("parameters")).items()
+        if isinstance(parameter, dict) and _asks(parameter)
+    }
+    if not asked:
+        return frozenset(), []
+    values, fault = _active_values(document, file)
+    mistakes: list[Mistake] = []
+    resolved: set[str] = set()
+    for name, parameter in asked.items():
+        current = parameter["current"]
+        path = ("parameters", name, "current")
+        if fault is not None:
+            mistakes.append(Mistake(path, fault))
+        elif name in values:
+            parameter["current"] = values[name]
+            resolved.add(str(name))
+        elif isinstance(current, dict):
+            parameter["current"] = current[ACTIVE]
+        else:
+            text = (
+                "is active, but no parameter set gives it a value yet; write the value to start "
+                "from as {active: value}, or run `scenario-search apply`"
+            )
+            mistakes.append(Mistake(path, text))
+    return frozenset(resolved), mistakes
+
+
+def _asks(parameter: Mapping[str, Any]) -> bool:
+    current = parameter.get("current")
+    if isinstance(current, dict):
+        return set(current) == {ACTIVE}
+    choices = parameter.get("choices")
+    return current == ACTIVE and not (isinstance(choices, list) and ACTIVE in choices)
+
+
+def _active_values(document: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], str | None]:
+    """Return the values of the active set, none without one; or what is wrong with the journal."""
+    project = _mapping(document.get("scenario")).get("dbt_project")
+    study = document.get("study")
+    if not isinstance(project, str) or not isinstance(study, str) or "/" in study:
+        return {}, None  # said of those keys themselves
+    folder = Path(project).expanduser()
+    path = journal_path(folder if folder.is_absolute() else file.absolute().parent / folder, study)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return {}, None
+    try:
+        values = json.loads(lines[-1])["values"]
+    except (ValueError, LookupError, TypeError):
+        values = None
+    if not isinstance(values, dict):
+        return {}, f"is active, but the journal {path} is damaged; restore it from git or a backup"
+    return values, None
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, dict) else {}
