@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -35,6 +36,7 @@ def run_in_child(
     env: dict[str, str] | None = None,
     is_stderr_shared: bool = False,
     stop_seconds: float = _STOP_SECONDS,
+    stop: threading.Event | None = None,
 ) -> Any:
     """Call ``function(*args, report=...)`` in a child process and return what it returns.
 
@@ -46,6 +48,7 @@ def run_in_child(
         is_stderr_shared: Whether the child writes to this process's stderr: for a child that
             writes much. Else its last words are part of the error when it dies.
         stop_seconds: How long the child gets to end when this call is left by an exception.
+        stop: Set by another thread, it ends the child and this call.
 
     Raises:
         SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
@@ -69,17 +72,21 @@ def run_in_child(
             request.send(sys.path)  # first: what follows may need it to be unpickled
             request.send((function, args))
         with Connection(answer_read, writable=False) as answers:
-            return _await_answer(answers, process, report)
+            return _await_answer(answers, process, report, stop or threading.Event())
     finally:
         _end(process, stop_seconds)
 
 
 def _await_answer(
-    answers: Connection, process: subprocess.Popen[bytes], report: Callable[[Any], None]
+    answers: Connection,
+    process: subprocess.Popen[bytes],
+    report: Callable[[Any], None],
+    stop: threading.Event,
 ) -> Any:
     while True:
         while not answers.poll(_SLICE_SECONDS):
-            pass
+            if stop.is_set():
+                raise WorkerError("a helper process was stopped, because it is not needed any more")
         try:
             kind, value = answers.recv()
         except EOFError:

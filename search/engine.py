@@ -45,7 +45,12 @@ class Engine:
 
 
 def prepare_engine(
-    factory: DbtEvaluatorFactory, spec: StudySpec, programs: Path, *, report: Report
+    factory: DbtEvaluatorFactory,
+    spec: StudySpec,
+    programs: Path,
+    recorders: int = 1,
+    *,
+    report: Report,
 ) -> Engine:
     """Return the engine that the study file asks for.
 
@@ -56,6 +61,7 @@ def prepare_engine(
         factory: Makes the reference evaluator.
         spec: The study.
         programs: Folder of all compiled programs.
+        recorders: Processes that may record the scenario at the same time.
         report: Takes a line of progress.
 
     Raises:
@@ -66,7 +72,7 @@ def prepare_engine(
     asked = spec.resources.engine
     if asked == "dbt":
         return _reference(factory, spec, (), report)
-    library = Library.of(source_of(factory, spec), programs)
+    library = Library.of(source_of(factory, spec, recorders), programs)
     try:
         program, folder = library.find_or_compile(current_candidate(spec), report=report)
     except RecordingError as error:
@@ -84,7 +90,8 @@ def prepare_engine(
     _refuse_dead_parameters(program, library, spec)
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
     return Engine(
-        factory=ProgramEvaluatorFactory(library, isolation),
+        # A worker that compiles the program of another value has its own memory alone.
+        factory=ProgramEvaluatorFactory(Library.of(source_of(factory, spec), programs), isolation),
         name="compiled",
         isolation=isolation,
         first=_first_outcome(program, spec),
@@ -92,10 +99,11 @@ def prepare_engine(
     )
 
 
-def source_of(factory: DbtEvaluatorFactory, spec: StudySpec) -> Source:
+def source_of(factory: DbtEvaluatorFactory, spec: StudySpec, recorders: int = 1) -> Source:
     """Return what the programs of a study are compiled from."""
     replications = spec.scenario.replications
-    return Source(factory, spec.parameters, replications.values[0] if replications else None)
+    seed = replications.values[0] if replications else None
+    return Source(factory, spec.parameters, seed, recorders)
 
 
 def _reference(

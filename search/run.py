@@ -271,7 +271,7 @@ class _StudyRun:
         reference = evaluator_factory(spec, prepared.plan, memory)
         fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
         version, is_new = self._version(storage, fingerprints)
-        engine = self._engine(reference, prepared.warnings)
+        engine = self._engine(reference, memory, prepared.warnings)
         session = _Session(
             memory=memory,
             pool=pool,
@@ -294,12 +294,15 @@ class _StudyRun:
         slow = Engine(reference, "dbt", "copy", first=None, warnings=engine.warnings)
         return self._run_version(session, next_version(session.storage, spec.study), slow, None)
 
-    def _engine(self, reference: DbtEvaluatorFactory, warnings: tuple[str, ...]) -> Engine:
+    def _engine(
+        self, reference: DbtEvaluatorFactory, memory: MemoryPlan, warnings: tuple[str, ...]
+    ) -> Engine:
         engine: Engine = run_in_child(
             prepare_engine,
             reference,
             self._spec,
             self._layout.programs.absolute(),
+            max(1, min(2, memory.workers, cores())),
             report=self._progress.note,
         )
         engine = replace(engine, warnings=(*warnings, *engine.warnings))
@@ -358,6 +361,7 @@ class _StudyRun:
                 verification = self._verify(session.reference, engine, store, end)
             except KeyboardInterrupt:
                 store.fail_orphans("the run was interrupted")
+                session.pool.close()  # who interrupts may kill what is left some seconds later
                 recorder.finish("interrupted", reason="interrupted by the user")
                 self._write_report(store.name)
                 raise

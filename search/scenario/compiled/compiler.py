@@ -13,6 +13,7 @@ import duckdb
 
 from search.child import Report
 from search.errors import RecordingError, ScenarioError, SearchError
+from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.dataflow import BaselineRelation, Key
 from search.scenario.compiled.emission import HOISTED, hoist_actions
 from search.scenario.compiled.lifting import Unliftable, agrees, hole_texts, lift
@@ -61,11 +62,14 @@ class Source:
         factory: Makes the reference evaluator.
         parameters: What the study's parameters may be.
         replication: First value of the replication variable, or None.
+        recorders: Processes that may record at the same time, 1 or 2; each takes a worker's
+            memory.
     """
 
     factory: DbtEvaluatorFactory
     parameters: Mapping[str, ParameterSpec]
     replication: ParameterValue | None
+    recorders: int = 1
 
 
 def compile_program(
@@ -140,8 +144,7 @@ class _Compilation:
     def _lift(self, recorder: RecordingEvaluator) -> Any:
         seed = self._source.replication
         other_seed = seed + SEED_STEP if type(seed) is int else seed
-        one = self._record(recorder, self._first, seed, "1/2: the first candidate")
-        two = self._record_second(recorder, other_seed)
+        one, two = self._record_both(recorder, seed, other_seed)
         static = self._static_parameters(one, two)
         try:
             lifted = lift(
@@ -186,13 +189,33 @@ class _Compilation:
                 self._report(f"the scenario fails there: {error}")
         return found
 
+    def _record_both(
+        self,
+        recorder: RecordingEvaluator,
+        seed: ParameterValue | None,
+        other_seed: ParameterValue | None,
+    ) -> tuple[Recording, Recording]:
+        """Record the first candidate and a point inside the ranges, together where allowed."""
+        first = "1/2: the first candidate"
+        if self._source.recorders < 2:
+            one = self._record(recorder, self._first, seed, first)
+            return one, self._record_second(recorder, other_seed)
+        request = EvaluationRequest(trial=0, values=self._second, replication=other_seed)
+        with RecordingAhead(self._source.factory, request) as ahead:
+            one = self._record(recorder, self._first, seed, f"{first} (2/2 at the same time)")
+            return one, self._record_second(recorder, other_seed, ahead)
+
     def _record_second(
-        self, recorder: RecordingEvaluator, seed: ParameterValue | None
+        self,
+        recorder: RecordingEvaluator,
+        seed: ParameterValue | None,
+        ahead: RecordingAhead | None = None,
     ) -> Recording:
         """Record inside the ranges; nearer to the first point when the scenario fails there."""
         for _ in range(SECOND_POINTS - 1):
             try:
-                return self._record(recorder, self._second, seed, "2/2: inside the ranges")
+                what, ahead_now, ahead = "2/2: inside the ranges", ahead, None
+                return self._record(recorder, self._second, seed, what, ahead_now)
             except ScenarioError as error:
                 self._report(f"the scenario fails there ({error}); trying nearer values")
                 self._second = _nearer(self._source.parameters, self._first, self._second)
@@ -204,11 +227,12 @@ class _Compilation:
         values: Values,
         seed: ParameterValue | None,
         what: str,
+        ahead: RecordingAhead | None = None,
     ) -> Recording:
         self._report(f"recording dbt {what}")
         request = EvaluationRequest(trial=0, values=values, replication=seed)
         started = time.perf_counter()
-        recording = recorder.record(request)
+        recording = recorder.record(request) if ahead is None else ahead.result()
         seconds = time.perf_counter() - started
         if recording.unsupported:
             raise RecordingError("; ".join(recording.unsupported[:3]))
