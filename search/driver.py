@@ -162,6 +162,8 @@ class Driver:
         progress: Takes news for a person.
         details: Stored with each trial (run id, fingerprints).
         warm_start: Returns candidates of earlier studies; they are the first iteration.
+        max_new_iterations: Iterations that this driver adds at most; None for no limit but
+            the study's.
         clock: Seconds, monotonic.
 
     Attributes:
@@ -181,6 +183,7 @@ class Driver:
         progress: Progress,
         details: Mapping[str, Any],
         warm_start: WarmStart = lambda _: (),
+        max_new_iterations: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
@@ -192,6 +195,7 @@ class Driver:
         self._progress = progress
         self._details = dict(details)
         self._warm_start = warm_start
+        self._max_new_iterations = max_new_iterations
         self._clock = clock
         self._space = distributions(spec)
         self._pending: dict[int, _Pending] = {}
@@ -457,6 +461,8 @@ class Driver:
         search = self._spec.search
         if self._iteration >= search.max_iterations:
             return f"max_iterations ({search.max_iterations}) reached"
+        if len(self._iteration_seconds) == self._max_new_iterations:
+            return f"the iterations asked for ({self._max_new_iterations}) are done"
         if self._count() >= search.max_trials:
             return f"max_trials ({search.max_trials}) reached"
         if search.timeout is not None and self._clock() - self._started >= search.timeout:

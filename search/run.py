@@ -60,10 +60,13 @@ class RunOptions:
     Attributes:
         results: Folder of all studies' results and of the baseline cache.
         is_restart: Start the study anew under its next version, whatever is stored.
+        max_new_iterations: Iterations that this run adds at most; None for no limit but the
+            study's. The next run goes on.
     """
 
     results: Path
     is_restart: bool = False
+    max_new_iterations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -353,6 +356,7 @@ class _StudyRun:
                     limit=size,
                     is_known=lambda one: _is_known(spec, cache, one),
                 ),
+                max_new_iterations=self._options.max_new_iterations,
             )
             try:
                 pool.open(engine.factory)

@@ -139,6 +139,14 @@ def test_it_keeps_to_its_limits(
     assert len(study.trials()) == len(study.evaluated()) == trials
 
 
+def test_a_run_adds_as_many_iterations_as_it_is_told_and_the_next_goes_on(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 3})
+    first = study.run(max_new_iterations=1)
+    assert (first.iterations, first.reason) == (1, "the iterations asked for (1) are done")
+    assert study.run(max_new_iterations=1).iterations == 2
+    assert study.run(max_new_iterations=5).reason == "max_iterations (3) reached"
+
+
 def test_it_stops_when_its_time_is_up(search: Make) -> None:
     ticks = itertools.count(0, 10)
     study = search(targets=NEVER, search={"timeout": "5m", "max_iterations": 1000})
