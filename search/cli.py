@@ -30,6 +30,7 @@ from search.errors import (
     SearchError,
     SpecError,
 )
+from search.interrupt import end_in_order_on_sigterm, leave_at_once
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -212,7 +213,11 @@ for _command in (apply, history, diff, rollback):
 
 def entry_point() -> None:
     """Run the command line; a user's mistake is a message and an exit code, never a traceback."""
-    sys.exit(exit_code(lambda: main(standalone_mode=False)))
+    end_in_order_on_sigterm()
+    code = exit_code(lambda: main(standalone_mode=False))
+    if code == EXIT_INTERRUPTED:
+        leave_at_once(code)
+    sys.exit(code)
 
 
 def exit_code(call: Callable[[], Any]) -> int:

@@ -26,7 +26,7 @@ from search.workers.ray_host import RayHost
 SLICE_SECONDS = 1.0
 """The longest single wait: exceptions that other threads inject must arrive."""
 
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 1.0
 """How long idle workers get to remove their files before they are killed."""
 
 MAX_DEATHS_AT_OPENING = 3
