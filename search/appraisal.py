@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.driver import CompleteTrial, SearchEnd
+from search.engine import RECORDING
 from search.errors import SpecError
 from search.progress import Progress
 from search.sampling.choice import target_sampler
@@ -22,7 +23,8 @@ from search.sampling.replication import over_replications, quantile
 from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
 from search.space import Candidate, candidate_key, canonical, constraints_hold
 from search.spec import StudySpec
-from search.storage.attributes import LOSS
+from search.storage.attributes import LOSS, OUTCOME
+from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
 from search.targets import Goal, all_met, is_met, pareto_front
 from search.workers import WorkerPool
@@ -229,13 +231,15 @@ class Appraiser:
         return values if constraints_hold(self._spec, values) else None
 
     def _is_quick(self, moves: int) -> bool:
+        """Return whether evaluating so many candidates is quick, by what others took here."""
+        outcomes = [trial.user_attrs.get(OUTCOME) or {} for trial in self._trials]
         seconds = [
-            float((trial.user_attrs.get("outcome") or {}).get("seconds", 0.0))
-            for trial in self._trials
+            float(one.get("seconds", 0.0))
+            for one in outcomes
+            if one.get("worker") not in (CACHE, RECORDING)
         ]
-        evaluated = [one for one in seconds if one > 0]
-        mean = statistics.median(evaluated) if evaluated else 0.0
-        return mean * moves / max(1, self._pool.size) <= CHECK_SECONDS
+        typical = statistics.median(seconds) if seconds else 0.0
+        return typical * moves / max(1, self._pool.size) <= CHECK_SECONDS
 
     def _checked(
         self, best: CompleteTrial, effects: Sequence[Effect], moves: Sequence[Candidate]

@@ -21,6 +21,8 @@ from search.space import current_candidate
 from search.spec import StudySpec
 from search.workers import EvaluatorFactory
 
+RECORDING = "recording"
+"""Name of the worker in the trail of what dbt evaluated while it was recorded."""
 EFFECT_CHECK_SECONDS = 10.0
 """What looking for parameters without effect may cost, in replays."""
 
@@ -124,7 +126,7 @@ def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
                 request=EvaluationRequest(trial=0, values=point.values, replication=seed),
                 metrics=point.metrics,
                 seconds=point.seconds,
-                worker="recording",
+                worker=RECORDING,
                 engine="dbt",
                 isolation="copy",
             )

@@ -64,6 +64,7 @@ class BindingBound:
             the farthest that was tried.
         is_enough: Whether all targets are met with ``relaxed``.
         gain: Share of the miss that ``relaxed`` takes away, 0 to 1.
+        metric: The target that is meant, when it cannot be met even alone; None for all.
     """
 
     parameter: str
@@ -72,6 +73,7 @@ class BindingBound:
     relaxed: float
     is_enough: bool
     gain: float
+    metric: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Diagnosis:
             units: Unit of each parameter; fractions are shown as percentages.
         """
         unit = {goal.metric: goal.unit for goal in self.goals}
-        lines = [f"Chance that some candidate meets all targets: {self.probability:.0%}."]
+        lines = [f"Chance that some candidate meets all targets: {self.probability * 100:.0f} %."]
         for metric in self.out_of_range:
             one = next(found for found in self.ranges if found.metric == metric)
             lines.append(
@@ -182,7 +184,11 @@ class _Reader:
         point, miss = self._nearest(plan.aims)
         ranges = tuple(self._range(i) for i in range(len(self._goals)))
         alone = [i for i in self._targets if not self._can([i])]
-        bounds = self._bounds(point, miss) if miss > REACHED else ()
+        bounds = self._bounds(point, miss, plan.aims) if miss > REACHED else ()
+        for i in alone if not bounds else ():
+            # No bound helps all targets together: tell what stops each one.
+            aims = plan.aims.only([i])
+            bounds += self._bounds(*self._nearest(aims), aims, self._goals[i].metric)
         snapped = self._box.snap(decode(self._box, point[None]))[0]
         best = plan.best
         return Diagnosis(
@@ -308,19 +314,28 @@ class _Reader:
             return False
         return self._nearest(self._plan.aims, has_walls=False)[1] < (1 - WORTHWHILE) * miss
 
-    def _bounds(self, point: Array, miss: float) -> tuple[BindingBound, ...]:
+    def _bounds(
+        self, point: Array, miss: float, aims: Aims, metric: str | None = None
+    ) -> tuple[BindingBound, ...]:
         found = []
         for j, i in enumerate(self._box.numeric):
             if not self._free[j] or abs(point[j]) < 1.0 - 1e-6:
                 continue
             side: Literal["low", "high"] = "high" if point[j] > 0 else "low"
-            one = self._relaxed(point, j, self._box.axes[i], side, miss)
+            one = self._relaxed(point, j, self._box.axes[i], side, miss, aims, metric)
             if one.gain >= WORTHWHILE:
                 found.append(one)
         return tuple(sorted(found, key=lambda one: (not one.is_enough, -one.gain)))
 
     def _relaxed(
-        self, point: Array, column: int, axis: Axis, side: Literal["low", "high"], miss: float
+        self,
+        point: Array,
+        column: int,
+        axis: Axis,
+        side: Literal["low", "high"],
+        miss: float,
+        aims: Aims,
+        metric: str | None,
     ) -> BindingBound:
         def missed(share: float) -> float:
             low, high = -np.ones(self._box.width), np.ones(self._box.width)
@@ -330,7 +345,7 @@ class _Reader:
             else:
                 low[column] -= 2.0 * share
             starts = np.concatenate([point[None], self._starts])
-            return self._nearest(self._plan.aims, limits=(low, high), starts=starts)[1]
+            return self._nearest(aims, limits=(low, high), starts=starts)[1]
 
         share, left = FARTHEST_RELAXATION, missed(FARTHEST_RELAXATION)
         is_enough = left <= REACHED
@@ -354,20 +369,21 @@ class _Reader:
             relaxed=float(f"{number:.4g}") if axis.step is None else number,
             is_enough=is_enough,
             gain=float(np.clip(1.0 - left / miss, 0.0, 1.0)),
+            metric=metric,
         )
 
 
 def _bound_line(bound: BindingBound, unit: str | None) -> str:
     word = "upper" if bound.side == "high" else "lower"
-    start = f"The {word} bound of {bound.parameter} ({with_unit(bound.bound, unit)}) binds"
+    limit, moved = with_unit(bound.bound, unit), with_unit(bound.relaxed, unit)
+    start = f"The {word} bound of {bound.parameter} ({limit}) binds"
+    if bound.metric is not None:
+        start += f" for {bound.metric}"
     if bound.is_enough:
-        return (
-            f"{start}: moved to about {with_unit(bound.relaxed, unit)}, all targets could be met."
-        )
-    return (
-        f"{start}: moved to {with_unit(bound.relaxed, unit)} it would take away {bound.gain:.0%} "
-        f"of the miss, but not all."
-    )
+        what = "all targets" if bound.metric is None else "that target"
+        return f"{start}: moved to about {moved}, {what} could be met."
+    share = f"{bound.gain:.0%}".replace("%", " %")
+    return f"{start}: moved to {moved} it would take away {share} of the miss, but not all."
 
 
 def _and(words: Sequence[str]) -> str:

@@ -76,7 +76,7 @@ def assess(plan: Plan, goals: Sequence[Goal], batch_size: int) -> Assessment:
     best, least = np.sqrt(losses.min() / plan.aims.weight.mean()), plan.least_miss
     is_confirmed = bool(best <= CONFIRMED_RATIO * least + CONFIRMED_TOLERANCES)
     if probability <= HOPELESS and is_confirmed and _was_doubtful(plan, batch_size):
-        reason = f"the targets cannot all be met: the chance is {probability:.0%}"
+        reason = f"the targets cannot all be met: the chance is {probability * 100:.0f} %"
         return Assessment("unreachable", reason, probability, plan, chosen)
     if _idle(plan) >= PATIENCE * batch_size and probability <= 0.25 and is_confirmed:
         reason = f"nothing better was found in {PATIENCE} batches, and no more is expected"
