@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from search.cli_audit import audit
 from search.cli_options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli_options import json_option as _json
 from search.cli_options import load as _load
@@ -207,7 +208,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, history, diff, rollback):
+for _command in (apply, audit, diff, history, rollback):
     main.add_command(_command)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.assemble import assemble
+from search.audit.completion import missing_endings
 from search.audit.earlier import RUNS, earlier_tables
 from search.audit.events import EventLog, read_events
-from search.audit.publish import publish
 from search.audit.records import RunRecord
+from search.audit.trail import publish_trail
 from search.parameter_sets.journal import Journal
 from search.spec import StudySpec
 from search.storage.database import GroupingStorage
@@ -50,7 +51,19 @@ class StudyRecorder:
 
     def __enter__(self) -> StudyRecorder:
         self._save()
-        self.event("run_started", user=self.record.user_name, host=self.record.host)
+        run = self.record
+        self.event(
+            "run_started",
+            user=run.user_name,
+            host=run.host,
+            pid=run.pid,
+            version=run.scenario_search_version,
+            spec=run.spec_fingerprint,
+            project=run.project_fingerprint,
+            baseline=run.baseline_fingerprint,
+            git_commit=run.git_commit,
+        )
+        self._complete()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +83,7 @@ class StudyRecorder:
         self.record = self.record.model_copy(
             update={"state": state, "finished_at": datetime.now(UTC), **fields}
         )
+        self._complete()
         self._save()
         self.event(f"run_{state}", reason=self.record.reason)
         self.publish()
@@ -81,10 +95,15 @@ class StudyRecorder:
             [RunRecord.model_validate(one) for one in self._runs().values()],
             spec=self._spec,
             study=self._store.name,
-            events=read_events(self._folder),
             parameter_sets=Journal.of(self._spec).records(),
         )
-        publish(self._folder, self._earlier.joined(own))
+        publish_trail(self._folder, self._earlier.joined(own), self._log, self._store)
+
+    def _complete(self) -> None:
+        """Tell of trials that ended without an event: their driver died, or was interrupted."""
+        events = read_events(self._folder)
+        missing = missing_endings(self._store.trials(), events, self._store.name)
+        self._log.append_all(missing)
 
     def _runs(self) -> dict[str, Any]:
         stored = dict(self._store.attributes().get(RUNS, {}))

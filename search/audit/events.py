@@ -1,7 +1,13 @@
-"""The append-only event log: one JSON line for each thing that happened, durable at once."""
+"""The append-only event log: one JSON line for each thing that happened, durable at once.
+
+Each line carries the hash of its content and of the line before, so that none can be edited,
+removed or moved unseen (``search.audit.verify``). Lines of earlier versions have no hashes; the
+first one with a hash covers all bytes before it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +24,8 @@ from search.errors import AuditError
 
 FILE_NAME = "events.jsonl"
 TORN = "torn"
+HASH = "hash"
+PREVIOUS = "previous"
 TAIL_BYTES = 64 * 1024
 
 
@@ -51,6 +59,7 @@ class EventLog:
             ) from error
         try:
             self._end, self._sequence, torn = _tail(self._descriptor, self.path)
+            self._hash = _last_hash(self._descriptor, self._end)
             files.sync_folder(results_folder)
             if torn:
                 text = torn.decode("utf-8", errors="backslashreplace")
@@ -80,10 +89,13 @@ class EventLog:
             AuditError: If they could not be written; the log is as before then.
         """
         at = datetime.now(UTC)
-        documents = [
-            self._document(kind, fields, at=at, sequence=sequence)
-            for sequence, (kind, fields) in enumerate(events, self._sequence + 1)
-        ]
+        documents: list[dict[str, Any]] = []
+        previous = self._hash
+        for sequence, (kind, fields) in enumerate(events, self._sequence + 1):
+            document = self._document(kind, fields, at=at, sequence=sequence)
+            document[PREVIOUS] = previous
+            document[HASH] = previous = digest_of(document)
+            documents.append(document)
         lines = "".join(canonical.dumps(document) + "\n" for document in documents).encode()
         try:
             # A torn tail is shorter than the event that quotes it, hence fully overwritten.
@@ -99,7 +111,13 @@ class EventLog:
             ) from error
         self._end += len(lines)
         self._sequence += len(documents)
+        self._hash = previous
         return [_event(document) for document in documents]
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """Number and hash of the last event, by which a log that was cut short is known."""
+        return {"sequence": self._sequence, HASH: self._hash}
 
     def close(self) -> None:
         """Close the log; it can be opened again."""
@@ -137,6 +155,17 @@ class EventLog:
         except OSError:
             # The next opening finds the torn line and sets it aside.
             return
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """Return the hash of an event's document, everything in it but the hash itself."""
+    content = {key: value for key, value in document.items() if key != HASH}
+    return hashlib.sha256(canonical.dumps(content).encode()).hexdigest()
+
+
+def prefix_hash(content: bytes) -> str:
+    """Return what the first event with a hash carries as the hash of all before it."""
+    return hashlib.sha256(content).hexdigest() if content else ""
 
 
 def read_events(path: Path) -> Iterator[TrialEvent]:
@@ -212,6 +241,20 @@ def _tail(descriptor: int, path: Path) -> tuple[int, int, bytes]:
         )
     _refuse_newer(document, path)
     return size - len(torn), int(document["sequence"]), torn
+
+
+def _last_hash(descriptor: int, end: int) -> str:
+    """Return the hash that the next event follows: the last event's, or that of the whole log."""
+    start = max(0, end - TAIL_BYTES)
+    last = os.pread(descriptor, end - start, start).rstrip(b"\n").rsplit(b"\n", 1)[-1]
+    document = _parsed(last)
+    if document is not None and isinstance(document.get(HASH), str):
+        return str(document[HASH])
+    content = os.pread(descriptor, end, 0)
+    document = _parsed(content.rstrip(b"\n").rsplit(b"\n", 1)[-1])
+    if document is not None and isinstance(document.get(HASH), str):
+        return str(document[HASH])  # a line longer than the tail
+    return prefix_hash(content)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

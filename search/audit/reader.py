@@ -126,6 +126,10 @@ class AuditReader:
         """Return the applied parameter sets, oldest first."""
         return self._records(ParameterSetRecord, order="version")
 
+    def records(self, record: type[AnyRecord]) -> list[AnyRecord]:
+        """Return every row of the table that holds such records, in no particular order."""
+        return self._records(record, order="1")
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Return the rows of a query over the trail's tables and views.
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.earlier import earlier_tables, stored_tables
-from search.audit.events import EventLog, read_events
-from search.audit.publish import publish
+from search.audit.events import EventLog
 from search.audit.records import ParameterSetRecord
 from search.audit.schema import AuditTables
+from search.audit.trail import publish_trail
 from search.errors import LeaseError
 from search.spec import StudySpec
 from search.storage.existing import existing_storage
@@ -49,13 +49,12 @@ def republish(
             return False
         with StudyLock(lock):
             store = StudyStore.load(storage, latest.name)
+            tables = earlier_tables(storage, spec.study, but=store.name)
+            tables = tables.joined(stored_tables(store))
+            tables = tables.joined(AuditTables(parameter_sets=parameter_sets))
             with EventLog(folder, study=store.name) as log:
                 kind, fields = event
                 log.append(kind, **fields)
-            tables = earlier_tables(storage, spec.study, but=store.name).joined(
-                stored_tables(store)
-            )
-            extra = AuditTables(events=tuple(read_events(folder)), parameter_sets=parameter_sets)
-            publish(folder, tables.joined(extra))
+                publish_trail(folder, tables, log, store)
             return True
     return False

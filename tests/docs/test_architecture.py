@@ -28,7 +28,7 @@ ROOMS_OF = {
     ),
     "dagster": (),
     "dagster_dbt": (),
-    "click": ("cli.py", "cli_options.py", "cli_sets.py"),
+    "click": ("cli.py", "cli_audit.py", "cli_options.py", "cli_sets.py"),
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
 

@@ -1,0 +1,45 @@
+"""Events of trials whose driver died before it could write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from search.audit.assemble import metrics_of
+from search.audit.records import TrialEvent
+from search.storage.attributes import ITERATION, OUTCOME
+
+FINISHED = "trial_finished"
+DISPATCHED = "trial_dispatched"
+
+
+def missing_endings(
+    trials: Sequence[FrozenTrial], events: Iterable[TrialEvent], study: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the ``trial_finished`` events that the log lacks for trials that have ended.
+
+    Args:
+        trials: Of the study, from the storage.
+        events: The log.
+        study: The study's name in the storage.
+    """
+    told = {one.trial for one in events if one.kind == FINISHED and one.study == study}
+    return [
+        (FINISHED, {**ending(trial), "is_recovered": True})
+        for trial in trials
+        if trial.state.is_finished() and trial.number not in told
+    ]
+
+
+def ending(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what the event of a trial's end says about it."""
+    outcome = trial.user_attrs.get(OUTCOME) or {}
+    failure = outcome.get("failure") or {}
+    return {
+        "trial": trial.number,
+        "iteration": trial.user_attrs.get(ITERATION),
+        "metrics": metrics_of(trial),
+        "failure": failure.get("message"),
+    }

@@ -1,0 +1,309 @@
+"""Checks that nothing of a trail was edited, removed or moved since it was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from optuna.trial import FrozenTrial
+from pydantic import ValidationError
+
+from search.audit import canonical
+from search.audit.assemble import candidate
+from search.audit.completion import DISPATCHED, FINISHED, ending
+from search.audit.events import FILE_NAME, HASH, PREVIOUS, digest_of, prefix_hash
+from search.audit.publish import DATABASE_NAME, PARQUET_FOLDER
+from search.audit.reader import AuditReader
+from search.audit.records import Record, TrialEvent
+from search.audit.schema import TABLES, Table
+from search.audit.trail import EVENTS, HEAD, PUBLISHED, digest, line_of
+from search.errors import AuditError
+from search.storage.database import GroupingStorage
+from search.storage.study_store import StudyStore
+from search.storage.versions import versions
+
+MAX_FINDINGS = 50
+RUN_ENDS = ("run_finished", "run_interrupted", "run_failed")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written.
+
+    Attributes:
+        place: Where: the log, the storage, a published file.
+        text: What, in a sentence.
+        is_problem: Whether it breaks the trail; otherwise it is worth knowing.
+    """
+
+    place: str
+    text: str
+    is_problem: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {"place": self.place, "text": self.text, "problem": self.is_problem}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check of a trail found.
+
+    Attributes:
+        findings: All that is not in order, in order of the checks.
+        events: Events that were read.
+        trials: Trials of the storage that were compared with them.
+        tables: Published tables whose content was compared.
+    """
+
+    findings: tuple[Finding, ...]
+    events: int
+    trials: int
+    tables: int
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing was edited, removed or moved."""
+        return not any(finding.is_problem for finding in self.findings)
+
+
+def verify_trail(folder: Path, storage: GroupingStorage | None, base_study: str) -> Checked:
+    """Check a study's log, storage and publication against each other.
+
+    Args:
+        folder: The study's results folder.
+        storage: The study's storage; None when there is none.
+        base_study: The study's name in the study file.
+
+    Raises:
+        AuditError: If there is no trail.
+    """
+    if not (folder / FILE_NAME).exists():
+        raise AuditError(
+            f"there is no audit trail at {folder} yet; start the study with `scenario-search run`"
+        )
+    check = _Check(folder)
+    check.log()
+    if storage is None:
+        check.add("storage", "the study's storage must be there, but is not")
+    else:
+        for version in versions(storage, base_study):
+            store = StudyStore.load(storage, version.name)
+            check.head(store.attributes().get(HEAD))
+            check.trials(version.name, store.trials())
+    check.publication()
+    return Checked(
+        tuple(check.findings[:MAX_FINDINGS]),
+        len(check.events),
+        check.compared_trials,
+        check.compared_tables,
+    )
+
+
+class _Check:
+    """The checks of one trail; each adds what it finds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.findings: list[Finding] = []
+        self.events: list[dict[str, Any]] = []
+        self.compared_trials = 0
+        self.compared_tables = 0
+
+    def add(self, place: str, text: str, *, is_problem: bool = True) -> None:
+        """Note something."""
+        self.findings.append(Finding(place, text, is_problem))
+
+    # --- the log ------------------------------------------------------------------
+
+    def log(self) -> None:
+        """Check number, hash and predecessor of each event."""
+        content = (self._folder / FILE_NAME).read_bytes()
+        lines = content.split(b"\n")
+        torn = lines.pop()
+        if torn:
+            self.add(FILE_NAME, "the last line is torn: a driver was killed", is_problem=False)
+        before, offset, is_chained = "", 0, False
+        for number, line in enumerate(lines, 1):
+            document = _document(line)
+            if document is None:
+                self.add(FILE_NAME, f"line {number} is damaged")
+            else:
+                before, is_chained = self._event(
+                    number, document, before, prefix=content[:offset], is_chained=is_chained
+                )
+                self.events.append(document)
+            offset += len(line) + 1
+        unchained = sum(HASH not in event for event in self.events)
+        if unchained:
+            text = f"{unchained} events are of a version that wrote no hashes"
+            self.add(FILE_NAME, text, is_problem=False)
+
+    def _event(
+        self, number: int, document: Mapping[str, Any], before: str, *, prefix: bytes,
+        is_chained: bool,
+    ) -> tuple[str, bool]:  # fmt: skip
+        if document.get("sequence") != number:
+            found = document.get("sequence")
+            self.add(FILE_NAME, f"event {number} must stand on line {number}, but {found} does")
+        if HASH not in document:
+            if is_chained:
+                self.add(FILE_NAME, f"event {number} has lost its hash")
+            return before, is_chained
+        if digest_of(document) != document[HASH]:
+            self.add(FILE_NAME, f"event {number} was edited")
+        follows = before if is_chained else prefix_hash(prefix)
+        if document.get(PREVIOUS) != follows:
+            text = f"event {number} does not follow the one before: something was removed or moved"
+            self.add(FILE_NAME, text)
+        return str(document[HASH]), True
+
+    def head(self, head: Mapping[str, Any] | None) -> None:
+        """Check that the log reaches as far as the storage remembers."""
+        if head is None:
+            return
+        sequence = int(head["sequence"])
+        if sequence > len(self.events):
+            text = f"events {len(self.events) + 1} to {sequence} are missing at the end"
+            self.add(FILE_NAME, text)
+        elif self.events[sequence - 1].get(HASH) != head[HASH]:
+            text = f"event {sequence} is not the one that the storage remembers"
+            self.add(FILE_NAME, text)
+
+    # --- the storage --------------------------------------------------------------
+
+    def trials(self, study: str, trials: Sequence[FrozenTrial]) -> None:
+        """Compare the storage's trials with what was written when they began and ended."""
+        own = [event for event in self.events if event.get("study") == study]
+        dispatched = {_number(event): event for event in own if event["kind"] == DISPATCHED}
+        finished = {_number(event): event for event in own if event["kind"] == FINISHED}
+        stored = {trial.number: trial for trial in trials}
+        for number in sorted({*dispatched, *finished} - set(stored) - {-1}):
+            self.add("storage", f"trial {number} of {study} is missing, but the log has it")
+        is_cut_off = _is_cut_off(own)
+        for number, trial in stored.items():
+            if not trial.state.is_finished():
+                if number in finished:
+                    text = f"trial {number} of {study} is not finished, but the log says it is"
+                    self.add("storage", text)
+                continue
+            self.compared_trials += 1
+            if number not in finished:
+                text = f"the end of trial {number} of {study} is missing"
+                self.add(FILE_NAME, text, is_problem=not is_cut_off)
+                continue
+            self._compare(f"trial {number} of {study}", trial, finished[number], dispatched)
+
+    def _compare(
+        self,
+        name: str,
+        trial: FrozenTrial,
+        finished: Mapping[str, Any],
+        dispatched: Mapping[int, Mapping[str, Any]],
+    ) -> None:
+        now, then = ending(trial), finished["fields"]
+        for key in ("metrics", "failure", "iteration"):
+            if not _same(now[key], then.get(key)):
+                text = f"{name} has {key} {now[key]}, but the log says {then.get(key)}"
+                self.add("storage", text)
+        began = dispatched.get(trial.number)
+        if began is not None and not _same(candidate(trial), began["fields"].get("candidate")):
+            text = f"{name} has candidate {candidate(trial)}, but the log says "
+            self.add("storage", text + str(began["fields"].get("candidate")))
+
+    # --- the publication ----------------------------------------------------------
+
+    def publication(self) -> None:
+        """Compare the published tables with the digests that the log has of them."""
+        path = self._folder / DATABASE_NAME
+        kinds = [event["kind"] for event in self.events]
+        if PUBLISHED not in kinds:
+            return
+        if not path.exists():
+            self.add(DATABASE_NAME, "it must be there, since it was published, but is not")
+            return
+        reader = AuditReader(self._folder)
+        try:
+            events = sorted(reader.events(), key=lambda event: event.sequence)
+            rows = [line_of(event) for event in events]
+        except AuditError as error:
+            self.add(DATABASE_NAME, str(error))
+            return
+        log = [line_of(event) for event in self._records()][: len(rows)]
+        if rows != log:
+            pairs = enumerate(zip(rows, log, strict=False), 1)
+            at = next((number for number, (left, right) in pairs if left != right), len(log) + 1)
+            self.add(DATABASE_NAME, f"event {at} in trial_events is not that of the log")
+            return
+        newest = max(number for number, kind in enumerate(kinds, 1) if kind == PUBLISHED)
+        if len(rows) < newest:
+            text = f"it was published at event {len(rows)}, and a newer one at {newest} is missing"
+            self.add(DATABASE_NAME, text, is_problem=not _is_cut_off(self.events))
+        if not rows or kinds[len(rows) - 1] != PUBLISHED:
+            return
+        wanted = self.events[len(rows) - 1]["fields"]["tables"]
+        for key, table in TABLES.items():
+            if key != EVENTS and table.name in wanted:
+                self._table(table, wanted[table.name], reader)
+
+    def _table(self, table: Table, wanted: str, reader: AuditReader) -> None:
+        self.compared_tables += 1
+        sources: list[tuple[str, Iterator[Record]]] = [
+            (f"{DATABASE_NAME}, table {table.name}", iter(reader.records(table.record)))
+        ]
+        parquet = self._folder / PARQUET_FOLDER / f"{table.name}.parquet"
+        if parquet.exists():
+            rows = _parquet_records(parquet, table)
+            sources.append((f"{PARQUET_FOLDER}/{parquet.name}", rows))
+        else:
+            self.add(f"{PARQUET_FOLDER}/{parquet.name}", "it must be there, but is not")
+        for place, records in sources:
+            try:
+                found = digest(records)
+            except (AuditError, ValidationError, OSError, ValueError) as error:
+                self.add(place, f"it cannot be read: {str(error).splitlines()[0]}")
+                continue
+            if found != wanted:
+                self.add(place, "a row was edited, added or removed since it was published")
+
+    def _records(self) -> Iterator[TrialEvent]:
+        for document in self.events:
+            fields = dict(document.get("fields") or {})
+            columns = {name: fields.pop(name, None) for name in ("iteration", "trial")}
+            yield TrialEvent(**{**document, **columns, "fields": fields})
+
+
+def _parquet_records(path: Path, table: Table) -> Iterator[Record]:
+    for row in pq.read_table(path).to_pylist():
+        yield table.record.model_validate(row)
+
+
+def _document(line: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    needed = {"sequence": int, "kind": str, "fields": dict}
+    is_event = isinstance(document, dict) and all(
+        isinstance(document.get(key), kind) for key, kind in needed.items()
+    )
+    return document if is_event else None
+
+
+def _number(event: Mapping[str, Any]) -> int:
+    number = event["fields"].get("trial")
+    return number if isinstance(number, int) else -1
+
+
+def _is_cut_off(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last run has no end: its driver runs, or was killed."""
+    kinds = [event["kind"] for event in events if str(event["kind"]).startswith("run_")]
+    return bool(kinds) and kinds[-1] not in RUN_ENDS
+
+
+def _same(left: Any, right: Any) -> bool:
+    return canonical.dumps(left) == canonical.dumps(right)

@@ -1,0 +1,75 @@
+"""The commands about the audit trail: verify and export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from search.cli_options import json_option, load, results_option, study_argument
+from search.errors import EXIT_FAILURE, EXIT_OK
+
+
+@click.group()
+def audit() -> None:
+    """Check or export the audit trail of a study."""
+
+
+@audit.command()
+@study_argument
+@results_option
+@json_option
+def verify(study: Path, results: Path, as_json: bool) -> int:
+    """Check that nothing in the trail of STUDY was edited, removed or moved.
+
+    Exit code 0: intact; 1: it is not.
+    """
+    from search.audit.verify import verify_trail
+    from search.run import Layout
+    from search.storage.existing import existing_storage
+
+    spec = load(study, (), (), None)
+    layout = Layout(results, spec.study)
+    with existing_storage(layout.storage_url(spec)) as storage:
+        checked = verify_trail(layout.folder, storage, spec.study)
+    counts = f"{checked.events} events, {checked.trials} trials, {checked.tables} tables"
+    if as_json:
+        document = {
+            "intact": checked.is_intact,
+            "events": checked.events,
+            "trials": checked.trials,
+            "tables": checked.tables,
+            "findings": [finding.document() for finding in checked.findings],
+        }
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for finding in checked.findings:
+            mark = "PROBLEM" if finding.is_problem else "note"
+            click.echo(f"{mark}: {finding.place}: {finding.text}")
+        verdict = "intact" if checked.is_intact else "NOT INTACT"
+        click.echo(f"the trail of {spec.study} is {verdict}: {counts}")
+    return EXIT_OK if checked.is_intact else EXIT_FAILURE
+
+
+@audit.command()
+@study_argument
+@click.option(
+    "--to", "folder", required=True, type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files; made when missing.",
+)  # fmt: skip
+@click.option(
+    "--format", "kind", type=click.Choice(["parquet", "csv", "both"]), default="both",
+    show_default=True, help="What to write.",
+)  # fmt: skip
+@results_option
+def export(study: Path, folder: Path, kind: str, results: Path) -> int:
+    """Write the tables of the trail of STUDY as Parquet and CSV files, and print their paths."""
+    from search.audit.export import export_trail
+    from search.run import Layout
+
+    spec = load(study, (), (), None)
+    formats = ("parquet", "csv") if kind == "both" else (kind,)
+    for path in export_trail(Layout(results, spec.study).folder, folder, formats):
+        click.echo(path)
+    return EXIT_OK
