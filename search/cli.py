@@ -21,7 +21,7 @@ from search.cli_options import set_option as _set
 from search.cli_options import study_argument as _study
 from search.cli_options import var_option as _var
 from search.cli_options import workers_option as _workers
-from search.cli_sets import apply, diff, history, rollback
+from search.cli_sets import apply, compare, diff, history, rollback
 from search.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
@@ -208,7 +208,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, audit, diff, history, rollback):
+for _command in (apply, audit, compare, diff, history, rollback):
     main.add_command(_command)
 
 

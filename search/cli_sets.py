@@ -1,4 +1,4 @@
-"""The commands about parameter sets: apply, history, diff, rollback."""
+"""The commands about candidates that were found: apply, history, diff, rollback, compare."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from search.cli_options import json_option, load, results_option, study_argument
-from search.errors import EXIT_OK, SpecError
+from search.cli_options import json_option, load, progress, results_option, study_argument
+from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
 _reason = click.option(
     "-m", "--reason", required=True, help="Why, for whoever reads the history."
@@ -130,6 +130,36 @@ def rollback(
         spec, results, to=to, author=Author.of(reason, author), is_dry_run=dry_run
     )  # fmt: skip
     return _show(spec, applied, is_dry_run=dry_run, as_json=as_json)
+
+
+@click.command()
+@study_argument
+@click.option("--a", default="current", show_default=True, help="What to compare with.")
+@click.option("--b", "others", multiple=True, default=["best"], show_default=True,
+              help="What to compare; give it several times for several.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Evaluate all of them, whatever the trials say.")
+@results_option
+@json_option
+def compare(
+    study: Path, a: str, others: Sequence[str], fresh: bool, results: Path, as_json: bool
+) -> int:
+    """Show candidates of STUDY side by side: parameters, metrics and their differences.
+
+    A candidate is current, active (the parameter set in force), best, trial:17 or set:3. What
+    no trial has evaluated is evaluated now.
+    """
+    from search.compare import compare_candidates, comparison_document, comparison_text
+
+    spec = load(study, (), (), None)
+    with progress() as news:
+        sides = compare_candidates(
+            spec, a, others, results=results, progress=news, is_fresh=fresh
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(comparison_document(spec, sides), indent=2))
+    else:
+        click.echo(comparison_text(spec, sides))
+    return EXIT_FAILURE if any(side.failure for side in sides) else EXIT_OK
 
 
 def _show(spec: Any, applied: Any, *, is_dry_run: bool, as_json: bool) -> int:

@@ -1,0 +1,260 @@
+"""Candidates of a study side by side: parameters, metrics, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from search.candidates import Candidates, NamedCandidate, StoredStudy
+from search.child import run_in_child
+from search.errors import SpecError
+from search.figures import signed, with_unit
+from search.parameter_sets.text import change_text, difference
+from search.progress import Progress, table_text
+from search.run import (
+    FINGERPRINTS,
+    Layout,
+    evaluator_factory,
+    memory_plan,
+    preparation_limits,
+    scratch_parent,
+)
+from search.sampling.replication import over_replications
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.preparation import Prepared, prepare
+from search.scratch import sweep_scratch
+from search.space import candidate_key, canonical, validate_candidate
+from search.spec import StudySpec, expand_metrics
+from search.spec.values import Scalar
+from search.what_if import evaluate_all
+
+SCENARIO = "scenario"
+"""The fingerprint of all that a candidate's metrics follow from."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the candidates that are compared.
+
+    Attributes:
+        label: What it is called.
+        values: Its parameters.
+        metrics: What it yields; empty when its evaluation failed.
+        source: Where the metrics come from: ``trial 4``, or ``evaluated``.
+        failure: Why there are no metrics; None when there are.
+    """
+
+    label: str
+    values: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+    source: str
+    failure: str | None = None
+
+
+def compare_candidates(
+    spec: StudySpec,
+    a: str,
+    others: Sequence[str],
+    *,
+    results: Path,
+    progress: Progress,
+    is_fresh: bool = False,
+) -> list[Side]:
+    """Return the named candidates with their metrics, the one to compare with first.
+
+    A complete trial with the same values tells the metrics, and otherwise they are evaluated.
+    When something is evaluated and the scenario is not the trials' any more, all are, so that
+    no difference comes from the scenario.
+
+    Args:
+        spec: The study.
+        a: Name of the candidate to compare with.
+        others: Names of those that are compared with it.
+        results: Folder of all results.
+        progress: Takes news for a person.
+        is_fresh: Evaluate all of them in any case.
+
+    Raises:
+        SpecError: If a name stands for nothing, or a set lacks values.
+    """
+    candidates = Candidates(spec, results)
+    found = [candidates.find(a, option="--a")]
+    found += [candidates.find(name, option="--b") for name in others]
+    sides = [_side(spec, one, {} if is_fresh else _known(spec, candidates.stored)) for one in found]
+    missing = [side for side in sides if not side.metrics]
+    if not missing:
+        return sides
+    evaluated = _evaluated(spec, sides, candidates.stored, results, progress)
+    return [
+        replace(evaluated.get(candidate_key(dict(side.values)), side), label=side.label)
+        for side in sides
+    ]
+
+
+def _side(spec: StudySpec, one: NamedCandidate, known: Mapping[str, Side]) -> Side:
+    lacking = [name for name in spec.parameters if name not in one.values]
+    if lacking:
+        raise SpecError(
+            f"a candidate needs a value for each parameter, but {one.label} has none, or several, "
+            f"for {', '.join(lacking)}"
+        )
+    values = canonical(spec, {name: one.values[name] for name in spec.parameters})
+    stored = known.get(candidate_key(values))
+    if stored is not None:
+        return replace(stored, label=one.label)
+    return Side(one.label, validate_candidate(spec, values), {}, "evaluated")
+
+
+def _known(spec: StudySpec, stored: StoredStudy) -> dict[str, Side]:
+    """Return the complete trials by their candidate, those with all of today's metrics."""
+    names = [metric.name for metric in expand_metrics(spec)]
+    found: dict[str, Side] = {}
+    for number, trial in stored.trials.items():
+        metrics = {
+            name.removeprefix("metric:"): float(value)
+            for name, value in trial.user_attrs.items()
+            if name.startswith("metric:")
+        }
+        values = trial.user_attrs.get("candidate")
+        if trial.state.name != "COMPLETE" or not values or not set(names) <= set(metrics):
+            continue
+        ordered = {name: metrics[name] for name in names}
+        key = candidate_key(dict(values))
+        found.setdefault(key, Side("", dict(values), ordered, f"trial {number}"))
+    return found
+
+
+def _evaluated(
+    spec: StudySpec,
+    sides: Sequence[Side],
+    stored: StoredStudy,
+    results: Path,
+    progress: Progress,
+) -> dict[str, Side]:
+    """Evaluate what has no metrics; all, when the stored ones are of another scenario."""
+    layout, memory = Layout(results, spec.study), memory_plan(spec)
+    sweep_scratch(scratch_parent(spec))
+    prepared: Prepared = run_in_child(
+        prepare,
+        spec,
+        layout.baselines.absolute(),
+        preparation_limits(spec, memory),
+        report=progress.note,
+    )
+    then = stored.attributes.get(FINGERPRINTS, {}).get(SCENARIO)
+    wanted = [side for side in sides if not side.metrics]
+    if len(wanted) < len(sides) and then != prepared.plan.fingerprints[SCENARIO]:
+        progress.note("the scenario has changed since the trials ran, so all are evaluated")
+        wanted = list(sides)
+    by_key = {candidate_key(dict(side.values)): side for side in wanted}
+    replications = spec.scenario.replications
+    seeds = replications.values if replications else (None,)
+    requests = [
+        EvaluationRequest(trial=number, values=side.values, replication=seed)
+        for number, side in enumerate(by_key.values())
+        for seed in seeds
+    ]
+    factory = evaluator_factory(spec, prepared.plan, memory)
+    outcomes: list[Outcome] = run_in_child(
+        evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+    )
+    done: dict[str, Side] = {}
+    for number, (key, side) in enumerate(by_key.items()):
+        own = [outcome for outcome in outcomes if outcome.request.trial == number]
+        failure = next((one.failure.message for one in own if one.failure is not None), None)
+        statistic = replications.statistic if replications else "mean"
+        metrics = {} if failure else over_replications([one.metrics for one in own], statistic)
+        done[key] = replace(side, metrics=metrics, source="evaluated", failure=failure)
+    return done
+
+
+def comparison_document(spec: StudySpec, sides: Sequence[Side]) -> dict[str, Any]:
+    """Return the comparison for programs; differences are those from the first side."""
+    first = sides[0]
+    metrics = {}
+    for metric in expand_metrics(spec):
+        base = first.metrics.get(metric.name)
+        rows = []
+        for side in sides:
+            value = side.metrics.get(metric.name)
+            rows.append(
+                {
+                    "value": value,
+                    "difference": difference(base, value),
+                    "relative": _relative(base, value),
+                }
+            )
+        by = {} if metric.loop is None else {metric.loop[0]: metric.loop[1]}
+        metrics[metric.name] = {
+            "metric": metric.key, "by": by, "unit": metric.unit, "sides": rows,
+        }  # fmt: skip
+    return {
+        "study": spec.study,
+        "sides": [
+            {
+                "label": side.label,
+                "source": side.source,
+                "failure": side.failure,
+                "parameters": dict(side.values),
+            }
+            for side in sides
+        ],
+        "metrics": metrics,
+    }
+
+
+def comparison_text(spec: StudySpec, sides: Sequence[Side]) -> str:
+    """Return the comparison for people: parameters, then metrics by what they repeat over."""
+    first, others = sides[0], sides[1:]
+    head = [first.label]
+    for side in others:
+        head += [side.label, "difference"]
+    parameters = []
+    for name, parameter in spec.parameters.items():
+        row = [name, with_unit(first.values[name], parameter.unit)]
+        for side in others:
+            value = side.values[name]
+            row += [
+                with_unit(value, parameter.unit),
+                change_text(first.values[name], value, parameter.unit),
+            ]
+        parameters.append(row)
+    metrics = []
+    has_loops = any(metric.loop for metric in expand_metrics(spec))
+    for metric in expand_metrics(spec):
+        base = first.metrics.get(metric.name)
+        row = [metric.key]
+        if has_loops:
+            row.append("" if metric.loop is None else f"{metric.loop[0]} {metric.loop[1]}")
+        row.append(with_unit(base, metric.unit))
+        for side in others:
+            yielded = side.metrics.get(metric.name)
+            row += [with_unit(yielded, metric.unit), _moved(base, yielded, metric.unit)]
+        metrics.append(row)
+    parts = [
+        table_text(["parameter", *head], parameters),
+        "",
+        table_text(["metric", *(["by"] if has_loops else []), *head], metrics),
+        "",
+        "metrics from: " + ", ".join(f"{side.label} ({side.source})" for side in sides),
+    ]
+    parts += [f"{side.label} failed: {side.failure}" for side in sides if side.failure]
+    return "\n".join(parts)
+
+
+def _relative(base: float | None, value: float | None) -> float | None:
+    return None if base is None or value is None or base == 0 else value / base - 1
+
+
+def _moved(base: float | None, value: float | None, unit: str | None) -> str:
+    if base is None or value is None:
+        return "-"
+    if base == value:
+        return "same"
+    relative = _relative(base, value)
+    text = signed(value - base, unit)
+    if relative is None or unit == "fraction":
+        return text
+    return f"{text} ({relative * 100:+.2f} %)"
