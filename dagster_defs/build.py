@@ -11,9 +11,13 @@ from dagster_dbt import DbtCliResource
 
 from dagster_defs.assets.simulation import simulation_assets
 from dagster_defs.assets.tuning import tuning_assets
+from dagster_defs.checks import checks
 from dagster_defs.database import MainDatabase
+from dagster_defs.iteration import single_iteration_job
+from dagster_defs.jobs import jobs
 from dagster_defs.manifest import prepared_manifest
 from dagster_defs.places import Places
+from dagster_defs.sensors import sensors
 
 
 def definitions(places: Places) -> dg.Definitions:
@@ -24,8 +28,12 @@ def definitions(places: Places) -> dg.Definitions:
     """
     manifest = prepared_manifest(places.project, places.private / "manifests")
     assets = [*tuning_assets(places), *simulation_assets(places, manifest)]
+    asset_jobs = jobs(places)
     return dg.Definitions(
         assets=assets,
+        asset_checks=checks(places, manifest),
+        jobs=[*asset_jobs, single_iteration_job(places)],
+        sensors=sensors(places, tuning_job=asset_jobs[0]),
         resources={
             "dbt": dbt_resource(places.project),
             "duckdb_resource": MainDatabase(project=str(places.project)),

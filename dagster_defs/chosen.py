@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from dagster_defs.database import MainDatabase
 from dagster_defs.places import Places
 from dagster_defs.rows import BEST_TABLE, best_values
 from dagster_defs.scenarios import load_scenario, study_files
 from dagster_defs.steps import Chosen
+from search.candidates import Candidates
 from search.errors import AuditError, SpecError
+from search.parameter_sets.journal import Journal
 from search.report.facts import StudyFacts, read_facts
 from search.space import current_candidate, validate_candidate
 from search.spec import StudySpec, study_from_document
 
 
-def choose(
-    places: Places, database: MainDatabase, scenario: str, which: Literal["best", "active"]
-) -> Chosen:
-    """Return a scenario with the best parameters of its study, or with those in force.
+def choose(places: Places, database: MainDatabase, scenario: str, which: str) -> Chosen:
+    """Return a scenario with the parameters to simulate it with.
+
+    Args:
+        places: Where study files and results are.
+        database: Holds what ``best_parameters`` materialised.
+        scenario: The partition's key.
+        which: ``best``, ``active``, ``current``, ``trial:N`` or ``set:N``.
 
     Raises:
         SpecError: If there is no such scenario, its dbt project is another one, or it has no
-            best parameters yet.
+            such parameters.
     """
-    if which == "active":
-        spec = file_spec(places, scenario)
-        chosen = Chosen(spec, current_candidate(spec), "the parameters in force")
-    else:
-        chosen = _winner(places, database, scenario)
+    chosen = (
+        _winner(places, database, scenario)
+        if which == "best"
+        else _named(file_spec(places, scenario), places, which)
+    )
     if chosen.project.resolve() != places.project.resolve():
         raise SpecError(
             f"scenario.dbt_project must be {places.project} to be materialised here, but is "
             f"{chosen.project}; set SCENARIO_SEARCH_DBT_PROJECT to that for its assets"
         )
     return chosen
+
+
+def _named(spec: StudySpec, places: Places, which: str) -> Chosen:
+    current = current_candidate(spec)
+    if which == "active" and Journal.of(spec).active is None:
+        return Chosen(spec, current, "the study file's current parameters; none were applied")
+    found = Candidates(spec, places.results).find(which, option="parameters")
+    # A set may lack parameters that were added to the study since.
+    values = validate_candidate(spec, {**current, **found.values})
+    return Chosen(spec, values, f"the parameters of {found.label}", found.trial)
 
 
 def file_spec(places: Places, scenario: str) -> StudySpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -14,14 +15,22 @@ from search.report.facts import Lever, StudyFacts, Target
 from search.report.tables import goal_text, off_text, tolerance_text
 from search.targets import is_met
 
-Row = Mapping[str, str | int | float | bool | None]
+Row = Mapping[str, Any]
 
 
 def table(rows: Sequence[Row]) -> dg.MetadataValue[Any] | None:
-    """Return rows as a table; None without any."""
+    """Return rows as a table, moments as text; None without any."""
     if not rows:
         return None
-    return dg.MetadataValue.table(records=[dg.TableRecord(dict(row)) for row in rows])
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows
+        ]
+    )
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    return value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else value
 
 
 def present(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from search.child import run_in_child
+from search.interrupt import end_in_order_on_sigterm
 from search.progress import PlainProgress, Standing, TrialNews
 from search.run import RunOptions, RunResult, run_study
 from search.spec import StudySpec
@@ -49,13 +49,11 @@ STOP_SECONDS = 7.0
 
 def _study(spec: StudySpec, options: RunOptions, *, report: Callable[[News], None]) -> RunResult:
     """Be the child: a request to stop is an interrupt, as Ctrl-C is for the command line."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    return run_study(spec, options, _Relay(report, PlainProgress()))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; saving must not be cut short
-    raise KeyboardInterrupt
+    end_in_order_on_sigterm()
+    result = run_study(spec, options, _Relay(report, PlainProgress()))
+    # Everything is saved and closed: the parent may end this process once it has the result.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return result
 
 
 @dataclass

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
@@ -32,10 +32,11 @@ TESTS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "builda
 class SimulationConfig(dg.Config):
     """Which parameters and years to simulate."""
 
-    parameters: Literal["best", "active"] = Field(
+    parameters: str = Field(
         default="best",
         description="best: the winner of the scenario's study; active: the parameter set in "
-        "force, or the study file's current values while none was applied.",
+        "force, or the study file's current values while none was applied; current; trial:17; "
+        "set:3.",
     )
     years: list[int] = Field(
         default=[],

@@ -74,7 +74,7 @@ def tuning_assets(places: Places) -> list[dg.AssetsDefinition | dg.AssetSpec]:
             )
             fingerprint = inputs_fingerprint(spec)
             context.instance.add_run_tags(
-                context.run_id, {STUDY_TAG: scenario, FINGERPRINT_TAG: fingerprint[:16]}
+                context.run.run_id, {STUDY_TAG: scenario, FINGERPRINT_TAG: fingerprint[:16]}
             )
             # A retry goes on with what the attempt before it started anew.
             is_restart = config.is_restart and context.retry_number == 0

@@ -1,0 +1,109 @@
+"""Asset checks: did the study converge, can its result be relied upon, does dbt reproduce it."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_defs import metadata
+from dagster_defs.assets.tuning import RESULTS, TUNE, facts_of
+from dagster_defs.chosen import choose, spec_of_run
+from dagster_defs.database import POOL, MainDatabase
+from dagster_defs.failures import search_failures
+from dagster_defs.manifest import relations_of
+from dagster_defs.places import Places
+from dagster_defs.quality import audit_gaps, not_reproduced, out_of_bounds
+from dagster_defs.scenarios import SCENARIOS
+from dagster_defs.steps import compare_metrics
+from search.report.appraisal import diagnosis_lines
+from search.report.facts import StudyFacts
+
+METRICS = dg.AssetKey("fct_optimization_metrics")
+
+
+def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of a study's assets."""
+
+    @dg.asset_check(asset=TUNE, partitions_def=SCENARIOS)
+    def validate_optimization_convergence(
+        context: dg.AssetCheckExecutionContext,
+    ) -> dg.AssetCheckResult:
+        """All targets are met by the best trial. A warning, with the reasons, when not."""
+        with search_failures():
+            return convergence_result(facts_of(places, context.partition_key))
+
+    @dg.asset_check(asset=RESULTS, partitions_def=SCENARIOS)
+    def validate_optimization_results_quality(
+        context: dg.AssetCheckExecutionContext,
+    ) -> dg.AssetCheckResult:
+        """The parameters are allowed, real dbt gives the same metrics, the audit is complete."""
+        with search_failures():
+            facts = facts_of(places, context.partition_key)
+            spec = spec_of_run(facts)
+            faults = {
+                "parameters in bounds": out_of_bounds(facts, spec),
+                "metrics reproduce through dbt": not_reproduced(facts, spec, places.results),
+                "audit complete": audit_gaps(facts, spec, places.results),
+            }
+        return faults_result(faults)
+
+    @dg.asset_check(asset=METRICS, partitions_def=SCENARIOS, pool=POOL)
+    def winner_is_reproduced_in_the_main_database(
+        context: dg.AssetCheckExecutionContext, duckdb_resource: MainDatabase
+    ) -> dg.AssetCheckResult:
+        """The study's metrics, read from the main database, are those of the best trial.
+
+        A warning when they are not, because somebody may have simulated other parameters.
+        """
+        with search_failures():
+            chosen = choose(places, duckdb_resource, context.partition_key, "best")
+            facts = facts_of(places, context.partition_key)
+            metrics = facts.metrics.get(chosen.trial if chosen.trial is not None else -1, {})
+            found = {name: one.value for name, one in metrics.items() if one.value is not None}
+            with duckdb_resource.connect() as connection:
+                compared = compare_metrics(connection, chosen, relations_of(manifest), found)
+        rows: list[metadata.Row] = [
+            {"metric": one.metric, "trial": one.found, "main database": one.reproduced}
+            for one in compared
+        ]
+        return dg.AssetCheckResult(
+            passed=all(one.is_same for one in compared),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=chosen.origin,
+            metadata=metadata.present({"metrics": metadata.table(rows)}),
+        )
+
+    return [
+        validate_optimization_convergence,
+        validate_optimization_results_quality,
+        winner_is_reproduced_in_the_main_database,
+    ]
+
+
+def convergence_result(facts: StudyFacts) -> dg.AssetCheckResult:
+    """Return whether a study met its targets, and why not."""
+    run = facts.run
+    reasons = diagnosis_lines(facts.appraisal) if not run.is_converged else []
+    found: dict[str, Any] = {
+        "state": run.state,
+        "reason": run.reason,
+        "why": dg.MetadataValue.md("\n".join(f"- {line}" for line in reasons)) if reasons else None,
+        "targets": metadata.table(metadata.target_rows(facts)),
+    }
+    return dg.AssetCheckResult(
+        passed=bool(run.is_converged),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=run.reason,
+        metadata=metadata.present(found),
+    )
+
+
+def faults_result(faults: dict[str, list[str]]) -> dg.AssetCheckResult:
+    """Return an error with every fault, or that there is none."""
+    every = [fault for found in faults.values() for fault in found]
+    return dg.AssetCheckResult(
+        passed=not every,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(every) or "nothing is wrong",
+        metadata={name: "; ".join(found) or "yes" for name, found in faults.items()},
+    )
