@@ -9,7 +9,7 @@ from pathlib import Path
 from search.child import Report
 from search.errors import RecordingError, ScenarioError, SearchError, SpecError
 from search.scenario.compiled.compiler import Source
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import OVERLAY, Replay
@@ -106,6 +106,13 @@ def source_of(factory: DbtEvaluatorFactory, spec: StudySpec, recorders: int = 1)
     replications = spec.scenario.replications
     seed = replications.values[0] if replications else None
     return Source(factory, spec.parameters, seed, recorders)
+
+
+def divergence_finder(factory: EvaluatorFactory) -> DivergenceFinder | None:
+    """Return what says where a replay and dbt part ways; None when nothing is replayed."""
+    if isinstance(factory, ProgramEvaluatorFactory):
+        return DivergenceFinder(factory.library)
+    return None
 
 
 def _reference(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search.appraisal import Appraiser
 from search.audit.assemble import RUN_ID
@@ -20,8 +20,8 @@ from search.audit.records import RunRecord
 from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
 from search.child import run_in_child
 from search.driver import Driver, SearchEnd
-from search.engine import Engine, prepare_engine
-from search.errors import AuditError, SearchError, StorageError
+from search.engine import Engine, divergence_finder, prepare_engine
+from search.errors import AuditError, SearchError, SpecError, StorageError
 from search.progress import Progress
 from search.recorder import StudyRecorder
 from search.report.html import write_report
@@ -43,14 +43,20 @@ from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.workers import WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.memory import MemorySampler, available_memory_bytes, cores
+from search.workers.spool import Spool
 
 MAX_AUTO_BATCH = 64
+DECISIVE = ("parameters", "constraints", "metrics", "targets")
+"""Sections of the study file that decide what a trial is: with others it is another study."""
 FINGERPRINTS = "fingerprints"
 """Study attribute: what the study's trials depend on."""
 APPRAISED = "appraised"
 """Study attribute: what was found out at the end, and for which winner."""
 VERIFIED = "verified"
 """Study attribute: the winner's number to what real dbt said of it."""
+
+
+OnChange = Literal["branch", "continue", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,16 @@ class RunOptions:
     Attributes:
         results: Folder of all studies' results and of the baseline cache.
         is_restart: Start the study anew under its next version, whatever is stored.
+        on_change: What to do when inputs have changed since the study's newest version:
+            ``branch`` starts the next version, ``continue`` goes on with that one, ``refuse``
+            does nothing.
         max_new_iterations: Iterations that this run adds at most; None for no limit but the
             study's. The next run goes on.
     """
 
     results: Path
     is_restart: bool = False
+    on_change: OnChange = "branch"
     max_new_iterations: int | None = None
 
 
@@ -158,6 +168,11 @@ class Layout:
     def evaluations(self) -> Path:
         """The cache of evaluated candidates, shared by all studies."""
         return self.results / "evaluations.db"
+
+    @property
+    def spool(self) -> Path:
+        """Where outcomes wait that the driver has not stored yet."""
+        return self.folder / "spool"
 
     @property
     def lock(self) -> Path:
@@ -339,6 +354,8 @@ class _StudyRun:
             ) as recorder,
         ):
             pool = CachedPool(session.pool, cache) if cache else session.pool
+            key = f"{store.name}/{session.fingerprints['scenario']}/{engine.name}"
+            spool = Spool(self._layout.spool.absolute(), key)
             store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: session.fingerprints})
             driver = Driver(
                 spec=spec,
@@ -357,14 +374,15 @@ class _StudyRun:
                     is_known=lambda one: _is_known(spec, cache, one),
                 ),
                 max_new_iterations=self._options.max_new_iterations,
+                spool=spool,
             )
             try:
-                pool.open(engine.factory)
+                pool.open(spool.factory(engine.factory))
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
                 verification = self._verify(session.reference, engine, store, end)
             except KeyboardInterrupt:
-                store.fail_orphans("the run was interrupted")
+                store.set_aside()
                 session.pool.close()  # who interrupts may kill what is left some seconds later
                 recorder.finish("interrupted", reason="interrupted by the user")
                 self._write_report(store.name)
@@ -390,6 +408,7 @@ class _StudyRun:
                 verification=verification,
                 appraisal=appraisal,
             )
+            spool.keep(())
             recorder.finish("finished", **_ending(result))
         self._write_report(store.name)
         return result
@@ -456,7 +475,12 @@ class _StudyRun:
         ]
         found = [metrics for _, metrics in best.evaluations]
         verification: Verification = run_in_child(
-            verify, reference, requests, found, report=self._progress.note
+            verify,
+            reference,
+            requests,
+            found,
+            divergence_finder(engine.factory),
+            report=self._progress.note,
         )
         self._progress.note(f"trial {best.number}: {verification.text()}")
         store.set_attributes({VERIFIED: {str(best.number): verification.document()}})
@@ -496,13 +520,36 @@ class _StudyRun:
             if has_trials:
                 self._progress.note(f"going on with study {latest.name}")
             return latest, not has_trials
-        following = next_version(storage, self._spec.study)
         why = "a restart was asked for"
         if not self._options.is_restart:
             keys = changed_keys(attributes.get(SPEC, {}), self._spec.to_document())
-            why = f"its inputs changed ({', '.join(keys) or 'dbt project or data'})"
+            what = ", ".join(keys) or "dbt project or data"
+            why = f"its inputs changed ({what})"
+            if self._options.on_change == "refuse":
+                raise SpecError(
+                    f"study {latest.name} goes on only with the inputs that it began with, but "
+                    f"{what} changed; put it back, or give --on-change branch to start "
+                    "the next version beside it",
+                    file=str(self._spec.file),
+                )
+            if self._options.on_change == "continue":
+                self._require_comparable(latest.name, keys)
+                self._progress.note(f"{why}: going on with {latest.name} all the same")
+                return latest, not has_trials
+        following = next_version(storage, self._spec.study)
         self._progress.note(f"{why}: {latest.name} is kept, {following.name} starts")
         return following, True
+
+    def _require_comparable(self, study: str, keys: Sequence[str]) -> None:
+        """Refuse to go on with trials that stand for something else under today's study file."""
+        decisive = [key for key in keys if key.split(".")[0] in DECISIVE]
+        if decisive:
+            raise SpecError(
+                f"--on-change continue needs trials that mean the same today, but "
+                f"{', '.join(decisive)} changed since {study} began; give --on-change branch to "
+                "start the next version beside it",
+                file=str(self._spec.file),
+            )
 
     def _run_record(self, version: StudyVersion, session: _Session, engine: Engine) -> RunRecord:
         fingerprints, memory = session.fingerprints, session.memory

@@ -16,7 +16,7 @@ from search.errors import SpecError
 from search.progress import Progress
 from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
 from search.sampling.replication import over_replications
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
@@ -189,11 +189,16 @@ def verify_trial(
         report=progress.note,
     )
     requests = [EvaluationRequest(number, values, seed) for seed, _ in evaluations]
+    reference = evaluator_factory(spec, prepared.plan, memory)
+    library = Library.of(
+        source_of(reference, spec), Layout(results, spec.study).programs.absolute()
+    )
     verification: Verification = run_in_child(
         verify,
-        evaluator_factory(spec, prepared.plan, memory),
+        reference,
         requests,
         [metrics for _, metrics in evaluations],
+        DivergenceFinder(library) if library.find(values) is not None else None,
         report=progress.note,
     )
     return number, verification

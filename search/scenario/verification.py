@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,6 +99,7 @@ def verify(
     factory: DbtEvaluatorFactory,
     requests: Sequence[EvaluationRequest],
     expected: Sequence[Mapping[str, float]],
+    find: Callable[[EvaluationRequest], str | None] | None = None,
     *,
     report: Report,
 ) -> Verification:
@@ -108,12 +109,14 @@ def verify(
         factory: Makes the reference evaluator.
         requests: A candidate, once for each replication.
         expected: The metrics to confirm, in the same order.
+        find: Says where a candidate's replay and dbt part ways, when they do.
         report: Takes a line of progress.
     """
     report("verifying through real dbt, with its tests")
     evaluator = _TestingEvaluator(factory)
     evaluator.open()
     differences: list[str] = []
+    wrong: EvaluationRequest | None = None
     seconds = 0.0
     try:
         for request, metrics in zip(requests, expected, strict=True):
@@ -122,9 +125,15 @@ def verify(
             if outcome.failure is not None:
                 tests = tuple(evaluator.failed_tests)
                 return Verification((), tests, outcome.failure.message, seconds)
-            differences += differing(outcome.metrics, metrics, threads=factory.threads)
+            found = differing(outcome.metrics, metrics, threads=factory.threads)
+            wrong = request if found and wrong is None else wrong
+            differences += found
     finally:
         evaluator.close()
+    if wrong is not None and find is not None:
+        report("looking for the first relation that differs")
+        where = find(wrong)
+        differences += [] if where is None else [where]
     return Verification(tuple(differences), tuple(evaluator.failed_tests), None, seconds)
 
 

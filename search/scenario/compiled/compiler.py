@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from search.child import Report
 from search.errors import RecordingError, ScenarioError, SearchError
 from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.dataflow import BaselineRelation, Key
+from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.emission import HOISTED, hoist_actions
 from search.scenario.compiled.lifting import Unliftable, agrees, hole_texts, lift
 from search.scenario.compiled.probes import PROBE_DIGITS, is_watched, probe_values
@@ -417,17 +418,24 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
 
 def _check(program: Program, factory: DbtEvaluatorFactory, folder: Path, report: Report) -> None:
     """Replay every recorded candidate on both workspaces, and compare with what dbt made of it."""
+
+    def find(request: EvaluationRequest) -> str:
+        found = first_divergence(factory, program, folder, request)
+        return "" if found is None else f"; {found.text()}"
+
     for isolation in ISOLATIONS:
         replay = Replay(factory, program, folder, isolation)
         try:
             for point in program.checks:
-                _check_point(replay, point, factory.threads)
+                _check_point(replay, point, factory.threads, find)
         finally:
             replay.close()
     report(f"replay agrees with dbt at {len(program.checks)} points, on overlay and file copy")
 
 
-def _check_point(replay: Replay, point: CheckPoint, threads: int) -> None:
+def _check_point(
+    replay: Replay, point: CheckPoint, threads: int, find: Callable[[EvaluationRequest], str]
+) -> None:
     request = EvaluationRequest(trial=0, values=point.values, replication=point.replication)
     try:
         metrics = replay.measure(request, StageClock())
@@ -435,7 +443,8 @@ def _check_point(replay: Replay, point: CheckPoint, threads: int) -> None:
         raise RecordingError(f"a replayed statement fails where dbt's did not: {error}") from error
     differences = differing(point.metrics, metrics, threads=threads)
     if differences:
-        raise RecordingError(f"on {replay.isolation}, replay gives {differences[0]}")
+        where = find(request)
+        raise RecordingError(f"on {replay.isolation}, replay gives {differences[0]}{where}")
 
 
 def _summary(program: Program) -> str:

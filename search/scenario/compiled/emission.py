@@ -247,9 +247,10 @@ class _Emitter:
         self._provide(reading.reads_at, self._when(reading))
         self.actions.append(Action("read", marker=reading.marker))
 
-    def _run(self, operation: Operation, template: Template) -> None:
+    def _run(self, operation: Operation, template: Template, key: Key | None = None) -> None:
+        """Emit a statement; what it makes stands under ``key``, else where it was recorded."""
         self.actions.append(
-            Action("run", key=operation.key, template=template, operation=operation.index)
+            Action("run", key=key or operation.key, template=template, operation=operation.index)
         )
 
     # --- making and changing ----------------------------------------------------
@@ -268,7 +269,7 @@ class _Emitter:
                 self._own(key, self._standing[key])
         else:
             self._evict(key, operation.index + 1)
-        self._run(operation, template)
+        self._run(operation, template, key)
         self._stand_new(key, version, is_view=version.kind == "view")
 
     def _change(self, operation: Operation, version: Version) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from search.errors import RecordingError
+from search.errors import RecordingError, SearchError
+from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import Replay
 from search.scenario.evaluator import Evaluator, StageClock
@@ -101,3 +102,23 @@ class ProgramEvaluator(Evaluator):
             self._reference.open()
         self.engine, self.isolation = self._reference.engine, self._reference.isolation
         return self._reference.measure(request, stages)
+
+
+@dataclass(frozen=True)
+class DivergenceFinder:
+    """Finds out where a candidate's replay differs from dbt; travels by pickle.
+
+    Attributes:
+        library: The scenario's programs.
+    """
+
+    library: Library
+
+    def __call__(self, request: EvaluationRequest) -> str | None:
+        """Return the first difference in a sentence; None when every relation is the same."""
+        program, folder = self.library.find_or_compile(request.values, report=lambda _: None)
+        try:
+            found = first_divergence(self.library.source.factory, program, folder, request)
+        except SearchError as error:
+            return f"where they part could not be found: {error}"
+        return None if found is None else found.text()

@@ -44,17 +44,26 @@ class Replay:
         program: What to replay.
         folder: Where the program's hoisted tables are.
         isolation: ``overlay`` or ``copy``.
+        observer: Sees each statement that has run, and the connection that it ran on.
 
     Attributes:
         isolation: As given.
+        actions: What is done for each candidate, in order.
         operation_seconds: Wall time of each recorded operation in the last evaluation.
     """
 
     def __init__(
-        self, factory: DbtEvaluatorFactory, program: Program, folder: Path, isolation: str
+        self,
+        factory: DbtEvaluatorFactory,
+        program: Program,
+        folder: Path,
+        isolation: str,
+        *,
+        observer: Callable[[Action, Any], None] | None = None,
     ) -> None:
         self.isolation = isolation
         self.operation_seconds: dict[int, float] = {}
+        self._observer = observer
         self._plan = factory.plan
         self._program = program
         self._scratch = create_scratch(factory.scratch_parent)
@@ -65,8 +74,8 @@ class Replay:
         else:
             place = self._scratch / "workspace"
             self._workspace = CopyWorkspace(self._plan, folder, limits, folder=place)
-        self._actions = replay_actions(
-            program.flow, program.split, is_attached=self._workspace.is_attached
+        self.actions = tuple(
+            replay_actions(program.flow, program.split, is_attached=self._workspace.is_attached)
         )
         self._schema = str(self._plan.profile.output.get("schema", "main"))
 
@@ -104,7 +113,7 @@ class Replay:
     ) -> dict[str, float]:
         metrics: dict[str, float] = {}
         step = "replay"
-        for action in self._actions:
+        for action in self.actions:
             if action.kind == "read":
                 with stages.stage("metrics"):
                     metrics = self._read(reader, action) or metrics
@@ -141,6 +150,8 @@ class Replay:
             raise ScenarioError(str(error), stage="step", step=step, model=model) from error
         if action.operation is not None:
             self.operation_seconds[action.operation] = time.perf_counter() - started
+        if self._observer is not None and action.kind == "run":
+            self._observer(action, self._workspace.connection)
 
     def _read(self, reader: MetricReader, action: Action) -> dict[str, float]:
         with self._author_schema(True):
