@@ -48,6 +48,11 @@ def main() -> None:
 @_results
 @_json
 @click.option("--restart", is_flag=True, help="Start anew; what was found before is kept.")
+@click.option(
+    "--on-change", type=click.Choice(["branch", "continue", "refuse"]), default="branch",
+    show_default=True,
+    help="When inputs changed since: start the next version, go on with this one, or stop.",
+)  # fmt: skip
 def run(
     study: Path,
     sets: Sequence[str],
@@ -56,6 +61,7 @@ def run(
     results: Path,
     as_json: bool,
     restart: bool,
+    on_change: Any,
 ) -> int:
     """Search for the parameters that meet the targets of STUDY.
 
@@ -67,7 +73,8 @@ def run(
 
     spec = _load(study, sets, dbt_vars, workers)
     with _progress() as progress:
-        result = run_study(spec, RunOptions(results=results, is_restart=restart), progress)
+        options = RunOptions(results=results, is_restart=restart, on_change=on_change)
+        result = run_study(spec, options, progress)
     click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
     return EXIT_OK if result.end.is_converged else EXIT_NOT_CONVERGED
 

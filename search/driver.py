@@ -15,7 +15,6 @@ from search.errors import StudyFailedError
 from search.progress import Progress, Standing, TrialNews
 from search.sampling.choice import choose_sampler, make_sampler, target_sampler
 from search.sampling.diagnosis import Diagnosis
-from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.replication import over_replications
 from search.sampling.stopping import Assessment, State
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
@@ -28,9 +27,8 @@ from search.storage.attributes import (
     PROPOSED,
     Conclusion,
     Proposal,
-    resumption_of,
 )
-from search.storage.study_store import StudyStore
+from search.storage.study_store import OpenTrial, StudyStore
 from search.targets import (
     Goal,
     all_met,
@@ -44,13 +42,14 @@ from search.targets import (
     variances,
 )
 from search.workers.base import WorkerPool
+from search.workers.spool import Spool
 
 HOPELESS_TRIALS = 6
 """Failed trials in a row, with none complete, after which a study is given up."""
 WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
-MAX_DEATHS = 2
-"""Drivers that may die over one candidate before it is left alone."""
+MAX_DEATHS = 3
+"""Drivers that may die while evaluating one candidate before it is left alone."""
 
 
 class Recorder(Protocol):
@@ -164,6 +163,7 @@ class Driver:
         warm_start: Returns candidates of earlier studies; they are the first iteration.
         max_new_iterations: Iterations that this driver adds at most; None for no limit but
             the study's.
+        spool: Where workers keep outcomes until the driver has stored them.
         clock: Seconds, monotonic.
 
     Attributes:
@@ -184,6 +184,7 @@ class Driver:
         details: Mapping[str, Any],
         warm_start: WarmStart = lambda _: (),
         max_new_iterations: int | None = None,
+        spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
@@ -196,6 +197,7 @@ class Driver:
         self._details = dict(details)
         self._warm_start = warm_start
         self._max_new_iterations = max_new_iterations
+        self._spool = spool
         self._clock = clock
         self._space = distributions(spec)
         self._pending: dict[int, _Pending] = {}
@@ -232,30 +234,37 @@ class Driver:
 
     def _take_up(self) -> None:
         """Go on where an earlier driver stopped, or died."""
-        orphans = self._store.fail_orphans("the driver ended while this trial ran")
+        begun = self._spool.begun() if self._spool else None
+        opened = self._store.take_up(begun)
         for trial in self._store.finished():
             self._remember(trial)
         self.goals = self._resolved_goals()
-        waiting = [orphan for orphan in orphans if orphan.deaths < MAX_DEATHS]
+        if self._spool:
+            self._spool.keep(one.trial for one in opened)
+        for one in opened:
+            if one.deaths >= MAX_DEATHS:
+                self._leave_alone(one)
+        waiting = {one.trial: one.proposal for one in opened if one.deaths < MAX_DEATHS}
         if not waiting:
             return
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
         began = self._clock()
-        proposals = [
-            Proposal(
-                values=orphan.values,
-                iteration=orphan.iteration,
-                lineage=resumption_of(orphan.trial),
-                replications=orphan.replications,
-                details=self._details,
-            )
-            for orphan in waiting
-        ]
-        numbers = self._store.start(proposals, self._space)
-        self._iteration = max(self._iteration, *(one.iteration for one in proposals))
-        self._submit(dict(zip(numbers, proposals, strict=True)))
-        self._collect(len(numbers))
+        self._iteration = max(self._iteration, *(one.iteration for one in waiting.values()))
+        self._recorder.event("trials_taken_up", trials=sorted(waiting))
+        self._submit(waiting)
+        self._collect(len(waiting))
         self._complete_iteration(self._clock() - began)
+
+    def _leave_alone(self, one: OpenTrial) -> None:
+        """Fail a trial over which drivers die, so that a study never hangs on it."""
+        message = f"{one.deaths} drivers died while they evaluated this candidate; it is left alone"
+        failure = Failure(stage="driver", message=message)
+        self._store.finish(one.trial, Conclusion(outcomes=(), failure=failure))
+        iteration = one.proposal.iteration
+        self._iteration = max(self._iteration, iteration)
+        self._recorder.event(
+            "trial_finished", trial=one.trial, iteration=iteration, metrics={}, failure=message
+        )
 
     def _measure_current(self, preflight: Outcome | None) -> None:
         """Iteration 0: the current parameters, what relative targets refer to."""
@@ -301,23 +310,19 @@ class Driver:
         self._complete_iteration(self._clock() - began)
 
     def _propose(self) -> dict[int, Proposal]:
-        """Ask the sampler for a batch; each candidate is stored before it is dispatched."""
+        """Ask the sampler for a batch; all of it is stored before any of it is dispatched."""
         self._iteration += 1
         room = self._spec.search.max_trials - self._count()
         size = min(self._batch_size, room)
-        self._store.study.sampler = make_sampler(
-            self._spec, goals=self.goals, iteration=self._iteration, batch_size=size
+        batch = self._store.ask_all(
+            size,
+            self._space,
+            lambda values: self._proposal(values, lineage=PROPOSED),
+            lambda: make_sampler(
+                self._spec, goals=self.goals, iteration=self._iteration, batch_size=size
+            ),
         )
-        batch: dict[int, Proposal] = {}
-        while len(batch) < size and not self._is_exhausted:
-            try:
-                number, proposal = self._store.ask(
-                    self._space, lambda values: self._proposal(values, lineage=PROPOSED)
-                )
-            except SpaceExhaustedError:
-                self._is_exhausted = True
-            else:
-                batch[number] = proposal
+        self._is_exhausted = len(batch) < size
         self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
         return batch
 
@@ -332,7 +337,13 @@ class Driver:
                 candidate=dict(proposal.values),
                 lineage=proposal.lineage,
             )
+            # Evaluated for a driver that died before it was told.
+            spooled = self._spool.outcomes(number, proposal.values) if self._spool else {}
             for seed in seeds:
+                if seed in spooled:
+                    self._recorder.event("outcome_replayed", trial=number, replication=seed)
+                    self._receive(number, spooled[seed])
+                    continue
                 self._pool.submit(
                     EvaluationRequest(trial=number, values=proposal.values, replication=seed)
                 )
@@ -360,6 +371,8 @@ class Driver:
         """Store how a trial ended, then let people know."""
         conclusion = self._conclude(pending)
         self._store.finish(number, conclusion)
+        if self._spool:
+            self._spool.forget(number)
         iteration = pending.proposal.iteration
         is_best, is_scored = False, bool(conclusion.variances)
         if conclusion.failure is None:

@@ -89,6 +89,12 @@ class StorageError(SearchError):
     exit_code = EXIT_BAD_INPUT
 
 
+class JobError(SearchError):
+    """A study cannot be a job of a Ray cluster as asked: upload, place of results, cluster."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
 class LeaseError(SearchError):
     """Another live driver owns the study."""
 

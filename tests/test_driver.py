@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
@@ -20,6 +21,7 @@ from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.targets import directions, goals_of, pareto_front
 from search.workers import InlinePool
+from search.workers.spool import Spool
 
 SAMPLERS = ("random", "grid", "tpe", "cmaes", "nsga2")
 NEVER = {"v": {"value": 1000.0, "tolerance": 0.0001}}
@@ -51,10 +53,14 @@ class Search:
         self.spec: StudySpec = load(folder, document)
         self.log = folder / "evaluations"
         self.recorder = EventList()
+        self.store_class = StudyStore
 
-    def run(self, preflight: Outcome | None = None, **more: Any) -> SearchEnd:
+    def run(
+        self, preflight: Outcome | None = None, spool: Spool | None = None, **more: Any
+    ) -> SearchEnd:
         with self._store() as store, InlinePool() as pool:
-            pool.open(FormulaFactory(self.formula, self.log))
+            factory = FormulaFactory(self.formula, self.log)
+            pool.open(spool.factory(factory) if spool else factory)
             driver = Driver(
                 spec=self.spec,
                 goals=goals_of(self.spec),
@@ -64,6 +70,7 @@ class Search:
                 recorder=self.recorder,
                 progress=SilentProgress(),
                 details={"run_id": "r"},
+                spool=spool,
                 **more,
             )
             return driver.run(preflight)
@@ -73,7 +80,7 @@ class Search:
         storage = open_storage(f"sqlite:///{self.folder / 'study.db'}")
         try:
             wanted = directions(goals_of(self.spec))
-            yield StudyStore.create_or_load(storage, "tiny", directions=wanted)
+            yield self.store_class.create_or_load(storage, "tiny", directions=wanted)
         finally:
             storage.engine.dispose()
 
@@ -407,39 +414,97 @@ class Stop:
         return ten_x_and_rate(x, rate)
 
 
+ALL_SAMPLERS = [*SAMPLERS, "target"]
+
+
+def story(study: Search) -> list[Any]:
+    """Return all that a study found, without times."""
+    return [
+        (one.number, one.state.name, one.params, one.values, one.user_attrs["iteration"])
+        for one in study.trials()
+    ]
+
+
 @pytest.mark.parametrize(
     ("at", "sampler"),
-    [(1, "random"), (2, "random"), (5, "random"), (8, "random"), (7, "tpe"), (4, "grid")],
+    [(1, "random"), (2, "random"), *((at, name) for name in ALL_SAMPLERS for at in (5, 8))],
 )
-def test_interrupted_anywhere_it_goes_on_without_repeating_anything(
+def test_interrupted_anywhere_it_goes_on_as_if_nothing_had_been(
     search: Make, at: int, sampler: str
 ) -> None:
-    settings = {"max_iterations": 3, "sampler": sampler}
+    settings = {"max_iterations": 3, "sampler": sampler, "early_stop": False}
     undisturbed = search(targets=NEVER, search=settings)
     undisturbed.run()
     study = search(Stop(at), targets=NEVER, search=settings)
     with pytest.raises(Died):
         study.run()
     finished = {one.number: one for one in study.trials() if one.state.is_finished()}
+    assert len(finished) == at - 1
     end = study.run()
     after = {one.number: one for one in study.trials()}
     assert all(after[number] == trial for number, trial in finished.items())
-    evaluated = study.evaluated()
-    assert all(evaluated.count(number) == 1 for number in finished)
-    done = [
-        candidate_key(canonical(study.spec, one.params))
-        for one in after.values()
-        if failure_stage(one) != "driver"
-    ]
-    assert len(set(done)) == len(done) == 13
+    assert all(study.evaluated().count(number) == 1 for number in finished)
     assert end.iterations == 3 and end.trials == 13
-    assert not [one for one in after.values() if one.state == TrialState.RUNNING]
-    if sampler != "tpe":
-        assert set(done) == set(undisturbed.candidates())
+    assert story(study) == story(undisturbed)
+
+
+class DiesAsking(optuna.samplers.RandomSampler):
+    """Ends the driver in the middle of a batch that is being asked for."""
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+        if trial.number == 7:
+            raise Died
+        return super().sample_relative(study, trial, search_space)
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(
+    search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"max_iterations": 3, "sampler": "random"}
+    undisturbed = search(targets=NEVER, search=settings)
+    undisturbed.run()
+    study = search(targets=NEVER, search=settings)
+    monkeypatch.setattr("search.driver.make_sampler", lambda *_, **__: DiesAsking(seed=1))
+    with pytest.raises(Died):
+        study.run()
+    monkeypatch.undo()
+    # The first batch was stored and evaluated; of the second, nothing is there.
+    assert len(study.trials()) == 5
+    first = [one.params for one in study.trials()]
+    study.run()
+    assert [one.params for one in study.trials()][:5] == first
+    assert story(study)[5:] != [] and len(study.trials()) == 13
+    assert not [one for one in study.trials() if not one.state.is_finished()]
+
+
+def test_what_was_computed_and_not_told_is_replayed(search: Make) -> None:
+    settings = {"max_iterations": 2, "sampler": "tpe"}
+    undisturbed = search(targets=NEVER, search=settings)
+    undisturbed.run()
+    study = search(targets=NEVER, search=settings)
+    spool = Spool(study.folder / "spool", "tiny")
+
+    class DiesTelling(StudyStore):
+        def finish(self, trial: int, conclusion: Any) -> None:
+            if trial == 3:
+                raise Died
+            super().finish(trial, conclusion)
+
+    study.store_class = DiesTelling
+    with pytest.raises(Died):
+        study.run(spool=spool)
+    study.store_class = StudyStore
+    assert {path.suffix for path in spool.folder.iterdir()} == {".json"}
+    study.run(spool=spool)
+    assert story(study) == story(undisturbed)
+    assert study.evaluated().count(3) == 1
+    assert ("outcome_replayed", {"trial": 3, "replication": None}) in study.recorder.events
+    assert not spool.folder.exists() or not list(spool.folder.iterdir())
 
 
 def test_a_candidate_over_which_drivers_die_is_left_alone(search: Make) -> None:
     study = search(targets=NEVER, search={"max_iterations": 2, "batch_size": 2})
+    spool = Spool(study.folder / "spool", "tiny")
     poison: list[float] = []
 
     def formula(x: float, rate: float) -> dict[str, float]:
@@ -449,13 +514,16 @@ def test_a_candidate_over_which_drivers_die_is_left_alone(search: Make) -> None:
         return {"v": 10 * x + rate}
 
     study.formula = formula
-    for _ in range(2):
+    for _ in range(3):
         with pytest.raises(Died):
-            study.run()
-    end = study.run()
-    assert poison.count(poison[1]) == 2
+            study.run(spool=spool)
+    end = study.run(spool=spool)
+    assert poison.count(poison[1]) == 3
     assert end.iterations == 2
-    assert not [one for one in study.trials() if one.state == TrialState.RUNNING]
+    left = [one for one in study.trials() if one.state != TrialState.COMPLETE]
+    assert [failure_stage(one) for one in left] == ["driver"]
+    message = left[0].user_attrs["outcome"]["failure"]["message"]
+    assert message == "3 drivers died while they evaluated this candidate; it is left alone"
 
 
 def test_a_finished_study_asked_again_evaluates_nothing(search: Make) -> None:

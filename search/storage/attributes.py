@@ -20,6 +20,7 @@ DISPATCHED_AT = "dispatched_at"
 OUTCOME = "outcome"
 ALL_TARGETS_MET = "all_targets_met"
 LOSS = "loss"
+DEATHS = "deaths"
 METRIC_PREFIX = "metric:"
 VARIANCE_PREFIX = "variance:"
 
@@ -38,7 +39,7 @@ def retry_of(trial: int) -> str:
 
 
 def resumption_of(trial: int) -> str:
-    """Return the lineage of a trial that takes up what a dead driver left running."""
+    """Return the lineage that earlier versions gave to what a dead driver left running."""
     return f"resumption of trial {trial}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,30 +14,24 @@ from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import StorageError
-from search.scenario.outcome import Failure, ParameterValue
+from search.sampling.feasible import SpaceExhaustedError
 from search.storage import attributes, versions
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import GroupingStorage, masked
 
 
 @dataclass(frozen=True)
-class Orphan:
-    """A trial that a dead driver left running, and whose candidate nobody took up yet.
+class OpenTrial:
+    """A trial that was stored and has not ended: its driver died, or was interrupted.
 
     Attributes:
         trial: Its number.
-        values: Its candidate.
-        iteration: The iteration that proposed it.
-        replications: Values of the replication variable that it was to be evaluated with.
-        lineage: Where the candidate came from.
-        deaths: How many drivers in a row died while evaluating this candidate, at least 1.
+        proposal: Its candidate, as it was stored.
+        deaths: How many drivers in a row died while evaluating it.
     """
 
     trial: int
-    values: Mapping[str, ParameterValue]
-    iteration: int
-    replications: Sequence[ParameterValue]
-    lineage: str
+    proposal: Proposal
     deaths: int
 
 
@@ -194,6 +188,45 @@ class StudyStore:
         self._running[trial.number] = self._storage.get_trial(trial._trial_id)
         return trial.number, proposal
 
+    def ask_all(
+        self,
+        count: int,
+        distributions: Mapping[str, BaseDistribution],
+        describe: Callable[[Mapping[str, Any]], Proposal],
+        sampler: Callable[[], optuna.samplers.BaseSampler],
+    ) -> dict[int, Proposal]:
+        """Let a sampler propose a batch and store all of it, or nothing.
+
+        A driver that dies in between leaves no part of a batch, so that the next one asks
+        for the whole again and gets the same.
+
+        Args:
+            count: How many candidates; fewer when the sampler finds no more.
+            distributions: The search space.
+            describe: Turns sampled parameters into the proposal to store.
+            sampler: Makes the sampler; called again when fewer are found.
+
+        Returns:
+            The proposals by trial number.
+
+        Raises:
+            StorageError: If the database refused; then no trial was created.
+        """
+        while count > 0:
+            self.study.sampler = sampler()
+            asked: list[tuple[int, Proposal]] = []
+            try:
+                with self.transaction():
+                    for _ in range(count):
+                        asked.append(self.ask(distributions, describe))
+                return dict(asked)
+            except SpaceExhaustedError:
+                # Nothing was stored: neither may what Optuna and this object remember be.
+                self._running.clear()
+                self.study = optuna.load_study(study_name=self.name, storage=self._storage)
+                count = len(asked)
+        return {}
+
     def finish(self, trial: int, conclusion: Conclusion) -> None:
         """Store how a trial ended, with its state, in one transaction.
 
@@ -231,12 +264,8 @@ class StudyStore:
         """Return the trials that ended, completed or failed."""
         return [trial for trial in self.trials() if trial.state.is_finished()]
 
-    def fail_orphans(self, reason: str) -> list[Orphan]:
-        """Fail the trials that a dead driver left running; return what is to be taken up.
-
-        To be called by the driver that holds the study's lock, before it starts trials.
-        A candidate counts as taken up once a trial with the lineage ``resumption_of`` it is
-        stored, so that a driver that dies in between loses none.
+    def set_aside(self) -> None:
+        """Mark what runs as waiting, so that nothing seems to run until it is taken up again.
 
         Raises:
             StorageError: If the database refused.
@@ -244,13 +273,39 @@ class StudyStore:
         running = self.trials((TrialState.RUNNING,))
         with self.transaction():
             for trial in running:
-                failure = Failure(stage="driver", message=reason, is_retryable=True)
-                self._storage.set_trial_user_attrs(
-                    trial._trial_id, Conclusion(outcomes=(), failure=failure).attributes()
-                )
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         self._running.clear()
-        return _orphans(self.trials())
+
+    def take_up(self, begun: Container[int] | None = None) -> list[OpenTrial]:
+        """Return the trials that an earlier driver left open; they run again under their numbers.
+
+        To be called by the driver that holds the study's lock, before it starts trials.
+        Samplers then see what they would have seen had nothing happened.
+
+        Args:
+            begun: The trials that were being evaluated when the driver died; all that ran
+                when None.
+
+        Raises:
+            StorageError: If the database refused.
+        """
+        self._running.clear()
+        found = []
+        with self.transaction():
+            for trial in self.trials((TrialState.RUNNING, TrialState.WAITING)):
+                stored = trial.user_attrs
+                deaths = int(stored.get(attributes.DEATHS, 0))
+                if attributes.CANDIDATE not in stored:
+                    # Put there by somebody else, or by a version that died between two writes.
+                    self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    continue
+                if trial.state == TrialState.WAITING:
+                    self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+                elif begun is None or trial.number in begun:
+                    deaths += 1
+                    self._storage.set_trial_user_attrs(trial._trial_id, {attributes.DEATHS: deaths})
+                found.append(OpenTrial(trial.number, _proposal(trial), deaths))
+        return found
 
     def _find_running(self, number: int) -> FrozenTrial:
         for trial in self.trials((TrialState.RUNNING,)):
@@ -262,38 +317,12 @@ class StudyStore:
         )
 
 
-def _orphans(trials: Sequence[FrozenTrial]) -> list[Orphan]:
-    resumed: dict[int, int] = {}
-    for trial in trials:
-        lineage = str(trial.user_attrs.get(attributes.LINEAGE, ""))
-        parent = attributes.parent_of(lineage)
-        if parent is not None and lineage == attributes.resumption_of(parent):
-            resumed[trial.number] = parent
-    taken_up = set(resumed.values())
-    return [
-        Orphan(
-            trial=trial.number,
-            values=trial.user_attrs[attributes.CANDIDATE],
-            iteration=trial.user_attrs[attributes.ITERATION],
-            replications=tuple(trial.user_attrs[attributes.REPLICATIONS]),
-            lineage=trial.user_attrs[attributes.LINEAGE],
-            deaths=_deaths(trial.number, resumed),
-        )
-        for trial in trials
-        if _is_orphaned(trial) and trial.number not in taken_up
-    ]
-
-
-def _is_orphaned(trial: FrozenTrial) -> bool:
-    outcome = trial.user_attrs.get(attributes.OUTCOME) or {}
-    failure = outcome.get("failure") or {}
-    # A trial that died between ask and its attributes has no candidate to take up.
-    return failure.get("stage") == "driver" and attributes.CANDIDATE in trial.user_attrs
-
-
-def _deaths(trial: int, resumed: Mapping[int, int]) -> int:
-    deaths = 1
-    while trial in resumed:
-        trial = resumed[trial]
-        deaths += 1
-    return deaths
+def _proposal(trial: FrozenTrial) -> Proposal:
+    """Return the proposal that a trial was stored for."""
+    stored = trial.user_attrs
+    return Proposal(
+        values=stored[attributes.CANDIDATE],
+        iteration=stored[attributes.ITERATION],
+        lineage=stored[attributes.LINEAGE],
+        replications=tuple(stored[attributes.REPLICATIONS]),
+    )

@@ -183,6 +183,11 @@ class RayHost:
         }
         _keep_off_stdout()
         if not self.is_private:
+            if str(self.address).startswith(("http://", "https://")):
+                raise RuntimeError(
+                    "it is the address of a dashboard, for jobs, and workers join by host:port "
+                    "(`ray start` shows it); name dashboards with RAY_API_SERVER_ADDRESS"
+                )
             ray.init(address=self.address, **options)
             return
         parent = _short_temp_folder()

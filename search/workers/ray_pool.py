@@ -347,7 +347,14 @@ class RayPool(WorkerPool):
     def _new_worker(self) -> _Worker:
         import ray
 
-        options = {"max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1, **self._needs}
+        options: dict[str, Any] = {
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": 1,
+            **self._needs,
+        }
+        if not self._host.is_private:
+            options["scheduling_strategy"] = "SPREAD"
         actor: Any = ray.remote(**options)(WorkerProcess).remote()
         worker = _Worker(actor)
         self._send(worker, "hello", self._start_timeout_seconds)

@@ -2,7 +2,8 @@
 
 The blocks of a page marked ``bash`` run in order in a copy of what the reader has: study files,
 the dbt project, the environment. A block whose first line is ``# not run by the tests: <reason>``
-is left out; only ``make`` commands may be.
+is left out; only ``make`` commands may be. Blocks for a Ray cluster are run by
+``test_cluster_commands.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cluster_blocks import needs_cluster
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -52,6 +54,11 @@ class Block:
         return match[1] if match else None
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is not run here."""
+        return self.reason is not None or needs_cluster(self.text)
+
+    @property
     def commands(self) -> list[str]:
         """The lines that are commands."""
         lines = (line.strip() for line in self.text.splitlines())
@@ -66,7 +73,7 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-PAGES_WITH_COMMANDS = [page for page in PAGES if any(not one.reason for one in blocks(page))]
+PAGES_WITH_COMMANDS = [page for page in PAGES if any(not one.is_elsewhere for one in blocks(page))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -115,7 +122,7 @@ def reader(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work(page: Path, reader: Path) -> None:
     for block in blocks(page):
-        if block.reason:
+        if block.is_elsewhere:
             continue
         if SERVER.match(block.commands[-1]):
             serves(block.commands[-1], reader)

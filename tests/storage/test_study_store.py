@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from search.errors import StorageError
+from search.sampling.feasible import SpaceExhaustedError
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import Conclusion, Proposal, parent_of, resumption_of, retry_of
 from search.storage.database import GroupingStorage, open_storage
@@ -143,34 +145,54 @@ def test_a_proposal_that_cannot_be_described_leaves_no_trial(store: StudyStore) 
     assert StudyStore.load(store._storage, "pay").trials() == []
 
 
-def test_a_dead_drivers_trials_are_failed_and_taken_up_once(storage: GroupingStorage) -> None:
+def test_a_dead_drivers_trials_run_again_under_their_numbers(storage: GroupingStorage) -> None:
     dead = StudyStore.create_or_load(storage, "pay")
-    dead.start([Proposal(VALUES, 3, replications=(7,))] * 2, SPACE)
+    dead.start([Proposal(VALUES, 3, replications=(7,))] * 3, SPACE)
     dead.finish(0, Conclusion(outcomes=[], values=[1.0]))
 
     heir = StudyStore.create_or_load(storage, "pay")
-    (orphan,) = heir.fail_orphans("its driver died")
-    assert (orphan.trial, orphan.iteration, orphan.replications) == (1, 3, (7,))
-    assert orphan.values == VALUES
-    assert orphan.deaths == 1
-    assert heir.finished()[1].user_attrs["outcome"]["failure"]["message"] == "its driver died"
-
-    # A driver that dies before it takes the candidate up must not lose it.
-    second = StudyStore.create_or_load(storage, "pay")
-    assert second.fail_orphans("died again") == [orphan]
-
-    second.start([Proposal(orphan.values, 3, lineage=resumption_of(orphan.trial))], SPACE)
-    third = StudyStore.create_or_load(storage, "pay")
-    (again,) = third.fail_orphans("died once more")
-    assert (again.trial, again.deaths) == (2, 2)
+    first, second = heir.take_up(begun={1})
+    assert (first.trial, first.deaths, second.trial, second.deaths) == (1, 1, 2, 0)
+    assert first.proposal == Proposal(VALUES, 3, replications=(7,))
+    # A driver that dies before it does anything with them loses none.
+    again = StudyStore.create_or_load(storage, "pay")
+    assert [(one.trial, one.deaths) for one in again.take_up()] == [(1, 2), (2, 1)]
+    again.finish(2, Conclusion(outcomes=[], values=[2.0]))
+    assert [trial.state for trial in again.trials()] == [
+        TrialState.COMPLETE, TrialState.RUNNING, TrialState.COMPLETE,
+    ]  # fmt: skip
 
 
-def test_ending_orphans_is_no_second_orphan(store: StudyStore) -> None:
-    assert store.fail_orphans("nothing runs") == []
-    failure = Failure("memory", "too much", is_retryable=True)
-    (number,) = store.start([Proposal(VALUES, 1)], SPACE)
-    store.finish(number, Conclusion(outcomes=[outcome(number, failure=failure)], failure=failure))
-    assert store.fail_orphans("an ordinary failure stays what it is") == []
+def test_what_is_set_aside_waits_and_is_no_death(storage: GroupingStorage) -> None:
+    store = StudyStore.create_or_load(storage, "pay")
+    store.start([Proposal(VALUES, 1)], SPACE)
+    store.set_aside()
+    assert [trial.state for trial in store.trials()] == [TrialState.WAITING]
+    (waiting,) = StudyStore.create_or_load(storage, "pay").take_up()
+    assert (waiting.trial, waiting.deaths) == (0, 0)
+    assert [trial.state for trial in store.trials()] == [TrialState.RUNNING]
+
+
+def test_a_trial_that_nobody_can_repeat_is_failed(storage: GroupingStorage) -> None:
+    store = StudyStore.create_or_load(storage, "pay")
+    store.study.ask(SPACE)
+    assert StudyStore.create_or_load(storage, "pay").take_up() == []
+    assert [trial.state for trial in store.trials()] == [TrialState.FAIL]
+
+
+def test_an_exhausted_sampler_leaves_what_it_found_and_nothing_else(store: StudyStore) -> None:
+    class Two(optuna.samplers.RandomSampler):
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            if trial.number >= 2:
+                raise SpaceExhaustedError
+            return super().sample_relative(study, trial, search_space)
+
+    asked = store.ask_all(5, SPACE, lambda params: Proposal(dict(params), 1), lambda: Two(seed=1))
+    assert sorted(asked) == [0, 1]
+    assert [trial.number for trial in store.trials()] == [0, 1]
+    for number in asked:
+        store.finish(number, Conclusion(outcomes=[], values=[1.0]))
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 2
 
 
 def test_study_attributes_are_written_at_once(store: StudyStore) -> None:
