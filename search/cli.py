@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from search.cli_audit import audit
+from search.cli_cluster import submit
+from search.cli_dashboard import dashboard
 from search.cli_options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli_options import json_option as _json
 from search.cli_options import load as _load
@@ -32,6 +34,7 @@ from search.errors import (
     SpecError,
 )
 from search.interrupt import end_in_order_on_sigterm, leave_at_once
+from search.ray_job import require_lasting
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,10 +74,12 @@ def run(
     from search.report.summary import run_summary, run_text
     from search.run import RunOptions, run_study
 
+    require_lasting(results)
     spec = _load(study, sets, dbt_vars, workers)
     with _progress() as progress:
-        options = RunOptions(results=results, is_restart=restart, on_change=on_change)
-        result = run_study(spec, options, progress)
+        result = run_study(
+            spec, RunOptions(results=results, is_restart=restart, on_change=on_change), progress
+        )
     click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
     return EXIT_OK if result.end.is_converged else EXIT_NOT_CONVERGED
 
@@ -215,7 +220,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, audit, compare, diff, history, rollback):
+for _command in (apply, audit, compare, dashboard, diff, history, rollback, submit):
     main.add_command(_command)
 
 
@@ -251,11 +256,19 @@ def exit_code(call: Callable[[], Any]) -> int:
     except Exception as error:
         if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
             raise
-        _complain(
-            f"unexpected {type(error).__name__}: {error} "
-            "(set SCENARIO_SEARCH_TRACEBACK=1 to see where)"
-        )
+        _complain(_unexpected(error))
         return EXIT_FAILURE
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{sys.executable} must have the packages of scenario-search, but lacks {error.name}; "
+            "install them there, or start the Python that has them"
+        )
+    return (
+        f"unexpected {type(error).__name__}: {error} (set SCENARIO_SEARCH_TRACEBACK=1 to see where)"
+    )
 
 
 def _complain(message: str) -> None:

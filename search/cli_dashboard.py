@@ -26,7 +26,8 @@ def dashboard(study: Path, results: Path, port: int, snapshot: bool) -> int:
 
     The dashboard listens on 127.0.0.1 and only reads: nothing in it changes or stops the study.
     """
-    from search.dashboard import dashboard_server, shown_storage, study_address
+    from search.dashboard.server import dashboard_server, study_address
+    from search.dashboard.shown import shown_storage
     from search.run import Layout
     from search.storage.database import masked
     from search.storage.existing import existing_storage

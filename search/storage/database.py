@@ -117,6 +117,12 @@ class GroupingStorage(optuna.storages.RDBStorage):
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             advice = "nothing was written; check disk, server and other writers, then start again"
             raise StorageError(_sentence(self.url, _reason(error), advice)) from error
+        except KeyError as error:
+            if error.args != (models.NOT_FOUND_MSG,):
+                raise
+            wrong = "the study or a trial of it was deleted by another program while it was used"
+            advice = "what was finished is in the audit trail; start again for a new study"
+            raise StorageError(_sentence(self.url, wrong, advice)) from error
 
     def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Write several attributes of one unfinished trial with one statement.

@@ -24,11 +24,14 @@ ROOMS_OF = {
     "optuna": (
         *("space.py", "sampling", "storage", "audit"),
         *("driver.py", "recorder.py", "report", "what_if.py", "run.py"),
-        *("appraisal.py", "warm_start.py", "candidates.py"),
+        *("appraisal.py", "warm_start.py", "candidates.py", "dashboard"),
     ),
     "dagster": (),
     "dagster_dbt": (),
-    "click": ("cli.py", "cli_audit.py", "cli_options.py", "cli_sets.py"),
+    "click": (
+        *("cli.py", "cli_audit.py", "cli_cluster.py", "cli_dashboard.py"),
+        *("cli_options.py", "cli_sets.py"),
+    ),
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
 

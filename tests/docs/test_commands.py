@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LEFT_OUT = re.compile(r"# not run by the tests: (.+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
-SERVER = re.compile(r"^optuna-dashboard ")
+SERVER = re.compile(r"^(optuna-dashboard|scenario-search dashboard) ")
 DEADLINE_SECONDS = 60.0
 
 # A study that ended without meeting its targets ends with 3, which is no fault of the page.
@@ -124,11 +124,10 @@ def test_the_commands_of_a_page_work(page: Path, reader: Path) -> None:
     for block in blocks(page):
         if block.is_elsewhere:
             continue
-        if SERVER.match(block.commands[-1]):
-            serves(block.commands[-1], reader)
-            continue
+        is_server = SERVER.match(block.commands[-1]) is not None
+        before = block.text.removesuffix(block.commands[-1] + "\n") if is_server else block.text
         done = subprocess.run(
-            ["bash", "-c", PRELUDE + block.text],
+            ["bash", "-c", PRELUDE + before],
             cwd=reader,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -138,6 +137,8 @@ def test_the_commands_of_a_page_work(page: Path, reader: Path) -> None:
         )
         said = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert done.returncode == 0, f"{block.page}:{block.line}\n{block.text}\n{said}"
+        if is_server:
+            serves(block.commands[-1], reader)
 
 
 def environment() -> dict[str, str]:
