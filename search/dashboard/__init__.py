@@ -1,0 +1,1 @@
+"""Optuna's dashboard of a study: it looks and never touches."""
