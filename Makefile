@@ -11,6 +11,9 @@ STUDY ?= configs/compensation-2026.yaml
 
 # Processes that share the tests.
 TESTERS ?= 2
+# Where `make ui` listens, on 127.0.0.1 alone, and where Dagster keeps its runs.
+UI_PORT ?= 3000
+UI_HOME ?= $(CURDIR)/results/.dagster/home
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,10 +35,10 @@ endif
 endif
 
 FORCE:
-.PHONY: FORCE help install census run test lint format bench clean
+.PHONY: FORCE help install census run ui test lint format bench clean
 
 help: ## List the commands.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON) EMPLOYEES=$(EMPLOYEES) STUDY=$(STUDY)"
 
@@ -72,8 +75,17 @@ $(CENSUS): $(CENSUS_SIZE) dbt/macros/sample_census.sql dbt/macros/draw.sql
 run: $(CENSUS) ## Find the parameters that meet the targets of STUDY; needs nothing but Python 3.11.
 	@$(BIN)/scenario-search run $(STUDY) || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
+ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenarios, simulation.
+	@mkdir -p "$(UI_HOME)" && cp dagster_defs/dagster.yaml "$(UI_HOME)/"
+	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs
+	@echo "make: the UI opens at http://127.0.0.1:$(UI_PORT); Ctrl-C ends it"
+	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/dagster dev -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
+
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
 	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
+	@FAULTS=all $(BIN)/python -m pytest -q -m fault
 
 lint: $(INSTALLED) ## Check style, types (strict) and SQL.
 	@$(BIN)/ruff check .

@@ -43,7 +43,7 @@ def run_study_in_child(
     return result
 
 
-STOP_SECONDS = 7.0
+STOP_SECONDS = 6.0
 """How long a stopped study gets to save its state and end Ray."""
 
 
