@@ -35,7 +35,7 @@ endif
 endif
 
 FORCE:
-.PHONY: FORCE help install census run ui test lint format bench clean
+.PHONY: FORCE help install census run ui test test-faults lint format bench clean
 
 help: ## List the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -83,6 +83,9 @@ ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenari
 
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
 	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
+	@FAULTS=all $(BIN)/python -m pytest -q -m fault
 
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
 	@FAULTS=all $(BIN)/python -m pytest -q -m fault

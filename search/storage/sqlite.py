@@ -7,7 +7,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from optuna.storages._rdb import models
+
 BUSY_TIMEOUT_SECONDS = 30
+_OWN_TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
 HEADER = b"SQLite format 3\x00"
 
 
@@ -78,6 +81,7 @@ def _content_fault(path: Path) -> str | None:
         return f"the database is damaged or locked ({error})"
     if check != "ok":
         return f"the database is damaged ({' '.join(str(check).split())})"
-    if tables and not {"studies", "trials"} <= tables:
+    is_started = tables <= _OWN_TABLES  # a process died while it made them: made good on opening
+    if not is_started and not {"studies", "trials"} <= tables:
         return f"it is a database of something else (tables: {', '.join(sorted(tables)[:5])})"
     return None

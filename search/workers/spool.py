@@ -136,7 +136,14 @@ class SpoolingEvaluator:
         self._inner.open()
 
     def evaluate(self, request: EvaluationRequest) -> Outcome:
-        """Evaluate a candidate; its outcome is on disk when this returns."""
+        """Evaluate a candidate; its outcome is on disk when this returns.
+
+        Another attempt takes what the one before it wrote: its worker died before it answered.
+        """
+        if request.attempt > 1:
+            written = self._spool.outcomes(request.trial, request.values)
+            if (known := written.get(request.replication)) is not None:
+                return known
         try:
             self._spool.begin(request)
         except OSError as error:

@@ -198,3 +198,25 @@ def test_a_storage_crosses_processes(storage: GroupingStorage) -> None:
         copy.create_new_trial(study._study_id)
     assert len(storage.get_all_trials(study._study_id)) == 1
     assert pragma(copy, "synchronous") == 2
+
+
+@pytest.mark.parametrize("kept", [1, 3, 7])
+def test_a_storage_that_was_being_made_when_its_driver_died_is_made_good(
+    tmp_path: Path, kept: int
+) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    open_storage(url).engine.dispose()
+    connection = sqlite3.connect(tmp_path / "study.db")
+    tables = connection.execute(
+        "select name from sqlite_master where type = 'table' order by rowid"
+    ).fetchall()
+    connection.execute("pragma foreign_keys = off")
+    for (name,) in reversed(tables[kept:]):
+        connection.execute(f"drop table {name}")
+    connection.commit()
+    connection.close()
+    storage = open_storage(url)
+    study = optuna.create_study(storage=storage)
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    assert study.best_value == 1.0
+    storage.engine.dispose()
