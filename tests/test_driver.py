@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
 
 from search.driver import HOPELESS_TRIALS, Driver, SearchEnd, WarmCandidate, failure_stage
-from search.errors import StudyFailedError
+from search.errors import StorageError, StudyFailedError
 from search.progress import SilentProgress
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.space import candidate_key, canonical, constraints_hold, current_candidate
@@ -524,6 +524,22 @@ def test_a_candidate_over_which_drivers_die_is_left_alone(search: Make) -> None:
     assert [failure_stage(one) for one in left] == ["driver"]
     message = left[0].user_attrs["outcome"]["failure"]["message"]
     assert message == "3 drivers died while they evaluated this candidate; it is left alone"
+
+
+def test_a_study_that_is_deleted_while_it_runs_ends_with_a_sentence(search: Make) -> None:
+    study = search(targets=NEVER, search={"max_iterations": 3})
+    url = f"sqlite:///{study.folder / 'study.db'}"
+
+    def formula(x: float, rate: float) -> dict[str, float]:
+        if len(study.evaluated()) == 7:
+            optuna.delete_study(study_name="tiny", storage=url)
+        return ten_x_and_rate(x, rate)
+
+    study.formula = formula
+    with pytest.raises(StorageError, match="was deleted by another program"):
+        study.run()
+    study.formula = ten_x_and_rate
+    assert study.run().trials == 13
 
 
 def test_a_finished_study_asked_again_evaluates_nothing(search: Make) -> None:

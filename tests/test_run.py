@@ -14,7 +14,7 @@ import pytest
 from studies import dbt_document, stored_trials, tiny_document, write_study
 
 from search.audit.reader import AuditReader
-from search.errors import LeaseError
+from search.errors import LeaseError, SpecError
 from search.progress import SilentProgress
 from search.run import RunOptions, RunResult, run_study
 from search.spec import load_study
@@ -94,6 +94,32 @@ def test_a_changed_input_starts_the_next_version_and_keeps_the_first(
     assert len(baselines(tmp_path / "project" / "results")) == 2
     restarted = run(file, is_restart=True)
     assert restarted.study not in ("tiny", result.study) and restarted.end.trials == 5
+
+
+def test_changed_inputs_go_on_or_are_refused_as_told(
+    run: Run, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = tiny(targets=NEVER, search={"max_iterations": 1})
+    first = run(file)
+    results = tmp_path / "project" / "results"
+    model = file.parent / "models" / "fct_result.sql"
+    model.write_text(model.read_text() + "-- changed\n")
+    before = stored_trials(results, "tiny")
+    with pytest.raises(SpecError, match="goes on only with the inputs .* dbt project or data"):
+        run(file, on_change="refuse")
+    assert stored_trials(results, "tiny") == before
+
+    notes = Notes()
+    result = run(file, "search.max_iterations=2", notes=notes, on_change="continue")
+    assert (result.study, result.end.trials) == ("tiny", first.end.trials + 4)
+    assert any("going on with tiny all the same" in line for line in notes.lines)
+    assert stored_trials(results, "tiny")[: len(before)] == before
+    # They are the inputs of the study now.
+    assert run(file, "search.max_iterations=2", on_change="refuse").study == "tiny"
+
+    with pytest.raises(SpecError, match=r"mean the same today, but parameters\.x\.high changed"):
+        run(file, "parameters.x.high=9.0", on_change="continue")
+    assert len(stored_trials(results, "tiny")) == result.end.trials
 
 
 def test_a_second_driver_is_refused(run: Run, tiny: Callable[..., Path], tmp_path: Path) -> None:
