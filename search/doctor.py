@@ -262,7 +262,7 @@ def _memory(spec: StudySpec, plan: MemoryPlan) -> Iterator[Finding]:
         "ok",
         f"budget {format_bytes(plan.budget_bytes)}: {who}, DuckDB memory_limit "
         f"{format_bytes(plan.duckdb_memory_limit_bytes)} and {spec.resources.threads_per_worker} "
-        f"thread each, {format_bytes(plan.total_bytes)} at the peak",
+        f"thread each, {format_bytes(plan.total_bytes)} at the peak: {_shares(plan)}",
     )
     wanted = spec.resources.memory_budget
     if plan.budget_bytes < wanted:
@@ -291,6 +291,21 @@ def _memory(spec: StudySpec, plan: MemoryPlan) -> Iterator[Finding]:
             f"the cores would feed {lanes} workers, but the budget holds only {plan.workers}",
             "raise resources.memory_budget to search faster",
         )
+
+
+def _shares(plan: MemoryPlan) -> str:
+    """Return who may take what, and what happens to a worker that takes more."""
+    from search.workers.watchdog import data_limit_bytes
+
+    share = format_bytes(plan.per_worker_bytes)
+    if plan.workers == 0:
+        return f"{share} for evaluating, {format_bytes(plan.reserved_bytes)} for the rest"
+    limit = format_bytes(data_limit_bytes(plan.per_worker_bytes))
+    return (
+        f"{share} a worker and {format_bytes(plan.reserved_bytes)} for driver and Ray; beyond the "
+        f"budget the trial of the worker most beyond its share ends, and no worker may allocate "
+        f"more than {limit}"
+    )
 
 
 # --- places -----------------------------------------------------------------------

@@ -44,6 +44,7 @@ from search.workers import WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.memory import MemorySampler, available_memory_bytes, cores
 from search.workers.spool import Spool
+from search.workers.watchdog import MemoryWatchdog
 
 MAX_AUTO_BATCH = 64
 DECISIVE = ("parameters", "constraints", "metrics", "targets")
@@ -263,13 +264,16 @@ class _StudyRun:
         try:
             with (
                 StudyLock(self._layout.lock),
-                MemorySampler() as sampler,
+                MemoryWatchdog(
+                    budget_bytes=memory.budget_bytes, share_bytes=memory.per_worker_bytes
+                ) as sampler,
                 make_pool(
                     workers=memory.workers,
                     threads_per_worker=self._spec.resources.threads_per_worker,
                     retries=self._spec.search.retries,
                     trial_timeout_seconds=self._spec.search.trial_timeout,
                     memory_bytes_per_worker=memory.per_worker_bytes,
+                    watchdog=sampler,
                 ) as pool,
             ):
                 return self._search(memory, pool, sampler)

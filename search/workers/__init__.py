@@ -5,6 +5,7 @@ from __future__ import annotations
 from search.errors import SpecError
 from search.workers.base import Evaluator, EvaluatorFactory, WorkerPool
 from search.workers.inline import InlinePool
+from search.workers.watchdog import MemoryWatchdog
 
 __all__ = ["Evaluator", "EvaluatorFactory", "InlinePool", "WorkerPool", "make_pool"]
 
@@ -17,6 +18,7 @@ def make_pool(
     trial_timeout_seconds: float | None = None,
     start_timeout_seconds: float = 60.0,
     memory_bytes_per_worker: int | None = None,
+    watchdog: MemoryWatchdog | None = None,
 ) -> WorkerPool:
     """Return the pool for a number of workers; 0 evaluates in this process.
 
@@ -26,7 +28,10 @@ def make_pool(
         retries: How often a dead worker's request or a retryable failure is tried again.
         trial_timeout_seconds: The longest evaluation; None for no limit. Not kept by 0 workers.
         start_timeout_seconds: How long one worker may take to appear.
-        memory_bytes_per_worker: What a worker asks of Ray for bookkeeping, or None.
+        memory_bytes_per_worker: What a worker asks of Ray for bookkeeping, or None. Its
+            process may allocate half as much again and 1 GiB, and no more.
+        watchdog: Says which worker breaks the memory budget; its trial is ended. Not asked
+            by 0 workers.
 
     Raises:
         SpecError: If ``workers`` or ``retries`` is negative.
@@ -44,4 +49,5 @@ def make_pool(
         trial_timeout_seconds=trial_timeout_seconds,
         start_timeout_seconds=start_timeout_seconds,
         memory_bytes_per_worker=memory_bytes_per_worker,
+        watchdog=watchdog,
     )

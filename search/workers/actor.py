@@ -11,6 +11,7 @@ import psutil
 
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.workers.base import Evaluator, EvaluatorFactory, evaluate_safely
+from search.workers.watchdog import limit_data
 
 MAX_NOTES = 50
 """Log messages that one call carries to the driver at most; the rest is counted."""
@@ -71,8 +72,10 @@ class WorkerProcess:
         """Return who this is."""
         return self._identity
 
-    def open(self, factory: EvaluatorFactory) -> list[Note]:
-        """Make and open the evaluator."""
+    def open(self, factory: EvaluatorFactory, limit_bytes: int | None = None) -> list[Note]:
+        """Make and open the evaluator, with a limit on this process's private memory."""
+        if limit_bytes is not None:
+            limit_data(limit_bytes)
         self._evaluator = factory()
         self._evaluator.open()
         return self._notes.take()

@@ -10,6 +10,10 @@ from typing import Protocol, Self
 
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 
+OUT_OF_MEMORY_ADVICE = (
+    "give a worker more: raise resources.memory_budget or lower resources.workers"
+)
+
 
 class Evaluator(Protocol):
     """What a pool needs of an evaluator; ``search.scenario.evaluator`` has the real ones."""
@@ -123,10 +127,17 @@ class Ticket:
     Attributes:
         request: What to evaluate; its ``attempt`` is that of the next try.
         retries_left: Tries that remain after this one.
+        is_alone: Whether nothing else may be evaluated meanwhile.
     """
 
     request: EvaluationRequest
     retries_left: int
+    is_alone: bool = False
+
+    def alone(self) -> Ticket:
+        """Return the ticket of a last attempt, with nothing beside it."""
+        request = replace(self.request, attempt=self.request.attempt + 1)
+        return Ticket(request, retries_left=0, is_alone=True)
 
     def again(self) -> Ticket | None:
         """Return the ticket of the next attempt, or None when there is none left.
@@ -157,6 +168,11 @@ def evaluate_safely(evaluator: Evaluator, request: EvaluationRequest, worker: st
     """
     try:
         return evaluator.evaluate(request)
+    except MemoryError:
+        message = f"the evaluation took more memory than its worker may; {OUT_OF_MEMORY_ADVICE}"
+        return Outcome(
+            request=request, failure=Failure(stage="memory", message=message), worker=worker
+        )
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         message = f"the evaluator must not raise, but it did: {text}"

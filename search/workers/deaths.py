@@ -6,16 +6,13 @@ import re
 from pathlib import Path
 
 from search.workers.actor import Identity
+from search.workers.base import OUT_OF_MEMORY_ADVICE
 
 _KERNEL_COUNTERS = {
     Path("/proc/vmstat"): re.compile(r"^oom_kill (\d+)", re.MULTILINE),
     Path("/sys/fs/cgroup/memory.events"): re.compile(r"^oom_kill (\d+)", re.MULTILINE),
     Path("/sys/fs/cgroup/memory/memory.oom_control"): re.compile(r"^oom_kill (\d+)", re.MULTILINE),
 }
-
-OUT_OF_MEMORY_ADVICE = (
-    "give a worker more: raise resources.memory_budget or lower resources.workers"
-)
 
 
 class OomCounter:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -153,7 +154,7 @@ class MemorySampler:
             self.peak_breakdown = _breakdown(sizes)
         return self.current_bytes
 
-    def __enter__(self) -> MemorySampler:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections import deque
 from concurrent.futures import Future
@@ -22,6 +23,7 @@ from search.workers.actor import Identity, Note, WorkerProcess
 from search.workers.base import EvaluatorFactory, Ticket, WorkerPool
 from search.workers.deaths import OomCounter, death_message
 from search.workers.ray_host import RayHost
+from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 SLICE_SECONDS = 1.0
 """The longest single wait: exceptions that other threads inject must arrive."""
@@ -71,7 +73,8 @@ class RayPool(WorkerPool):
             worker, and is not tried again; None never ends one.
         start_timeout_seconds: How long a worker may take to appear, and again to open
             its evaluator.
-        memory_bytes_per_worker: Memory that a worker asks of Ray; bookkeeping only.
+        memory_bytes_per_worker: Memory that a worker asks of Ray; also bounds its allocations.
+        watchdog: Says which worker breaks the memory budget; its evaluation is ended.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class RayPool(WorkerPool):
         trial_timeout_seconds: float | None = None,
         start_timeout_seconds: float = 60.0,
         memory_bytes_per_worker: int | None = None,
+        watchdog: MemoryWatchdog | None = None,
     ) -> None:
         self._size = workers
         self._retries = retries
@@ -93,11 +97,15 @@ class RayPool(WorkerPool):
         self._needs: dict[str, Any] = {
             "num_cpus": 1 if self._host.is_private else threads_per_worker
         }
+        self._limit_bytes: int | None = None
         if memory_bytes_per_worker is not None:
             self._needs["memory"] = memory_bytes_per_worker
+            self._limit_bytes = data_limit_bytes(memory_bytes_per_worker)
+        self._watchdog = watchdog
         self._factory: Any = None
         self._workers: list[_Worker] = []
         self._queue: deque[Ticket] = deque()
+        self._alone: deque[Ticket] = deque()
         self._done: deque[Outcome] = deque()
         # Waiting is Python's, not Ray's: `ray.wait` turns what a signal handler raises into
         # an exit of the process, or swallows it.
@@ -145,7 +153,7 @@ class RayPool(WorkerPool):
     def in_flight(self) -> int:
         """Requests queued, running, or done and not collected."""
         running = sum(worker.ticket is not None for worker in self._workers)
-        return len(self._queue) + running + len(self._done)
+        return len(self._queue) + len(self._alone) + running + len(self._done)
 
     @property
     def size(self) -> int:
@@ -160,6 +168,7 @@ class RayPool(WorkerPool):
     def close(self) -> None:
         """Kill the workers, end Ray and remove its folder and what killed workers left."""
         self._queue.clear()
+        self._alone.clear()
         self._done.clear()
         try:
             self._retire_all()
@@ -181,6 +190,7 @@ class RayPool(WorkerPool):
         except Empty:
             self._host.check()
         self._end_overdue()
+        self._end_offender()
         self._dispatch()
 
     def _finish_call(self, worker: _Worker, call: Future[Any]) -> None:
@@ -210,7 +220,9 @@ class RayPool(WorkerPool):
         if self._host.is_private:
             with suppress(psutil.NoSuchProcess):
                 self._host.know(psutil.Process(identity.pid))
-        self._send(worker, "open", self._start_timeout_seconds, self._factory)
+        elif self._watchdog is not None and identity.host == socket.gethostname():
+            self._watchdog.adopt(identity.pid)
+        self._send(worker, "open", self._start_timeout_seconds, self._factory, self._limit_bytes)
 
     def _on_open(self, worker: _Worker, notes: list[Note]) -> None:
         self._deaths_at_opening = 0
@@ -284,6 +296,31 @@ class RayPool(WorkerPool):
             )
             self._fail(ticket, worker, Failure(stage="timeout", message=message))
 
+    def _end_offender(self) -> None:
+        """End the evaluation of the worker that breaks the memory budget, if one does.
+
+        It is tried once more with nothing beside it, after what waits, and then fails.
+        """
+        here = socket.gethostname()
+        evaluating = {
+            worker.identity.pid: worker
+            for worker in self._workers
+            if worker.phase == "evaluate" and worker.identity and worker.identity.host == here
+        }
+        excess = self._watchdog.offender(evaluating) if self._watchdog is not None else None
+        if excess is None:
+            return
+        worker = evaluating[excess.pid]
+        assert worker.ticket is not None and worker.identity is not None
+        ticket, worker.ticket = worker.ticket, None
+        message = excess.message(worker.identity.name)
+        self._replace(worker)
+        if ticket.is_alone or self._size == 1:
+            self._fail(ticket, worker, Failure(stage="memory", message=message))
+            return
+        _logger.warning("trial %d: %s; it is tried once more, alone", ticket.request.trial, message)
+        self._alone.append(ticket.alone())
+
     def _late_message(self, worker: _Worker) -> str:
         ray: Any = import_module("ray")
 
@@ -309,6 +346,11 @@ class RayPool(WorkerPool):
     # Small moves.
 
     def _dispatch(self) -> None:
+        running = [worker.ticket for worker in self._workers if worker.ticket is not None]
+        if any(ticket.is_alone for ticket in running):
+            return
+        if self._alone and not self._queue and not running:
+            self._queue.append(self._alone.popleft())
         for worker in self._workers:
             if not self._queue:
                 return

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,9 @@ from worker_fakes import FakeFactory
 
 from search.errors import WorkerError
 from search.workers import WorkerPool, make_pool
+from search.workers.memory import MemorySampler
 from search.workers.ray_pool import RayPool
+from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 pytestmark = pytest.mark.ray
 
@@ -160,3 +163,47 @@ def test_a_worker_that_cannot_be_placed_names_what_is_missing(
     pool.submit(request_of(0))
     with pytest.raises(WorkerError, match="asks for CPU 64; Ray has CPU 2 free of 2"):
         pool.next_outcome(PATIENCE_SECONDS)
+
+
+@pytest.mark.fault
+def test_the_worker_that_breaks_the_budget_is_ended_and_told(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MemorySampler() as idle:
+        pool.open(FakeFactory(tmp_path))
+        submit_all(pool, ["square", "square"])
+        collect(pool)
+        before = idle.look()
+    budget = before + 200 * 2**20
+    with MemoryWatchdog(budget_bytes=budget, share_bytes=150 * 2**20) as watchdog:
+        monkeypatch.setattr(pool, "_watchdog", watchdog)
+        monkeypatch.setattr(pool, "_trial_timeout_seconds", PATIENCE_SECONDS)
+        for trial, deed in enumerate(["eat", "nap", "eat once", "nap", "square"], start=2):
+            pool.submit(request_of(trial, deed))
+        outcomes = collect(pool)
+    failure = outcomes[2].failure
+    assert failure is not None and failure.stage == "memory"
+    pid = int((tmp_path / "trial-2").read_text().split()[-1])
+    assert f":{pid} most beyond its share" in failure.message
+    assert "raise resources.memory_budget" in failure.message
+    assert attempts(tmp_path, 2) == attempts(tmp_path, 4) == [1, 2]
+    assert all(outcomes[trial].is_complete for trial in (3, 4, 5, 6))
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(PATIENCE_SECONDS)
+    assert watchdog.peak_bytes > budget
+
+
+def test_an_allocation_beyond_the_limit_fails_the_trial_and_not_the_worker(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_limit_bytes", data_limit_bytes(100 * 2**20))
+    pool.open(FakeFactory(tmp_path))
+    submit_all(pool, ["allocate", "square", "square"])
+    outcomes = collect(pool)
+    failure = outcomes[0].failure
+    assert failure is not None and failure.stage == "memory"
+    assert "resources.memory_budget" in failure.message
+    assert attempts(tmp_path, 0) == [1]
+    pid = int((tmp_path / "trial-0").read_text().split()[1])
+    assert psutil.pid_exists(pid)
+    assert outcomes[1].is_complete and outcomes[2].is_complete

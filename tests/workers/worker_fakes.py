@@ -14,6 +14,13 @@ from search.errors import ProjectError
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scratch import create_scratch, remove_scratch
 
+ONCE = {"fail once": "fail always", "die once": "die", "eat once": "eat"}
+"""Deeds of a first attempt; the next one is fine."""
+SECONDS = {"eat": 3600.0, "hang": 3600.0, "nap": 4.0}
+"""How long these deeds take."""
+DEMANDS = {"eat": 300 * 2**20, "allocate": 2**36}
+"""Memory that these deeds take, in bytes; the second is more than a machine of tests has."""
+
 
 @dataclass(frozen=True)
 class FakeFactory:
@@ -66,23 +73,24 @@ class FakeEvaluator:
         )
 
     def _do(self, deed: str, request: EvaluationRequest) -> Failure | None:
+        if deed in ONCE:
+            deed = ONCE[deed] if request.attempt == 1 else "square"
         if deed == "fail":
             return Failure(stage="step", message="the model does not compile")
-        if deed == "fail once" and request.attempt == 1:
-            return Failure(stage="workspace", message="no space", is_retryable=True)
         if deed == "fail always":
             return Failure(stage="workspace", message="no space", is_retryable=True)
         if deed == "raise":
             raise ValueError("a bug in the evaluator")
         if deed == "warn":
             logging.getLogger("search.fake").warning("x is large: %s", request.values["x"])
-        if deed == "hang":
-            while True:
-                time.sleep(3600)
+        if deed in DEMANDS:
+            self._taken = b"x" * DEMANDS[deed]
+        if deed in SECONDS:
+            time.sleep(SECONDS[deed])
         if deed == "spin":
             while True:
                 pass
-        if deed == "die" or (deed == "die once" and request.attempt == 1):
+        if deed == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if deed == "exit":
             os._exit(3)
