@@ -387,8 +387,9 @@ class _StudyRun:
                 verification = self._verify(session.reference, engine, store, end)
             except KeyboardInterrupt:
                 store.set_aside()
-                session.pool.close()  # who interrupts may kill what is left some seconds later
+                # Who interrupts may kill what is left some seconds later: what matters goes first.
                 recorder.finish("interrupted", reason="interrupted by the user")
+                session.pool.close()
                 self._write_report(store.name)
                 raise
             except SearchError as error:
