@@ -260,7 +260,7 @@ def case(folder: Path, fault: str, values: list[int], reference: list[Any]) -> d
     counted: dict[int, int] = {}
     for value in values:
         codes.append(disturbed(folder, fault, value))
-        spooled = {int(p.name.split("-")[0]) for p in (folder / "spool").glob("*.json")}
+        spooled = {int(p.name.split("-")[0]) for p in (folder / "spool").glob("[0-9]*.json")}
         now = {one[0]: one for one in _story_in_child(folder) if one[1] == "COMPLETE"}
         wrong += [f"trial {n} changed or is gone" for n, one in done.items() if now.get(n) != one]
         done = now

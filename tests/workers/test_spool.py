@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +106,35 @@ def test_another_attempt_takes_what_a_dead_worker_had_written(spool: Spool) -> N
     other = EvaluationRequest(trial=4, values=VALUES, replication=8, attempt=2)
     SpoolingEvaluator(inner, spool).evaluate(other)
     assert inner.calls == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from test_spool import OUTCOME, REQUEST, Fixed
+from search.workers.spool import Spool, SpoolingEvaluator
+
+class DiesBeforeItAnswers(SpoolingEvaluator):
+    def evaluate(self, request):
+        super().evaluate(request)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+spool = Spool(Path({folder!r}), "study/scenario/engine")
+DiesBeforeItAnswers(Fixed(OUTCOME), spool).evaluate(REQUEST)
+"""
+
+
+@pytest.mark.fault
+def test_a_worker_killed_before_it_answers_has_not_worked_in_vain(spool: Spool) -> None:
+    path = [str(Path(__file__).parent), *sys.path]
+    code = KILLED.format(path=path, folder=str(spool.folder))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    inner = Fixed(OUTCOME)
+    again = replace(REQUEST, attempt=2)
+    assert SpoolingEvaluator(inner, spool).evaluate(again) == OUTCOME
+    assert inner.calls == 0 and not list(spool.folder.glob(".tmp*"))
 
 
 def test_what_a_process_died_of_is_known(spool: Spool) -> None:
