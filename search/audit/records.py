@@ -116,7 +116,7 @@ class TrialRecord(Record):
     iteration: int | None = Field(
         default=None, description="The iteration that proposed it; 0 is the current parameters"
     )
-    state: str = Field(description="running, complete or failed")
+    state: str = Field(description="running, waiting (to be taken up), complete or failed")
     lineage: str | None = Field(
         default=None,
         description="proposed, current, 'retry of trial 4', 'resumption of trial 4' ...",
