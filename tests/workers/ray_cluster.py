@@ -92,6 +92,8 @@ def running_cluster(cpus: int = 2) -> Iterator[Cluster]:
                 "RAY_AUTH_MODE": "token",
                 "RAY_AUTH_TOKEN": token,
                 "TMPDIR": str(temp),
+                # Ray's default is 3 s, which a machine busy with other tests may not keep.
+                "RAY_JOB_STOP_WAIT_TIME_S": "30",
             },
             stdin=subprocess.DEVNULL,
             stdout=log,

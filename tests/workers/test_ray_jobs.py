@@ -105,8 +105,14 @@ def test_a_stopped_job_is_saved_and_taken_up(cluster: Cluster, study: Path, tmp_
     assert "was stopped" in stopped.stdout + stopped.stderr
     assert "iteration 1: trial 1 done" in ray(cluster, study, "logs", "stopped").stdout
     assert not psutil.wait_procs(family, timeout=10)[1]
+    supervisor = (
+        cluster.home / "ray" / "session_latest" / "logs" / "jobs" / "supervisor-stopped.log"
+    )
+    assert "terminated gracefully with SIGTERM" in supervisor.read_text()
     (run,) = AuditReader(results / "slow").runs()
     assert run.state == "interrupted"
+    assert not cluster.processes("WorkerProcess")
+    assert not list(cluster.temp.glob("scenario-search-*"))
     before = {t.number: t for t in stored_trials(results, "slow") if t.state.name == "COMPLETE"}
     assert set(before) >= {0, 1}
     assert not [t for t in stored_trials(results, "slow") if t.state.name == "RUNNING"]
