@@ -76,16 +76,12 @@ run: $(CENSUS) ## Find the parameters that meet the targets of STUDY; needs noth
 	@$(BIN)/scenario-search run $(STUDY) || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
 ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenarios, simulation.
-	@mkdir -p "$(UI_HOME)" && cp dagster_defs/dagster.yaml "$(UI_HOME)/"
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs
 	@echo "make: the UI opens at http://127.0.0.1:$(UI_PORT); Ctrl-C ends it"
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/dagster dev -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
 
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
 	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
-
-test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
-	@FAULTS=all $(BIN)/python -m pytest -q -m fault
 
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
 	@FAULTS=all $(BIN)/python -m pytest -q -m fault

@@ -1,12 +1,15 @@
-"""``python -m dagster_defs``: add the scenarios of all study files to the Dagster instance.
+"""``python -m dagster_defs``: prepare the Dagster instance that ``DAGSTER_HOME`` names.
 
-The UI's sensor does the same every half a minute; this is for shells and scripts without it.
+It gets our settings and the scenarios of all study files. The UI's sensor adds scenarios as
+well, every half a minute; this is for shells and scripts without it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,15 +17,22 @@ from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS, study_files
 from search.errors import EXIT_BAD_INPUT, EXIT_OK
 
+SETTINGS = Path(__file__).with_name("dagster.yaml")
+
 
 def main() -> int:
-    """Add the scenarios and say which there are; returns the exit code."""
-    if not os.environ.get("DAGSTER_HOME"):
+    """Prepare the instance and say which scenarios there are; returns the exit code."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home or not os.path.isabs(home):
         sys.stderr.write(
-            "DAGSTER_HOME must name the folder of the Dagster instance, but is not set; "
-            "`make ui` uses results/.dagster/home\n"
+            "DAGSTER_HOME must name the folder of the Dagster instance by an absolute path, "
+            f"but is {home!r}; `make ui` uses results/.dagster/home\n"
         )
         return EXIT_BAD_INPUT
+    settings = Path(home, SETTINGS.name)
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    if not settings.exists():  # people may have changed theirs
+        shutil.copyfile(SETTINGS, settings)
     places = Places.from_environment()
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(SCENARIOS.name), list(study_files(places.configs)))

@@ -26,15 +26,17 @@ class Places:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Places:
-        """Return the places of this repository, or those that variables name.
+        """Return ``configs``, ``dbt`` and ``results`` of the working directory.
 
+        Without a ``configs`` folder there, those of this repository are meant.
         ``SCENARIO_SEARCH_CONFIGS``, ``SCENARIO_SEARCH_DBT_PROJECT`` and
-        ``SCENARIO_SEARCH_RESULTS`` are paths relative to the working directory.
+        ``SCENARIO_SEARCH_RESULTS`` name others, relative to the working directory.
         """
+        base = Path.cwd() if Path("configs").is_dir() else ROOT
 
         def place(variable: str, default: str) -> Path:
             given = environment.get(variable)
-            return Path(given).absolute() if given else ROOT / default
+            return Path(given).absolute() if given else base / default
 
         return cls(
             configs=place("SCENARIO_SEARCH_CONFIGS", "configs"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from dagster_folders import copy_of_project
 
-from dagster_defs.places import ROOT, Places
+from dagster_defs.__main__ import main
+from dagster_defs.places import Places
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,8 @@ def shared_private(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of Dagster with the settings that we ship."""
     folder = tmp_path / "dagster_home"
-    folder.mkdir()
-    shutil.copy(ROOT / "dagster_defs" / "dagster.yaml", folder)
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    assert main() == 0
     return folder
 
 

@@ -104,7 +104,7 @@ def test_the_tuning_job_leads_from_the_census_to_the_winner(company: Company) ->
 
 
 def test_one_iteration_goes_on_with_the_study(company: Company) -> None:
-    """Tighter targets are another version of the study; results are taken from the cache."""
+    """Other targets are another version of the study."""
     targets = {"closing_headcount": {"value": 100, "tolerance": 0.001}}
     config = {"targets": targets, "overrides": ["search.early_stop=false"]}
     result = company.run("single_iteration_tuning_job", adjust_parameters_based_on_variance=config)
@@ -114,14 +114,6 @@ def test_one_iteration_goes_on_with_the_study(company: Company) -> None:
     assert set(before) == set(after) == {"total_compensation_cost", "closing_headcount"}
     assert abs(before["closing_headcount"]) < 0.03 < abs(after["closing_headcount"])
     assert result.output_for_node("check_convergence_criteria") is False
-    again = company.run("single_iteration_tuning_job", adjust_parameters_based_on_variance=config)
-    trials = [
-        one.metadata["iterations"].value
-        for run in (result, again)
-        for one in [run.get_step_success_events()]
-        if False
-    ]
-    assert trials == []
 
 
 def test_a_plain_simulation_uses_the_parameters_in_force(company: Company) -> None:

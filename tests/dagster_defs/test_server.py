@@ -1,15 +1,20 @@
-"""The real web server: a study is launched, watched and terminated through GraphQL."""
+"""The real web server: a study is launched, watched, terminated, and looked at in a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_browser import chromium_page
 from dagster_folders import STUDY_ASSETS
-from dagster_server import dagster_dev, eventually, processes_of
+from dagster_server import Server, dagster_dev, eventually, processes_of
+from studies import copy_project, tiny_document, write_study
 
+from dagster_defs.__main__ import main
 from dagster_defs.places import Places
 from search.audit.reader import AuditReader
 
@@ -18,50 +23,111 @@ pytestmark = [pytest.mark.dagster, pytest.mark.dbt, pytest.mark.ray]
 TUNE = STUDY_ASSETS[0]
 STOP_SECONDS = 10.0
 """What we promise: a terminated run leaves nothing after this time."""
-LONG = {
-    "targets": {"v": {"value": 1000.0}},
-    "search": {"max_iterations": 1000, "max_trials": 5000, "early_stop": False},
-    "resources": {"workers": 1},
-}
+INSTALL = Path(__file__).parents[1] / "install_chromium.sh"
 
 
-def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(
-    places: Places,
-    instance: dg.DagsterInstance,
-    home: Path,
-    tiny_in: Callable[..., Path],
-    tmp_path: Path,
-) -> None:
-    tiny_in(places, **LONG)
-    reader = AuditReader(places.results / "tiny")
-    with dagster_dev(places, {"DAGSTER_HOME": str(home)}) as server:
-        # The sensor makes a scenario of the study file.
-        eventually(lambda: instance.get_dynamic_partitions("scenario") == ["tiny"], 90)
-        before = {process.pid for process in processes_of(str(tmp_path))}
+@dataclass(frozen=True)
+class Site:
+    """A web server over folders of its own, with one study that never meets its target."""
 
-        def of_the_run() -> list[str]:
-            started = [one for one in processes_of(str(tmp_path)) if one.pid not in before]
-            return [" ".join(one.cmdline())[:120] for one in started if one.is_running()]
+    folder: Path
+    places: Places
+    server: Server
 
-        run = server.materialize(TUNE, "tiny", {})
-        eventually(lambda: server.observations(TUNE, "tiny", run) >= 2, 120)
-        assert any("raylet" in command for command in of_the_run())
+    @property
+    def reader(self) -> AuditReader:
+        """The study's audit trail."""
+        return AuditReader(self.places.results / "tiny")
 
-        server.terminate(run)
-        eventually(lambda: of_the_run() == [], STOP_SECONDS)
-        eventually(lambda: server.status(run) == "CANCELED", STOP_SECONDS)
-        (stopped,) = reader.runs()
-        assert stopped.state == "interrupted"
-        trials = {one.trial: one for one in reader.trials()}
-        assert {one.state for one in trials.values()} <= {"complete", "failed"}
-        assert sum(one.state == "complete" for one in trials.values()) >= 5
+    def finish(self, **config: object) -> str:
+        """Materialise the study, wait for its success and return the run's id."""
+        run = self.server.materialize(TUNE, "tiny", config)
+        eventually(lambda: self.server.status(run) in ("SUCCESS", "FAILURE"), 180)
+        assert self.server.status(run) == "SUCCESS"
+        return run
 
-        last = max(one.iteration or 0 for one in trials.values())
-        again = server.materialize(TUNE, "tiny", {"max_iterations": last + 1})
-        eventually(lambda: server.status(again) in ("SUCCESS", "FAILURE"), 120)
-        assert server.status(again) == "SUCCESS"
-    kept = {one.trial: one for one in reader.trials()}
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, shared_project: Path, shared_private: Path
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    document = tiny_document(
+        scenario={"dbt_project": str(copy_project("tiny", folder / "tiny"))},
+        targets={"v": {"value": 1000.0}},
+        search={"max_iterations": 1000, "max_trials": 5000, "early_stop": False},
+        resources={"workers": 1},
+    )
+    write_study(folder / "configs", document, name="tiny.yaml")
+    (folder / "results").mkdir()
+    (folder / "results" / ".dagster").symlink_to(shared_private)
+    places = Places(folder / "configs", shared_project, folder / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(folder / "home"))
+        patch.chdir(folder)  # without scenarios: the sensor has to add them
+        (folder / "configs" / "tiny.yaml").rename(folder / "later.yaml")
+        assert main() == 0
+        (folder / "later.yaml").rename(folder / "configs" / "tiny.yaml")
+        with (
+            dagster_dev(places, {"WORKFORCE_DB": str(folder / "workforce.duckdb")}) as server,
+            dg.DagsterInstance.get() as instance,
+        ):
+            eventually(lambda: instance.get_dynamic_partitions("scenario") == ["tiny"], 90)
+            yield Site(folder, places, server)
+
+
+def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Site) -> None:
+    before = {process.pid for process in processes_of(str(site.folder))}
+
+    def of_the_run() -> list[str]:
+        started = [one for one in processes_of(str(site.folder)) if one.pid not in before]
+        return [" ".join(one.cmdline())[:120] for one in started if one.is_running()]
+
+    run = site.server.materialize(TUNE, "tiny", {})
+    eventually(lambda: site.server.observations(TUNE, "tiny", run) >= 2, 180)
+    assert any("raylet" in command for command in of_the_run())
+
+    site.server.terminate(run)
+    eventually(lambda: of_the_run() == [], STOP_SECONDS)
+    eventually(lambda: site.server.status(run) == "CANCELED", STOP_SECONDS)
+    assert site.reader.runs()[-1].state == "interrupted"
+    trials = {one.trial: one for one in site.reader.trials()}
+    assert {one.state for one in trials.values()} <= {"complete", "failed"}
+    assert sum(one.state == "complete" for one in trials.values()) >= 5
+
+    last = max(one.iteration or 0 for one in trials.values())
+    site.finish(max_iterations=last + 1, workers="0")
+    kept = {one.trial: one for one in site.reader.trials()}
     assert all(kept[number].loss == one.loss for number, one in trials.items())
     assert len(kept) > len(trials)
     candidates = [str(one.candidate) for one in kept.values() if one.state == "complete"]
     assert len(candidates) == len(set(candidates))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The browser's program, installed when it is missing; skips where that is impossible."""
+    done = subprocess.run([str(INSTALL)], capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        pytest.skip(done.stderr.strip())
+    return done.stdout.strip()
+
+
+@pytest.mark.browser
+def test_lineage_run_and_plot_in_a_browser(site: Site, chromium: str, tmp_path: Path) -> None:
+    run = site.finish(max_iterations=1, workers="0")
+    with chromium_page(chromium, tmp_path / "profile") as page:
+        page.open(f"{site.server.url}/locations/dagster_defs.definitions/asset-groups/optimization")
+        page.wait_for("stg_census", TUNE, "best_parameters", "fct_optimization_metrics")
+
+        page.open(f"{site.server.url}/runs/{run}")
+        page.wait_for("Success", TUNE, "evaluating the current parameters")
+
+        page.open(f"{site.server.url}/assets/{TUNE}?view=partitions&partition=tiny")
+        page.wait_for("Materialized", "convergence", "report", "best trial")
+        page.click("[Show Markdown]")
+        plots = "[...document.images].filter(one => one.src.startsWith('data:image/svg'))"
+        eventually(lambda: page.evaluate(f"{plots}.length") == 1, 30)
+        eventually(lambda: page.evaluate(f"{plots}[0].naturalWidth") > 600, 30)
+        page.picture(tmp_path / "asset.png")
+    assert (tmp_path / "asset.png").stat().st_size > 20_000
