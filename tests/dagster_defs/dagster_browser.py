@@ -48,10 +48,10 @@ class Page:
         return found["result"].get("value")
 
     def click(self, text: str) -> None:
-        """Click the element that shows exactly this text."""
+        """Click the innermost element that shows exactly this text."""
         found = self.evaluate(
             "(() => { const found = [...document.querySelectorAll('a, button, span')].filter("
-            f"one => one.innerText === {json.dumps(text)}); found[0]?.click(); "
+            f"one => one.innerText === {json.dumps(text)}); found.at(-1)?.click(); "
             "return found.length })()"
         )
         assert found, f"{text} is not shown"

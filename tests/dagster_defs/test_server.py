@@ -121,13 +121,19 @@ def test_lineage_run_and_plot_in_a_browser(site: Site, chromium: str, tmp_path: 
         page.wait_for("stg_census", TUNE, "best_parameters", "fct_optimization_metrics")
 
         page.open(f"{site.server.url}/runs/{run}")
-        page.wait_for("Success", TUNE, "evaluating the current parameters")
+        page.wait_for("Success", TUNE, "Finished execution of run")
 
         page.open(f"{site.server.url}/assets/{TUNE}?view=partitions&partition=tiny")
         page.wait_for("Materialized", "convergence", "report", "best trial")
-        page.click("[Show Markdown]")
-        plots = "[...document.images].filter(one => one.src.startsWith('data:image/svg'))"
-        eventually(lambda: page.evaluate(f"{plots}.length") == 1, 30)
-        eventually(lambda: page.evaluate(f"{plots}[0].naturalWidth") > 600, 30)
+        plot = "[...document.images].find(one => one.src.startsWith('data:image/svg'))"
+
+        def shows_the_plot() -> bool:
+            """Look for it, and open the dialog again when the page was drawn anew meanwhile."""
+            if (page.evaluate(f"{plot}?.naturalWidth") or 0) > 600:
+                return True
+            page.click("[Show Markdown]")
+            return False
+
+        eventually(shows_the_plot, 60)
         page.picture(tmp_path / "asset.png")
     assert (tmp_path / "asset.png").stat().st_size > 20_000
