@@ -1,0 +1,140 @@
+"""The parts that need no run: run config, chosen steps, sensors, tags, judgements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_defs.__main__ import main
+from dagster_defs.checks import faults_result
+from dagster_defs.config import Sampler, StudyConfig
+from dagster_defs.places import ROOT, Places
+from dagster_defs.scenarios import load_scenario, study_files, tags_of
+from dagster_defs.sensors import sensors
+from dagster_defs.steps import Chosen, Comparison
+from search.errors import SpecError
+from search.space import current_candidate
+from search.spec import load_study
+
+pytestmark = pytest.mark.dagster
+
+
+def test_run_config_becomes_the_command_line_s_overrides() -> None:
+    config = StudyConfig(
+        max_iterations=3,
+        sampler=Sampler["tpe"],
+        memory_budget="4GB",
+        targets={"closing_headcount": {"value": 530, "tolerance": 0.01}},
+        overrides=["search.seed=1"],
+    )
+    spec = load_study(ROOT / "configs" / "quick.yaml", overrides=config.texts())
+    assert (spec.search.max_iterations, spec.search.sampler, spec.search.seed) == (3, "tpe", 1)
+    assert spec.resources.memory_budget == 4_000_000_000
+    assert spec.targets["closing_headcount"].value == 530
+    assert spec.targets["total_compensation_cost"].value == 100000000
+
+
+def test_every_field_of_the_launchpad_is_described() -> None:
+    fields = StudyConfig.to_config_schema().as_field().config_type.fields
+    assert {"max_iterations", "tolerance", "workers", "memory_budget", "sampler", "targets"} <= set(
+        fields
+    )
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+@pytest.fixture
+def chosen() -> Chosen:
+    spec = load_study(ROOT / "configs" / "quick.yaml")
+    return Chosen(spec, current_candidate(spec), "the current parameters")
+
+
+def test_all_years_or_some_are_simulated_and_the_metrics_follow(chosen: Chosen) -> None:
+    years = [step.loop[1] for step in chosen.simulation_steps() if step.loop]
+    assert years == [2026, 2027]
+    assert chosen.optimization_vars()["simulation_year"] == 2027
+    assert [step.loop[1] for step in chosen.simulation_steps([2026]) if step.loop] == [2026]
+    assert chosen.optimization_vars([2026])["simulation_year"] == 2026
+    assert chosen.vars["merit_budget"] == 0.035 and chosen.vars["scenario_id"] == "quick"
+    with pytest.raises(SpecError, match=r"\[2026, 2027\], but got \[2031\]"):
+        chosen.steps([2031])
+
+
+@pytest.mark.parametrize(
+    ("reproduced", "is_same"), [(1e9, True), (1e9 + 0.1, True), (1e9 + 9, False)]
+)
+def test_metrics_are_the_same_but_for_the_order_of_sums(reproduced: float, is_same: bool) -> None:
+    assert Comparison("cost", 1e9, reproduced).is_same is is_same
+
+
+def test_a_wrong_result_is_an_error_with_every_fault() -> None:
+    good = faults_result({"audit complete": []})
+    assert good.passed
+    bad = faults_result({"parameters in bounds": ["x is 11"], "audit complete": ["no event"]})
+    assert not bad.passed and bad.severity == dg.AssetCheckSeverity.ERROR
+    assert bad.description == "x is 11; no event"
+
+
+def test_study_files_are_scenarios_and_other_files_are_not(places: Places) -> None:
+    (places.configs / "broken.yaml").write_text("study: [")
+    (places.configs / "other.yaml").write_text("a: 1")
+    (places.configs / "one.yml").write_text("study: one")
+    assert list(study_files(places.configs)) == ["one"]
+    with pytest.raises(SpecError, match="must be a study of .* \\(one\\)"):
+        load_scenario(places, "two")
+    # A study with mistakes has tags all the same: its run says what is wrong.
+    assert tags_of(places, "one") == {
+        "scenario-search/study": "one",
+        "scenario-search/storage": "one",
+    }
+
+
+def test_a_scenario_is_tuned_again_when_its_inputs_change_and_only_then(
+    places: Places, instance: dg.DagsterInstance, tiny_in: Callable[..., Path]
+) -> None:
+    file = tiny_in(places)
+    by_name = {one.name: one for one in sensors(places, dg.define_asset_job("tune"))}
+    added = tick(by_name["scenarios_of_study_files"], instance, None)
+    assert [one.partition_keys for one in added.dynamic_partitions_requests] == [["tiny"]]
+    instance.add_dynamic_partitions("scenario", ["tiny"])
+    assert not tick(by_name["scenarios_of_study_files"], instance, None).dynamic_partitions_requests
+
+    retune = by_name["retune_on_changed_inputs"]
+    first = tick(retune, instance, None)
+    assert not first.run_requests
+    assert not tick(retune, instance, first.cursor).run_requests
+    project = Path(load_scenario(places, "tiny").scenario.dbt_project)
+    changes: list[Callable[[], Any]] = [
+        lambda: file.write_text(file.read_text().replace("55.0", "66.0")),
+        lambda: (project / "seeds").mkdir(exist_ok=True),
+        lambda: (project / "seeds" / "levers.csv").write_text("a\n1\n"),
+    ]
+    cursor, counts = first.cursor, []
+    for change in changes:
+        change()
+        result = tick(retune, instance, cursor)
+        cursor = result.cursor
+        counts.append([one.partition_key for one in result.run_requests or []])
+    assert counts == [["tiny"], [], ["tiny"]]
+    assert json.loads(str(cursor)).keys() == {"tiny"}
+
+
+def tick(
+    sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None
+) -> dg.SensorResult:
+    """Evaluate a sensor once."""
+    found = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+    assert isinstance(found, dg.SensorResult)
+    return found
+
+
+def test_the_instance_needs_a_home(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "relative")
+    assert main() == 2
+    assert "must name the folder" in capsys.readouterr().err
