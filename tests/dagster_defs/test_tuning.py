@@ -1,4 +1,4 @@
-"""A study as assets: tuned on Ray, stored, checked, retried, and refused when it is wrong."""
+"""A study as assets: tuned, stored, checked, continued, and refused when it is wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from dagster_folders import STUDY_ASSETS, checks_of, materialize, metadata_of
 
+from dagster_defs.build import definitions
 from dagster_defs.places import Places
 
 NEVER = {"v": {"value": 1000.0}}
@@ -21,16 +22,15 @@ pytestmark = [pytest.mark.dagster, pytest.mark.dbt]
 Write = Callable[..., Path]
 
 
-@pytest.mark.ray
-def test_a_study_is_tuned_on_ray_watched_stored_and_checked(
+def test_a_study_is_tuned_watched_stored_and_checked(
     places: Places, instance: dg.DagsterInstance, tiny_in: Write, database: Path
 ) -> None:
-    tiny_in(places, resources={"workers": 1}, search={"sampler": "target"})
+    tiny_in(places, search={"sampler": "target"})
     result = materialize(places, instance, "tiny")
     assert result.success
 
     tuned = metadata_of(result, TUNE)
-    assert tuned["converged"] is True and tuned["workers"] == 1
+    assert tuned["converged"] is True and tuned["workers"] == 0
     assert tuned["study in the Optuna dashboard"] == "tiny"
     assert Path(tuned["audit trail"]).exists() and Path(tuned["report"]).exists()
     assert tuned["convergence"].startswith("![loss over the trials](data:image/svg+xml;base64,")
@@ -79,20 +79,6 @@ def test_a_study_is_tuned_on_ray_watched_stored_and_checked(
     assert quality.passed, quality.description
 
 
-def test_missing_the_targets_is_a_warning_and_a_second_run_repeats_nothing(
-    places: Places, instance: dg.DagsterInstance, tiny_in: Write, database: Path
-) -> None:
-    tiny_in(places, targets=NEVER)
-    limits = {"max_iterations": 1, "overrides": ["search.early_stop=false"]}
-    first = materialize(places, instance, "tiny", TUNE, **limits)
-    assert first.success
-    check = checks_of(first)["validate_optimization_convergence"]
-    assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
-    assert "max_iterations (1) reached" in str(check.description)
-    again = materialize(places, instance, "tiny", TUNE, **(limits | {"max_iterations": 2}))
-    assert [metadata_of(one, TUNE)["trials"] for one in (first, again)] == [5, 9]
-
-
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -139,3 +125,30 @@ def test_a_scenario_added_by_hand_is_a_variant_with_results_of_its_own(
     assert (places.results / "lean" / "audit.duckdb").exists()
     (target,) = metadata_of(result, TUNE)["targets"].records
     assert target.data["wanted"] == "21"
+
+
+def test_one_iteration_as_ops_then_the_asset_goes_on_and_missing_the_targets_is_a_warning(
+    places: Places, instance: dg.DagsterInstance, tiny_in: Write
+) -> None:
+    tiny_in(places, targets=NEVER, search={"early_stop": False, "max_iterations": 2})
+    instance.add_dynamic_partitions("scenario", ["tiny"])
+    job = definitions(places).resolve_job_def("single_iteration_tuning_job")
+    first = job.execute_in_process(instance=instance, partition_key="tiny")
+    assert first.output_for_node("compare_outcomes_to_targets") == {}
+    after = first.output_for_node("compare_adjusted_outcomes")
+    best = first.output_for_node("adjust_parameters_based_on_variance")
+    assert after["v"] == pytest.approx((10 * best["x"] + best["rate"]) / 1000 - 1)
+    assert first.output_for_node("check_convergence_criteria") is False
+    (verdict,) = [
+        event.step_output_data.metadata["verdict"].value
+        for event in first.all_events
+        if event.is_successful_output and event.step_key == "check_convergence_criteria"
+    ]
+    assert verdict == "targets are missed after 1 of 2 iterations; run the job again"
+
+    second = materialize(places, instance, "tiny", TUNE)
+    assert second.success
+    assert metadata_of(second, TUNE)["trials"] == 9  # today's, and two batches of 4
+    check = checks_of(second)["validate_optimization_convergence"]
+    assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
+    assert "max_iterations (2) reached" in str(check.description)
