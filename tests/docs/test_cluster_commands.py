@@ -17,7 +17,7 @@ from ray_cluster import Cluster, running_cluster
 from studies import copy_project, stored_trials, tiny_document, write_study
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.ray, pytest.mark.dbt, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.dbt, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

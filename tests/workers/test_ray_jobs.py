@@ -17,7 +17,7 @@ from studies import copy_project, search_command, stored_trials, tiny_document, 
 
 from search.audit.reader import AuditReader
 
-pytestmark = [pytest.mark.ray, pytest.mark.dbt, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.dbt, pytest.mark.timeout(900)]
 
 PATIENCE_SECONDS = 120.0
 SLOW = [
