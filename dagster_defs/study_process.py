@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.child import run_in_child
-from search.interrupt import end_in_order_on_sigterm
+from search.interrupt import end_in_order_on_signals
 from search.progress import PlainProgress, Standing, TrialNews
 from search.run import RunOptions, RunResult, run_study
 from search.spec import StudySpec
@@ -49,7 +49,7 @@ STOP_SECONDS = 6.0
 
 def _study(spec: StudySpec, options: RunOptions, *, report: Callable[[News], None]) -> RunResult:
     """Be the child: a request to stop is an interrupt, as Ctrl-C is for the command line."""
-    end_in_order_on_sigterm()
+    end_in_order_on_signals()
     result = run_study(spec, options, _Relay(report, PlainProgress()))
     # Everything is saved and closed: the parent may end this process once it has the result.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 
@@ -33,7 +33,7 @@ from search.errors import (
     SearchError,
     SpecError,
 )
-from search.interrupt import end_in_order_on_sigterm, leave_at_once
+from search.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.ray_job import require_lasting
 
 
@@ -226,7 +226,8 @@ for _command in (apply, audit, compare, dashboard, diff, history, rollback, subm
 
 def entry_point() -> None:
     """Run the command line; a user's mistake is a message and an exit code, never a traceback."""
-    end_in_order_on_sigterm()
+    end_in_order_on_signals()
+    sys.stderr = cast("TextIO", LastingStream(sys.stderr))
     code = exit_code(lambda: main(standalone_mode=False))
     if code == EXIT_INTERRUPTED:
         leave_at_once(code)

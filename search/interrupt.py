@@ -1,23 +1,58 @@
-"""SIGTERM is answered like Ctrl-C: the state is saved, nothing is left running."""
+"""SIGTERM and a closed terminal are answered like Ctrl-C: state saved, nothing left running."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
-def end_in_order_on_sigterm() -> None:
-    """Let SIGTERM raise ``KeyboardInterrupt`` in this process, once.
+def end_in_order_on_signals() -> None:
+    """Let SIGTERM and SIGHUP raise ``KeyboardInterrupt`` in this process, once.
 
     ``ray job stop``, service managers and container platforms send SIGTERM and kill what is
-    left some seconds later. Further signals are ignored, so that they do not cut short what
-    the first one began. For programs that own their process; call it in the main thread.
+    left some seconds later; a terminal that is closed sends SIGHUP. Further signals are
+    ignored, so that they do not cut short what the first one began. A signal that is ignored
+    already stays so: that is how ``nohup`` works. For programs that own their process; call
+    it in the main thread.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+class LastingStream:
+    """A text stream that falls silent, and does not fail, once nobody reads it any more.
+
+    A terminal that was closed, or a reader like ``head`` that has seen enough, must not cost
+    the study its orderly end.
+
+    Args:
+        stream: Where to write while somebody reads.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text if anybody reads; return its length."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if anybody reads."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def leave_at_once(code: int) -> NoReturn:
@@ -36,5 +71,6 @@ def leave_at_once(code: int) -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -247,6 +250,37 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
     assert summary["trials"] == len(complete) == 7
     assert len({json.dumps(t.params) for t in complete}) == 7
     assert not any(f"trial {number} done" in finished.stderr for number in before)
+
+
+@pytest.mark.dbt
+@pytest.mark.ray
+@pytest.mark.fault
+def test_a_closed_terminal_saves_the_state(study: Make) -> None:
+    one = study(scenario={"steps": SLOW}, targets=NEVER)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        search_command(*one.words("run", "--workers", 1, *ONE_BATCH)),
+        cwd=one.home, env=os.environ | {"TMPDIR": str(one.temp), "TERM": "xterm"},
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    seen = ""
+    try:
+        while "trial 1 done" not in seen:
+            seen += os.read(ours, 65536).decode(errors="replace")
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.close(ours)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    states = {trial.state.name for trial in one.trials().values()}
+    assert "COMPLETE" in states and "RUNNING" not in states
+    (run,) = AuditReader(one.results / "tiny").runs()
+    assert run.state == "interrupted"
 
 
 @pytest.mark.dbt

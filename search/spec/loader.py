@@ -14,7 +14,7 @@ from search.errors import SpecError
 from search.spec.active import resolve_active
 from search.spec.checks import check_sections
 from search.spec.messages import translate
-from search.spec.mistakes import Mistake, did_you_mean, dotted, given
+from search.spec.mistakes import Mistake, did_you_mean, dotted, given, one_line
 from search.spec.models import StudySpec
 from search.spec.overrides import Override, apply_override, parse_override
 from search.spec.yaml_reader import MAX_BYTES, Document, read_yaml
@@ -173,9 +173,10 @@ def _error(found: Sequence[_Found], file: Path) -> SpecError:
     """Return one error for all mistakes, in the order of the file."""
     ordered = sorted(dict.fromkeys(found), key=lambda one: (one[1] is None, one[1] or 0))
     first, first_line = ordered[0]
-    lines = [first.message]
+    lines = [one_line(first.message)]
     for mistake, line in ordered[1:MAX_MISTAKES]:
-        place = SpecError(mistake.message, file=str(file), key=dotted(mistake.path), line=line)
+        message = one_line(mistake.message)
+        place = SpecError(message, file=str(file), key=dotted(mistake.path), line=line)
         lines.append(str(place))
     if len(ordered) > MAX_MISTAKES:
         lines.append(f"{file}: and {len(ordered) - MAX_MISTAKES} more mistakes")

@@ -42,14 +42,32 @@ def wrongs(mistakes: Sequence[Mistake]) -> PydanticCustomError:
 def dotted(path: Path) -> str:
     """Return a path as people write it.
 
+    A key may be any text, so it is shortened and shown on one line.
+
     Example:
         >>> dotted(("scenario", "steps", 0, "dbt"))
         'scenario.steps[0].dbt'
+        >>> dotted(("metrics", "two\\nlines"))
+        'metrics.two\\\\nlines'
     """
     text = ""
     for part in path:
+        part = one_line(part, most=80) if isinstance(part, str) else part
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def one_line(text: str, *, most: int = 1500) -> str:
+    """Return text as part of a message: without line ends and control characters, not too long.
+
+    Example:
+        >>> one_line("a\\tb\\x1b[0m" + "c" * 20, most=10)
+        'a\\\\tb\\\\x...'
+    """
+    shown = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

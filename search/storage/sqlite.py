@@ -9,7 +9,8 @@ from typing import Any
 
 from optuna.storages._rdb import models
 
-BUSY_TIMEOUT_SECONDS = 30
+BUSY_TIMEOUT_SECONDS = 90
+"""How long a writer waits for others: a backup or a vacuum of another program may take a minute."""
 _OWN_TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
 HEADER = b"SQLite format 3\x00"
 

@@ -91,16 +91,26 @@ def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
     next_one = when_ready(second)
     assert not killed.folder.exists()
 
+    next_one.process.communicate()
+    assert not still_alive(next_one.descendants)
+
+
+@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+def test_a_server_of_ray_that_dies_ends_the_search_with_a_message(
+    drivers: ExitStack, tmp_path: Path, name: str
+) -> None:
+    guard(drivers, process := launch(tmp_path / "study"))
+    driver = when_ready(process)
     [server] = [
-        p
-        for p, name in zip(next_one.descendants, next_one.names(), strict=True)
-        if "gcs_server --" in name
+        one
+        for one, words in zip(driver.descendants, driver.names(), strict=True)
+        if Path(words.split(" ")[0]).name == name
     ]
     server.kill()
-    _, complaint = second.communicate(timeout=DEADLINE_SECONDS)
+    _, complaint = process.communicate(timeout=DEADLINE_SECONDS)
     assert f"Ray's process {server.pid} must live" in complaint
-    assert not still_alive(next_one.descendants)
-    assert not next_one.folder.exists()
+    assert not still_alive(driver.descendants)
+    assert not driver.folder.exists()
 
 
 def test_two_drivers_at_the_same_time_do_not_see_each_other(
