@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,7 +15,7 @@ from weakref import WeakSet
 
 import psutil
 
-from search.errors import LeaseError
+from search.errors import LeaseError, StorageError
 
 
 class StudyLock:
@@ -42,25 +43,35 @@ class StudyLock:
 
         Raises:
             LeaseError: If another driver holds it; names its host, pid and since when.
+            StorageError: If the folder cannot be written.
         """
         if self.is_held:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while self._descriptor is None:
-            self._descriptor = self._try()
-        _held.add(self)
-        content = json.dumps(_self_description(), sort_keys=True).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, content, 0)
-        os.fsync(self._descriptor)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            while self._descriptor is None:
+                self._descriptor = self._try()
+            _held.add(self)
+            content = json.dumps(_self_description(), sort_keys=True).encode()
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, content, 0)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self.release()
+            raise StorageError(
+                f"the study's folder {self.path.parent} must be writable, but its lock cannot be "
+                f"written ({error.strerror}); free space or give another one with --results"
+            ) from error
 
     def release(self) -> None:
         """Give the lock back and remove its file; does nothing when it is not held."""
         if self._descriptor is None:
             return
         # Unlinked while still locked: whoever opened the old file finds, once it gets the
-        # lock, that the path no longer leads to it, and starts over.
-        self.path.unlink(missing_ok=True)
+        # lock, that the path no longer leads to it, and starts over. A file that stays, because
+        # the folder turned read-only, locks nobody out.
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = None
         _held.discard(self)

@@ -7,6 +7,7 @@ publication) over candidates that are computed in Python.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -117,6 +118,33 @@ def killed_before(step: int) -> None:
     formula = counted(formula)
 
 
+def read_only_from(step: int) -> None:
+    """Refuse every write from the n-th step on, as a file system does that turned read-only."""
+    counter = itertools.count(1)
+
+    def refusing(function: Callable[..., Any], error: Callable[[], Exception]) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if next(counter) >= step:
+                raise error()
+            return function(*args, **kwargs)
+
+        return call
+
+    def refused() -> OSError:
+        return OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("fsync", "replace", "pwrite", "unlink", "ftruncate"):
+        setattr(os, name, refusing(getattr(os, name), refused))
+    real = sqlite_module.DurableConnection
+
+    class ReadOnly(real):  # type: ignore[misc, valid-type]
+        commit = refusing(
+            real.commit, lambda: sqlite3.OperationalError("attempt to write a readonly database")
+        )
+
+    sqlite_module.DurableConnection = ReadOnly  # type: ignore[misc]
+
+
 def starved_at(size: int) -> None:
     """Let no file grow past a size: the kernel refuses as it does on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -161,6 +189,7 @@ FAULTS: dict[str, Callable[[int], None]] = {
     "none": lambda _: None,
     "kill": killed_before,
     "full": starved_at,
+    "read-only": read_only_from,
     "locked": locked_for,
     "locked too long": locked_too_long,
     "clock": yesterday,

@@ -42,7 +42,13 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"fault": "full", "values": [_random.randrange(10, 700) * 1024]}
         for _ in range(30 if IS_ALL else 2)
     ],
-    "storage locked": [{"fault": "locked", "values": [2]} for _ in range(3 if IS_ALL else 1)],
+    "folder turned read-only": [
+        {"fault": "read-only", "values": [_random.randrange(1, 120)]}
+        for _ in range(20 if IS_ALL else 1)
+    ],
+    "storage locked": [
+        {"fault": "locked", "values": [seconds]} for seconds in ([2, 5, 60] if IS_ALL else [2])
+    ],
     "storage locked for longer than a driver waits": [
         {"fault": "locked too long", "values": [4]} for _ in range(3 if IS_ALL else 1)
     ],
@@ -53,6 +59,7 @@ ENDS = {
     "killed once": {KILLED, 0},
     "killed again and again": {KILLED, 0},
     "disk full": {REFUSED, 0},
+    "folder turned read-only": {REFUSED, 0},
     "storage locked": {0},
     "storage locked for longer than a driver waits": {REFUSED},
     "two drivers at once": {0, LEASED},
