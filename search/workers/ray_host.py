@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,9 @@ OBJECT_STORE_BYTES = 75 * 2**20
 
 MAX_PARENT_LENGTH = 20
 """A socket path has 107 characters; Ray appends 62 of them, the scratch folder's name 25."""
+
+ANSWER_SECONDS = 5.0
+"""How long a cluster gets to accept a connection; Ray itself would try for ten minutes."""
 
 GOODBYE_SECONDS = 10.0
 """How long Ray's processes get to end before they are killed by pid."""
@@ -84,8 +88,16 @@ class RayHost:
         return self.address is None
 
     def start(self) -> None:
-        """Begin to start Ray, and return at once. Does nothing when it was begun before."""
+        """Begin to start Ray, and return at once. Does nothing when it was begun before.
+
+        Raises:
+            WorkerError: If nobody listens at the cluster's address.
+        """
         if self._thread is None:
+            try:
+                _require_answer(self.address or "")
+            except OSError as error:
+                raise self._unreachable(error) from error
             self._thread = threading.Thread(target=self._live, name="ray-host", daemon=True)
             self._thread.start()
 
@@ -100,11 +112,14 @@ class RayHost:
             pass
         reinstall_handlers(signal.SIGTERM, signal.SIGINT)
         if self._error is not None:
-            where = "a private Ray" if self.is_private else f"Ray at RAY_ADDRESS={self.address}"
-            raise WorkerError(
-                f"{where} must be reachable, but it is not: {self._error}; "
-                "run `scenario-search doctor`, or use `--workers 0` to do without Ray"
-            ) from self._error
+            raise self._unreachable(self._error) from self._error
+
+    def _unreachable(self, error: BaseException) -> WorkerError:
+        where = "a private Ray" if self.is_private else f"Ray at RAY_ADDRESS={self.address}"
+        return WorkerError(
+            f"{where} must be reachable, but it is not: {error}; "
+            "run `scenario-search doctor`, or use `--workers 0` to do without Ray"
+        )
 
     @property
     def is_broken(self) -> bool:
@@ -264,6 +279,14 @@ def _restore_environment(saved: dict[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def _require_answer(address: str) -> None:
+    """Raise OSError when nobody listens at ``host:port``; other forms are left to Ray."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS):
+            pass
 
 
 def _short_temp_folder() -> Path:

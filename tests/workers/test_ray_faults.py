@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
+
+from search.errors import WorkerError
+from search.workers.ray_host import RayHost
 
 pytestmark = [pytest.mark.ray, pytest.mark.fault]
 
@@ -135,3 +140,19 @@ def test_two_drivers_at_the_same_time_do_not_see_each_other(
     assert two.process.wait(DEADLINE_SECONDS) == 128 + signal.SIGTERM, complaint
     assert not still_alive(two.descendants)
     assert not two.folder.exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: nobody else takes the port
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{nobody.getsockname()[1]}")
+        began = time.monotonic()
+        host = RayHost(cpus=1)
+        try:
+            with pytest.raises(WorkerError, match=r"RAY_ADDRESS=127.*Connection refused"):
+                host.wait()
+        finally:
+            host.stop()
+    assert time.monotonic() - began < 15
