@@ -16,6 +16,7 @@ from studies import dbt_document, stored_trials, tiny_document, write_study
 from search.audit.reader import AuditReader
 from search.errors import LeaseError, SpecError
 from search.progress import SilentProgress
+from search.report.summary import run_text
 from search.run import RunOptions, RunResult, run_study
 from search.spec import load_study
 from search.storage.lock import StudyLock
@@ -207,3 +208,37 @@ def test_the_compiled_engine_is_verified(run: Run, tiny: Callable[..., Path]) ->
     result = run(write_study(tiny().parent, document))
     assert result.end.is_converged
     assert result.engine == "compiled" and result.is_verified is True
+
+
+TEST_OF_THE_RESULT = """
+models:
+  - name: fct_result
+    columns:
+      - name: result
+        data_tests:
+          - accepted_values: {name: only_eleven, arguments: {values: [11.0], quote: false}}
+"""
+
+
+def test_a_winner_whose_dbt_tests_fail_is_found_and_told(
+    run: Run, tiny: Callable[..., Path]
+) -> None:
+    project = tiny().parent
+    (project / "models" / "models.yml").write_text(TEST_OF_THE_RESULT)
+    document = dbt_document(
+        study="untested",
+        parameters={"x": {"high": 8.0}},
+        resources={"engine": "compiled"},
+        search={"sampler": "auto"},
+    )
+    file = write_study(project, document)
+    result = run(file)
+    assert result.end.is_converged and result.engine == "compiled"
+    assert result.verification is not None and result.verification.is_equal
+    assert result.is_verified is False
+    (failed,) = result.verification.failed_tests
+    assert "only_eleven" in failed
+    assert f"NOT VERIFIED by real dbt: {result.verification.text()}" in run_text(
+        load_study(file), result
+    )
+    assert AuditReader(result.folder).runs()[0].is_verified is False

@@ -81,6 +81,8 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         parts.append("no trial is complete, so there is nothing to recommend")
     else:
         parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
+        if result.verification is not None and not result.verification.is_verified:
+            parts += ["", f"NOT VERIFIED by real dbt: {result.verification.text()}"]
         units = {metric.name: metric.unit for metric in expand_metrics(spec)}
         levers = {name: one.unit for name, one in spec.parameters.items()}
         for paragraph in appraisal_text(result.appraisal, units, levers):

@@ -59,7 +59,8 @@ class Verification:
             return f"real dbt gives the same metrics, its tests pass ({self.seconds:.1f} s)"
         if self.failure is not None:
             return f"real dbt cannot evaluate it: {self.failure}"
-        return "; ".join([*self.differences, *self.failed_tests])
+        same = [] if self.differences else ["real dbt gives the same metrics, but a test fails"]
+        return "; ".join([*self.differences, *same, *self.failed_tests])
 
 
 class _TestingEvaluator(DbtEvaluator):
