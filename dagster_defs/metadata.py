@@ -12,8 +12,8 @@ import dagster as dg
 from search.figures import with_unit
 from search.report.courses import convergence_image
 from search.report.facts import Lever, StudyFacts, Target
-from search.report.tables import goal_text, off_text, tolerance_text
-from search.targets import is_met
+from search.report.tables import goal_text, tolerance_text
+from search.targets import is_met, off_text
 
 Row = Mapping[str, Any]
 
@@ -45,17 +45,15 @@ def target_rows(facts: StudyFacts) -> list[Row]:
 
 def _target_row(target: Target) -> Row:
     goal, best = target.goal, target.best
-    is_known = best is not None and target.is_resolved
+    is_judged = target.is_resolved and not goal.is_objective
     return {
         "target": goal.metric,
         "wanted": goal_text(goal),
         "tolerance": tolerance_text(goal),
         "current": with_unit(target.current, goal.unit),
         "achieved": with_unit(best, goal.unit),
-        "variance": off_text(goal, best) if is_known and best is not None else "-",
-        "met": is_met(goal, best)
-        if is_known and best is not None and not goal.is_objective
-        else None,
+        "variance": off_text(goal, best) if is_judged and best is not None else "-",
+        "met": is_met(goal, best) if is_judged and best is not None else None,
     }
 
 
@@ -86,7 +84,11 @@ def convergence_plot(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
     if image is None:
         return None
     data = base64.b64encode(image.encode()).decode()
-    return dg.MetadataValue.md(f"![loss over the trials](data:image/svg+xml;base64,{data})")
+    return dg.MetadataValue.md(
+        f"![loss over the trials](data:image/svg+xml;base64,{data})\n\n"
+        "Loss of each trial (dot) and of the best so far (line); 0 meets every target, a cross is "
+        "a failed trial. Vertical lines begin an iteration."
+    )
 
 
 def places_of(facts: StudyFacts) -> dict[str, Any]:

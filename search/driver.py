@@ -33,12 +33,12 @@ from search.targets import (
     Goal,
     all_met,
     constraint_values,
-    distance_units,
     loss,
     objective_goals,
     objective_values,
     rank_key,
     resolve_goals,
+    standing_texts,
     variances,
 )
 from search.workers.base import WorkerPool
@@ -407,7 +407,7 @@ class Driver:
                 variances=conclusion.variances,
                 is_met=bool(conclusion.is_all_targets_met),
                 is_best=is_best,
-                units=distance_units(self.goals, conclusion.metrics) if is_scored else {},
+                shown=standing_texts(self.goals, conclusion.metrics) if is_scored else {},
             )
         )
 
@@ -577,7 +577,7 @@ class Driver:
                 failed=self._failed,
                 best_variances=variances(self.goals, best.metrics) if best else {},
                 seconds_left=seconds_left,
-                best_units=distance_units(self.goals, best.metrics) if best else {},
+                best_shown=standing_texts(self.goals, best.metrics) if best else {},
             )
         )
 

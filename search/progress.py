@@ -19,7 +19,7 @@ class TrialNews:
         iteration: Its iteration, from 0 (the current parameters).
         outcome: What came of it.
         variances: Relative distance of each target's metric; empty when it failed.
-        units: Unit of those variances that are no fractions, as a target of 0 has them.
+        shown: Where each goal's metric stands, for people.
         is_met: Whether all targets are met.
         is_best: Whether it is the best trial so far.
     """
@@ -29,7 +29,7 @@ class TrialNews:
     variances: Mapping[str, float]
     is_met: bool
     is_best: bool
-    units: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Standing:
         failed: Those of them that failed.
         best_variances: Variance of each target at the best trial so far.
         seconds_left: Estimate until the last iteration ends; None while nothing is known.
-        best_units: Unit of those variances that are no fractions.
+        best_shown: Where each goal's metric stands there, for people.
     """
 
     iteration: int
@@ -56,7 +56,7 @@ class Standing:
     failed: int
     best_variances: Mapping[str, float]
     seconds_left: float | None
-    best_units: Mapping[str, str] = field(default_factory=dict)
+    best_shown: Mapping[str, str] = field(default_factory=dict)
 
 
 class Progress(Protocol):
@@ -168,9 +168,7 @@ def trial_line(news: TrialNews) -> str:
         at = f" at {where}" if where else ""
         return f"{head} failed{at} ({outcome.failure.stage}): {outcome.failure.message}"
     mark = " - all targets met" if news.is_met else " - best so far" if news.is_best else ""
-    return (
-        f"{head} done in {outcome.seconds:.1f} s: {variance_text(news.variances, news.units)}{mark}"
-    )
+    return f"{head} done in {outcome.seconds:.1f} s: {_standing_text(news.shown)}{mark}"
 
 
 def standing_line(standing: Standing) -> str:
@@ -179,30 +177,15 @@ def standing_line(standing: Standing) -> str:
     parts.append(f"{standing.done}/{standing.size} trials done")
     if standing.failed:
         parts.append(f"{standing.failed} of {standing.trials} failed")
-    if standing.best_variances:
-        parts.append(f"best: {variance_text(standing.best_variances, standing.best_units)}")
+    if standing.best_shown:
+        parts.append(f"best: {_standing_text(standing.best_shown)}")
     if standing.seconds_left is not None:
         parts.append(f"at most {duration_text(standing.seconds_left)} left")
     return ", ".join(parts)
 
 
-def variance_text(variances: Mapping[str, float], units: Mapping[str, str] | None = None) -> str:
-    """Return the variances for people.
-
-    Args:
-        variances: By metric; fractions.
-        units: Unit of those that are distances and no fractions, by metric.
-
-    Example:
-        >>> variance_text({"cost": 0.0123, "balance": -20.0}, {"balance": "USD"})
-        'cost +1.23 %, balance -20 USD'
-    """
-    shown = []
-    for name, value in variances.items():
-        unit = (units or {}).get(name)
-        text = f"{value * 100:+.2f} %" if unit is None else f"{value:+,.6g} {unit}".rstrip()
-        shown.append(f"{name} {text}")
-    return ", ".join(shown)
+def _standing_text(shown: Mapping[str, str]) -> str:
+    return ", ".join(f"{metric} {text}" for metric, text in shown.items())
 
 
 def duration_text(seconds: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search.errors import SpecError
+from search.figures import signed, with_unit
 from search.spec.checks import target_metrics
 from search.spec.metrics import ExpandedMetric, expand_metrics
 from search.spec.models import StudySpec
@@ -165,14 +166,27 @@ def is_distance(goal: Goal, metric_value: float) -> bool:
     return anchor == 0 and not goal.is_objective and (goal.kind == "equal" or distance != 0)
 
 
-def distance_units(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, str]:
-    """Return the unit of each variance that is a distance and no fraction, by metric.
+def off_text(goal: Goal, metric_value: float) -> str:
+    """Return a variance for people: a percentage, or the distance from a target of 0.
+
+    Raises:
+        ValueError: If the metric is not finite or the goal's ``change`` is not resolved.
+    """
+    off = variance(goal, metric_value)
+    return signed(off, goal.unit) if is_distance(goal, metric_value) else f"{off * 100:+.2f} %"
+
+
+def standing_texts(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return where each goal's metric stands, by metric: its variance, an objective's value.
 
     Raises:
         ValueError: If a metric is missing or not finite.
     """
     return {
-        goal.metric: goal.unit or "" for goal in goals if is_distance(goal, _metric(goal, metrics))
+        goal.metric: with_unit(_metric(goal, metrics), goal.unit)
+        if goal.is_objective
+        else off_text(goal, _metric(goal, metrics))
+        for goal in goals
     }
 
 

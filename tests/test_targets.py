@@ -22,6 +22,7 @@ from search.targets import (
     objective_goals,
     rank_key,
     resolve_goals,
+    standing_texts,
     variance,
     variances,
     verdict,
@@ -160,6 +161,19 @@ def test_verdicts_are_words_for_people() -> None:
 
 numbers = st.floats(-1e300, 1e300)
 kinds = st.sampled_from(["equal", "at_most", "at_least", "between", "minimize", "maximize"])
+
+
+def test_where_metrics_stand_is_shown_with_units() -> None:
+    balance = Goal("balance", "equal", value=0.0, tolerance=5.0, unit="USD")
+    pay = Goal("pay", "maximize", value=40.0, unit="USD")
+    growth = Goal("growth", "minimize", value=0.1, unit="fraction")
+    metrics = {"cost": 51.0, "balance": -20.0, "pay": 43210.0, "growth": 0.025}
+    assert standing_texts((COST, balance, pay, growth), metrics) == {
+        "cost": "+2.00 %",
+        "balance": "-20 USD",
+        "pay": "43,210 USD",
+        "growth": "2.5 %",
+    }
 
 
 @st.composite

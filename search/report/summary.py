@@ -9,10 +9,10 @@ from search.budget import format_bytes
 from search.figures import with_unit
 from search.progress import duration_text, table_text
 from search.report.appraisal import appraisal_text
-from search.report.tables import off_text, parameters_table, targets_table
+from search.report.tables import parameters_table, targets_table
 from search.run import RunResult
 from search.spec import StudySpec, expand_metrics
-from search.targets import Goal, is_met, variance, variances
+from search.targets import Goal, is_met, off_text, variance, variances
 from search.what_if import Evaluation
 
 
@@ -127,7 +127,7 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
         row = [name, with_unit(value, evaluation.units.get(name)), "-", "-"]
         if goal is not None:
             verdict = "-" if goal.is_objective else "met" if is_met(goal, value) else "missed"
-            row[2:] = [off_text(goal, value), verdict]
+            row[2:] = ["-" if goal.is_objective else off_text(goal, value), verdict]
         rows.append(row)
     parts.append(table_text(["metric", "value", "variance", "target"], rows))
     if evaluation.matches_trial is not None:

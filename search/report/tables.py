@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from search.driver import SearchEnd
-from search.figures import number_text, signed, with_unit
+from search.figures import number_text, with_unit
 from search.progress import table_text
 from search.scenario.outcome import ParameterValue
 from search.spec import StudySpec
-from search.targets import Goal, is_distance, is_met, variance
+from search.targets import Goal, is_met, off_text
 
 
 def goal_text(goal: Goal) -> str:
@@ -47,21 +47,13 @@ def targets_table(end: SearchEnd) -> str:
                 tolerance_text(goal),
                 with_unit(current, goal.unit),
                 with_unit(achieved, goal.unit),
-                "-" if achieved is None else off_text(goal, achieved),
+                "-" if achieved is None or goal.is_objective else off_text(goal, achieved),
                 _verdict(goal, achieved),
             ]
         )
     return table_text(
         ["target", "wanted", "tolerance", "current", "achieved", "variance", "verdict"], rows
     )
-
-
-def off_text(goal: Goal, achieved: float) -> str:
-    """Return a metric's variance: a percentage, or the distance from a target of 0."""
-    off = variance(goal, achieved)
-    if not is_distance(goal, achieved):
-        return f"{off * 100:+.2f} %"
-    return signed(off, goal.unit)
 
 
 def _verdict(goal: Goal, achieved: float | None) -> str:
