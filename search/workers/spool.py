@@ -7,6 +7,7 @@ told, and is taken from there in place of being evaluated again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -81,12 +82,20 @@ class Spool:
         return found
 
     def forget(self, trial: int) -> None:
-        """Remove the files of a trial that is told."""
+        """Remove the files of a trial that is told; one that stays does no harm."""
         for path in self.folder.glob(f"{trial}-*"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next start sweeps it
+                path.unlink(missing_ok=True)
 
     def keep(self, trials: Iterable[int]) -> None:
-        """Remove the files of all trials but some, and what was never finished."""
+        """Remove the files of all trials but some, and what was never finished.
+
+        A folder that cannot be written stays as it is: its files count for nothing.
+        """
+        with contextlib.suppress(OSError):
+            self._keep(trials)
+
+    def _keep(self, trials: Iterable[int]) -> None:
         if not self.folder.exists():
             return
         files.sweep(self.folder)
