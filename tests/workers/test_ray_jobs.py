@@ -109,8 +109,6 @@ def test_a_stopped_job_is_saved_and_taken_up(cluster: Cluster, study: Path, tmp_
         cluster.home / "ray" / "session_latest" / "logs" / "jobs" / "supervisor-stopped.log"
     )
     assert "terminated gracefully with SIGTERM" in supervisor.read_text()
-    (run,) = AuditReader(results / "slow").runs()
-    assert run.state == "interrupted"
     assert not cluster.processes("WorkerProcess")
     assert not list(cluster.temp.glob("scenario-search-*"))
     before = {t.number: t for t in stored_trials(results, "slow") if t.state.name == "COMPLETE"}
@@ -124,6 +122,9 @@ def test_a_stopped_job_is_saved_and_taken_up(cluster: Cluster, study: Path, tmp_
     assert all(after[number] == trial for number, trial in before.items())
     complete = [t for t in after.values() if t.state.name == "COMPLETE"]
     assert len(complete) == len({json.dumps(t.params) for t in complete}) == 5
+    # Saved within Ray's 3 seconds; published as well where the machine was quick enough.
+    stopped_run, finished_run = AuditReader(results / "slow").runs()
+    assert (stopped_run.state, finished_run.state) == ("interrupted", "finished")
     assert not list(cluster.temp.glob("scenario-search-*"))
 
 
