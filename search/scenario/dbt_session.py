@@ -12,6 +12,7 @@ import copy
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -338,7 +339,11 @@ def _selection(select: Sequence[str], exclude: Sequence[str]) -> list[str]:
 
 
 def _vars(dbt_vars: Mapping[str, Any] | None) -> list[str]:
-    return ["--vars", json.dumps(dict(dbt_vars))] if dbt_vars else []
+    """Return vars as dbt reads them: as YAML, to which JSON's 1e-05 is a text."""
+    if not dbt_vars:
+        return []
+    plain = json.loads(json.dumps(dict(dbt_vars)))
+    return ["--vars", yaml.safe_dump(plain, default_flow_style=True, width=sys.maxsize)]
 
 
 def _text(error: BaseException | None) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import yaml
@@ -16,7 +17,7 @@ from search.scenario.compiled.replay import ISOLATIONS, Replay
 from search.scenario.dbt_session import resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.plan import PlannedMetric, ScenarioPlan, VarBind
+from search.scenario.plan import PlannedMetric, ScenarioPlan, TableBind, VarBind
 from search.scenario.project import hash_parts
 from search.scenario.relations import Relations
 from search.spec.parameters import ParameterSpec
@@ -29,6 +30,21 @@ def silent(_: str) -> None:
     """Take a line of progress."""
 
 
+@dataclass(frozen=True)
+class Around:
+    """What a project has beside its models.
+
+    Attributes:
+        files: Path below the project's folder to text.
+        schema: Schema of the profile.
+        cells: For a parameter bound to a cell of a baseline table: its bind.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    schema: str = "main"
+    cells: Mapping[str, TableBind] = field(default_factory=dict)
+
+
 class Mini:
     """A dbt project of a few models, without the checks of a study file.
 
@@ -39,7 +55,8 @@ class Mini:
         metrics: SQL by name.
         setup: SQL that makes the baseline.
         project: More for ``dbt_project.yml``.
-        steps: How many times the project is run; ``var('turn')`` counts.
+        steps: How many times the project is run, or the steps; ``var('turn')`` counts.
+        around: What the project has beside its models.
     """
 
     def __init__(
@@ -47,17 +64,21 @@ class Mini:
         folder: Path,
         models: Mapping[str, str],
         parameters: Mapping[str, Mapping[str, Any]],
-        metrics: Mapping[str, str],
+        metrics: Mapping[str, str | PlannedMetric],
         *,
         setup: Sequence[str] = (),
         project: Mapping[str, Any] | None = None,
-        steps: int = 1,
+        steps: int | Sequence[ExpandedStep] = 1,
+        around: Around = Around(),
     ) -> None:
         self.folder = folder
         current = {name: one["current"] for name, one in parameters.items()}
         (folder / "models").mkdir(parents=True)
         for name, text in models.items():
             (folder / "models" / name).write_text(text, encoding="utf-8")
+        for name, text in around.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
         document = {
             "name": "mini",
             "version": "1.0",
@@ -66,7 +87,7 @@ class Mini:
             "vars": current | {"turn": 1},
         } | dict(project or {})
         (folder / "dbt_project.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        output = {"type": "duckdb", "path": str(folder / "mini.duckdb")}
+        output = {"type": "duckdb", "path": str(folder / "mini.duckdb"), "schema": around.schema}
         profiles = {"mini": {"target": "dev", "outputs": {"dev": output}}}
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
         baseline = folder / "baseline" / "mini.duckdb"
@@ -75,7 +96,7 @@ class Mini:
             for sql in setup:
                 connection.execute(sql)
         self.parameters = {
-            name: ParameterSpec.model_validate({**one, "bind": {"var": name}})
+            name: ParameterSpec.model_validate({**one, "bind": _bind(name, around.cells.get(name))})
             for name, one in parameters.items()
         }
         self.current: dict[str, Any] = current
@@ -84,14 +105,14 @@ class Mini:
             profile=resolve_profile(folder, profiles_dir=folder),
             baseline=baseline,
             vars={},
-            steps=tuple(
-                ExpandedStep(f"steps[{i}]", i, "dbt", command="run", vars={"turn": i + 1})
-                for i in range(steps)
-            ),
+            steps=tuple(turns(steps) if isinstance(steps, int) else steps),
             relations=Relations(),
-            metrics=tuple(PlannedMetric(name, sql) for name, sql in metrics.items()),
-            var_binds=tuple(VarBind(name, name) for name in parameters),
-            table_binds=(),
+            metrics=tuple(
+                one if isinstance(one, PlannedMetric) else PlannedMetric(name, one)
+                for name, one in metrics.items()
+            ),
+            var_binds=tuple(VarBind(name, name) for name in parameters if name not in around.cells),
+            table_binds=tuple(around.cells.values()),
             replication_var=None,
             allow_external_access=True,
             fingerprints={"scenario": hash_parts([str(folder)])},
@@ -108,6 +129,20 @@ class Mini:
     def compile(self, **values: Any) -> tuple[Program, Path]:
         """Return the program for a candidate, and its folder."""
         return self.library.find_or_compile(self.current | values, report=silent)
+
+
+def turns(count: int, command: Literal["run", "build"] = "run") -> list[ExpandedStep]:
+    """Return steps that run the whole project; ``var('turn')`` counts them."""
+    return [
+        ExpandedStep(f"steps[{i}]", i, "dbt", command=command, vars={"turn": i + 1})
+        for i in range(count)
+    ]
+
+
+def _bind(name: str, cell: TableBind | None) -> dict[str, str]:
+    if cell is None:
+        return {"var": name}
+    return {"table": cell.table, "column": cell.column, "where": cell.where}
 
 
 def by_dbt(factory: DbtEvaluatorFactory, candidates: Sequence[Values]) -> list[dict[str, float]]:

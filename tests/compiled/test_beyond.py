@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt_scenario import Mini, by_dbt, by_replay
+from dbt_scenario import Around, Mini, by_dbt, by_replay, turns
 
 from search.errors import RecordingError
 from search.scenario.compiled.recording import RecordingEvaluator
 from search.scenario.outcome import EvaluationRequest
+from search.spec.steps import ExpandedStep
 
 RATE = {"low": 0.0, "high": 1.0, "current": 0.25}
 COUNT = {"low": 1, "high": 4, "type": "integer", "current": 2}
@@ -133,7 +134,8 @@ COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
         {
             "m.sql": "select 3 - ({{ var('rate') }}) + {{ var('rate') }} * 0.5"
             " + {{ var('x') }} * 10 + {{ var('y') }}"
-            " + case when {{ var('yes') }} then 100 else 200 end as v"
+            " + case when {{ var('yes') }} then 100 else 200 end"
+            " + hash('{{ var('x') }}-{{ var('rate') }} {{ var('x') }}') % 997 as v"
         },
         {
             "rate": {"low": -2.0, "high": 2.0, "current": -0.5},
@@ -151,6 +153,11 @@ COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
     "a loop over an integer": (
         {"m.sql": "select 0 {% for i in range(var('x')) %} + {{ i }} * 2 {% endfor %} as v"},
         {"x": COUNT},
+        ("x",),
+    ),
+    "arithmetic on a very small number": (
+        {"m.sql": "select {{ var('x') * 3 }} as v"},
+        {"x": {"choices": [0.5, 1e-05], "current": 0.5}},
         ("x",),
     ),
     "an alias from a choice": (
@@ -172,7 +179,7 @@ def test_what_looks_alike_is_compiled_and_equals_dbt(case: str, tmp_path: Path) 
         tmp_path / "mini",
         models,
         parameters,
-        {"v": "select v from m"},
+        {"v": "select sum(v) from m"},
         project={"models": {"mini": {"+materialized": "table"}}},
     )
     mini.compile()
@@ -188,3 +195,29 @@ def other(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         name: one["choices"][-1] if "choices" in one else one["high"]
         for name, one in parameters.items()
     }
+
+
+@pytest.mark.dbt
+def test_tables_of_ones_own_and_a_relation_named_after_a_keyword(tmp_path: Path) -> None:
+    own = ExpandedStep("steps[0]", 0, "sql", sql="create table own as from range(4) as t (k)")
+    models = {
+        "base.sql": "{{ config(alias='select', materialized='view') }}"
+        " select k, k * {{ var('x') }} as v from mart.own",
+        "m.sql": "{{ config(materialized='incremental', incremental_strategy='merge',"
+        " unique_key='k') }} select k, v + {{ var('turn') }} as v from {{ ref('base') }}",
+    }
+    mini = Mini(
+        tmp_path / "mini",
+        models,
+        {"x": RATE},
+        {"v": "select sum(v) from mart.m"},
+        setup=["create schema mart"],
+        steps=[own, *turns(2)],
+        around=Around(schema="mart"),
+    )
+    program, _ = mini.compile()
+    assert program.split.exported  # the author's own table is made once, in the profile's schema
+    candidates = [mini.current, {"x": 1.0}]
+    assert by_replay(mini.library, candidates) == [
+        [one, one] for one in by_dbt(mini.factory, candidates)
+    ]

@@ -16,12 +16,12 @@ from search.errors import RecordingError, ScenarioError, SearchError
 from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.dataflow import BaselineRelation, Key
 from search.scenario.compiled.divergence import first_divergence
-from search.scenario.compiled.emission import HOISTED, hoist_actions
+from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
 from search.scenario.compiled.lifting import Unliftable, agrees, hole_texts, lift
 from search.scenario.compiled.probes import PROBE_DIGITS, is_watched, probe_values
 from search.scenario.compiled.program import HOISTED_FILE, CheckPoint, Program, save
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
-from search.scenario.compiled.replay import ISOLATIONS, Replay, perform
+from search.scenario.compiled.replay import ISOLATIONS, Replay, author_schema, perform
 from search.scenario.compiled.statements import shortened
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.limits import connect
@@ -407,9 +407,15 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
         connection.execute(f"attach '{hoisted}' as {HOISTED}")
         folder = str(factory.plan.project_dir).replace("'", "''")
         connection.execute(f"set file_search_path = '{folder}'")
+        for schema in program.schemas:
+            connection.execute(f"create schema if not exists {quoted(schema)}")
         for action in hoist_actions(program.flow, program.split):
+            is_authors_own = action.operation is not None and (
+                program.flow.operations[action.operation].statement.node is None
+            )
             try:
-                perform(connection, action, lambda template: template.fill(texts))
+                with author_schema(connection, factory.plan, is_authors_own):
+                    perform(connection, action, lambda template: template.fill(texts))
             except duckdb.Error as error:
                 raise RecordingError(f"a hoisted statement fails in replay: {error}") from error
         connection.execute(f"checkpoint {HOISTED}")

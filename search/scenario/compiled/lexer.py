@@ -17,6 +17,15 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("word", r"[^\W\d]\w*"),
     ("symbol", r"."),
 )
+_RESERVED = frozenset(
+    "all analyse analyze and any array as asc asymmetric both case cast check collate column"
+    " constraint create default deferrable desc describe distinct do else end except false fetch"
+    " for foreign from group having in initially intersect into lambda lateral leading limit not"
+    " null offset on only or order pivot pivot_longer pivot_wider placing primary qualify"
+    " references returning select show some summarize symmetric table then to trailing true union"
+    " unique unpivot using variadic when where window with".split()
+)
+"""DuckDB's reserved words: unquoted they name a relation only behind its schema and a dot."""
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{text})" for kind, text in _PATTERNS), re.DOTALL)
 
 
@@ -80,10 +89,17 @@ def names_in(sql: str) -> frozenset[str]:
 
     Example:
         >>> sorted(names_in('select a.x from "S"."My Table" a'))
-        ['a', 'from', 'my table', 's', 'select', 'x']
+        ['a', 'my table', 's', 'x']
     """
     tokens = tokenize(sql)
-    names = {name for token in tokens if (name := token.name) is not None}
+    names: set[str] = set()
+    is_qualified = False
+    for token in tokens:
+        name = token.name
+        if name is not None and (token.kind == "quoted" or is_qualified or name not in _RESERVED):
+            names.add(name)
+        if token.is_significant:
+            is_qualified = token.text == "."
     if names & {"query", "query_table"}:
         for token in tokens:
             if token.kind == "string":

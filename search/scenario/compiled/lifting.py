@@ -13,6 +13,8 @@ from search.scenario.outcome import ParameterValue
 
 RUN_HOLE = "\x00run"
 """The hole that takes a fresh invocation id in every evaluation."""
+MAX_READINGS = 1000
+"""Ways to read a literal as text with values in it, that are looked through."""
 _CLOCK_SYMBOLS = frozenset("0123456789-:.+TZ ")
 
 
@@ -196,23 +198,48 @@ def _lift_token(
     first_texts: Mapping[str, str],
     second_texts: Mapping[str, str],
 ) -> None:
-    fitting = [
-        name
-        for name, text in first_texts.items()
-        if text in a.text and a.text.split(text) == b.text.split(second_texts[name])
-    ]
-    if len(fitting) == 1:
-        pieces = a.text.split(first_texts[fitting[0]])
-        builder.text(pieces[0])
-        for piece in pieces[1:]:
-            builder.hole(fitting[0])
+    readings = _readings(a.text, b.text, first_texts, second_texts)
+    if len(readings) == 1:
+        builder.text(readings[0].pieces[0])
+        for name, piece in zip(readings[0].holes, readings[0].pieces[1:], strict=True):
+            builder.hole(name)
             builder.text(piece)
         return
+    fitting = sorted(holes_of(readings))
     if _is_clock(a.text) and _is_clock(b.text):
         builder.text(a.text)
         return
     what = f"{' or '.join(fitting)} cannot be told apart" if fitting else "computes with a value"
     raise Unliftable(f"{_place(statement)} {what}: it renders {a.text!r} and {b.text!r}", fitting)
+
+
+def _readings(
+    one: str, other: str, first_texts: Mapping[str, str], second_texts: Mapping[str, str]
+) -> list[Template]:
+    """Return the templates that give one text at the first values and the other at the second.
+
+    Two are enough: then the parameters cannot be told apart.
+    """
+    names = [name for name, text in first_texts.items() if text != second_texts[name]]
+    found: list[Template] = []
+    waiting = [(0, 0, 0, Template(("",)))]
+    for _ in range(MAX_READINGS):
+        if not waiting or len(found) > 1:
+            return found
+        start, i, j, made = waiting.pop()
+        while True:
+            for name in names:
+                left, right = first_texts[name], second_texts[name]
+                if one.startswith(left, i) and other.startswith(right, j):
+                    pieces = (*made.pieces[:-1], one[start:i], "")
+                    longer = Template(pieces, (*made.holes, name))
+                    waiting.append((i + len(left), i + len(left), j + len(right), longer))
+            if i >= len(one) or j >= len(other) or one[i] != other[j]:
+                break
+            i, j = i + 1, j + 1
+        if i == len(one) and j == len(other) and made.holes:
+            found.append(Template((*made.pieces[:-1], one[start:i]), made.holes))
+    return []
 
 
 def _is_clock(text: str) -> bool:

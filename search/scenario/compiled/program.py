@@ -26,7 +26,8 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
 

@@ -30,6 +30,7 @@ from search.scenario.compiled.replay_workspace import (
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, ParameterValue
+from search.scenario.plan import ScenarioPlan
 from search.scratch import create_scratch, remove_scratch
 
 OVERLAY, COPY = "overlay", "copy"
@@ -77,7 +78,6 @@ class Replay:
         self.actions = tuple(
             replay_actions(program.flow, program.split, is_attached=self._workspace.is_attached)
         )
-        self._schema = str(self._plan.profile.output.get("schema", "main"))
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Replay the program and return the candidate's metrics.
@@ -140,7 +140,7 @@ class Replay:
             statement = self._program.flow.operations[action.operation].statement
         is_authors_own = statement is not None and statement.node is None
         try:
-            with self._author_schema(is_authors_own):
+            with author_schema(self._workspace.connection, self._plan, is_authors_own):
                 perform(self._workspace.connection, action, lambda one: one.fill(texts))
         except duckdb.OutOfMemoryException:
             raise
@@ -154,27 +154,29 @@ class Replay:
             self._observer(action, self._workspace.connection)
 
     def _read(self, reader: MetricReader, action: Action) -> dict[str, float]:
-        with self._author_schema(True):
+        with author_schema(self._workspace.connection, self._plan, True):
             if action.marker is not None:
                 reader.read_after(self._workspace.connection, *action.marker)
                 return {}
             return dict(reader.finish(self._workspace.connection))
 
-    @contextmanager
-    def _author_schema(self, is_authors_own: bool) -> Iterator[None]:
-        """Resolve unqualified names of the author's own SQL in the profile's schema."""
-        if not is_authors_own or self._schema == "main":
-            yield
-            return
-        catalog = quoted(self._plan.profile.catalog)
-        self._run(f"use {catalog}.{quoted(self._schema)}")
-        try:
-            yield
-        finally:
-            self._run(f"use {catalog}.main")
-
     def _run(self, sql: str, bindings: list[ParameterValue] | None = None) -> None:
         self._workspace.connection.execute(sql, bindings)
+
+
+@contextmanager
+def author_schema(connection: Any, plan: ScenarioPlan, is_authors_own: bool) -> Iterator[None]:
+    """Resolve unqualified names of the author's own SQL in the profile's schema."""
+    schema = str(plan.profile.output.get("schema", "main"))
+    if not is_authors_own or schema == "main":
+        yield
+        return
+    catalog = quoted(plan.profile.catalog)
+    connection.execute(f"use {catalog}.{quoted(schema)}")
+    try:
+        yield
+    finally:
+        connection.execute(f"use {catalog}.main")
 
 
 def perform(connection: Any, action: Action, fill: Callable[[Template], str]) -> None:
