@@ -38,7 +38,7 @@ from optuna.trial import create_trial
 
 from search.child import Report
 from search.engine import prepare_engine
-from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.sampling.target import TargetSampler
 from search.scenario.evaluator import Evaluator
 from search.scenario.outcome import EvaluationRequest

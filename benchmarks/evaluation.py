@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from search.child import Report, run_in_child
-from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock, prepare_author_sql
 from search.scenario.limits import connect
 from search.scenario.metrics import MetricReader

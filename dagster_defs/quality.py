@@ -8,9 +8,9 @@ from pathlib import Path
 from search.audit.assemble import best_trial, resolved_goals
 from search.audit.reader import AuditReader
 from search.errors import SpecError
+from search.layout import Layout
 from search.progress import SilentProgress
 from search.report.facts import StudyFacts
-from search.run import Layout
 from search.space import validate_candidate
 from search.spec import StudySpec
 from search.storage.existing import existing_storage

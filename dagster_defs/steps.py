@@ -12,7 +12,7 @@ import duckdb
 
 from search.child import run_in_child
 from search.errors import ScenarioError, SpecError
-from search.run import memory_plan
+from search.resources import memory_plan
 from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
 from search.scenario.outcome import ParameterValue

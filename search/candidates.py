@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
 from search.errors import SpecError
+from search.layout import Layout
 from search.parameter_sets.sets import ParameterSets
-from search.run import Layout
 from search.scenario.outcome import ParameterValue
 from search.space import current_candidate
 from search.spec import StudySpec

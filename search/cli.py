@@ -135,8 +135,8 @@ def status(study: Path, results: Path, as_json: bool) -> int:
 @_results
 def report(study: Path, results: Path) -> int:
     """Write the report of STUDY, one page for a browser, and print its path."""
+    from search.layout import Layout
     from search.report.html import write_report
-    from search.run import Layout
 
     spec = _load(study, (), (), None)
     click.echo(write_report(Layout(results, spec.study).folder))

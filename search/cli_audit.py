@@ -26,7 +26,7 @@ def verify(study: Path, results: Path, as_json: bool) -> int:
     Exit code 0: intact; 1: it is not.
     """
     from search.audit.verify import verify_trail
-    from search.run import Layout
+    from search.layout import Layout
     from search.storage.existing import existing_storage
 
     spec = load(study, (), (), None)
@@ -66,7 +66,7 @@ def verify(study: Path, results: Path, as_json: bool) -> int:
 def export(study: Path, folder: Path, kind: str, results: Path) -> int:
     """Write the tables of the trail of STUDY as Parquet and CSV files, and print their paths."""
     from search.audit.export import export_trail
-    from search.run import Layout
+    from search.layout import Layout
 
     spec = load(study, (), (), None)
     formats = ("parquet", "csv") if kind == "both" else (kind,)

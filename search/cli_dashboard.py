@@ -28,7 +28,7 @@ def dashboard(study: Path, results: Path, port: int, snapshot: bool) -> int:
     """
     from search.dashboard.server import dashboard_server, study_address
     from search.dashboard.shown import shown_storage
-    from search.run import Layout
+    from search.layout import Layout
     from search.storage.database import masked
     from search.storage.existing import existing_storage
     from search.storage.versions import latest_version

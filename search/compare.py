@@ -9,18 +9,13 @@ from typing import Any
 
 from search.candidates import Candidates, NamedCandidate, StoredStudy
 from search.child import run_in_child
+from search.continuation import FINGERPRINTS
 from search.errors import SpecError
 from search.figures import signed, with_unit
+from search.layout import Layout
 from search.parameter_sets.text import change_text, difference
 from search.progress import Progress, table_text
-from search.run import (
-    FINGERPRINTS,
-    Layout,
-    evaluator_factory,
-    memory_plan,
-    preparation_limits,
-    scratch_parent,
-)
+from search.resources import evaluator_factory, memory_plan, preparation_limits, scratch_parent
 from search.sampling.replication import over_replications
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare

@@ -225,7 +225,7 @@ def _spec_mistakes(error: SearchError) -> list[Finding]:
 
 
 def _examine_study(spec: StudySpec, results: Path) -> list[Finding]:
-    from search.run import memory_plan
+    from search.resources import memory_plan
 
     findings = [
         Finding(
@@ -354,7 +354,7 @@ def _file_system(path: Path) -> str:
 
 
 def _storage(spec: StudySpec, results: Path) -> Iterator[Finding]:
-    from search.run import Layout
+    from search.layout import Layout
     from search.storage.database import masked
     from search.storage.existing import existing_storage
     from search.storage.versions import latest_version
@@ -375,7 +375,7 @@ def _storage(spec: StudySpec, results: Path) -> Iterator[Finding]:
 
 
 def _lock(spec: StudySpec, results: Path) -> Iterator[Finding]:
-    from search.run import Layout
+    from search.layout import Layout
     from search.storage.lock import StudyLock
 
     try:
@@ -394,7 +394,7 @@ def _lock(spec: StudySpec, results: Path) -> Iterator[Finding]:
 
 
 def _scratch(spec: StudySpec) -> Iterator[Finding]:
-    from search.run import scratch_parent
+    from search.resources import scratch_parent
     from search.scratch import PREFIX, _has_live_owner
 
     parent = scratch_parent(spec) or Path(tempfile.gettempdir())
@@ -444,7 +444,8 @@ def _size(folder: Path) -> int:
 
 def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[Any, list[Finding]]:
     """Return the check of the dbt project, None when it could not be made, and its findings."""
-    from search.run import Layout, preparation_limits
+    from search.layout import Layout
+    from search.resources import preparation_limits
     from search.scenario.preparation import PreparationLimits, check_project
 
     small = 512 * 1024**2
@@ -518,7 +519,8 @@ def _install_folder(project: Path) -> str:
 
 
 def _disk(spec: StudySpec, results: Path, plan: MemoryPlan, check: Any) -> Iterator[Finding]:
-    from search.run import Layout, scratch_parent
+    from search.layout import Layout
+    from search.resources import scratch_parent
 
     baseline = check.baseline_bytes if check is not None else None
     source = "the cached baseline"

@@ -10,8 +10,9 @@ from typing import Any
 from search.child import Report, run_in_child
 from search.engine import dead_parameters, source_of
 from search.errors import RecordingError
+from search.layout import Layout
 from search.progress import Progress, table_text
-from search.run import Layout, evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, Explained, explain
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import OVERLAY, Replay

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from search.appraisal import Appraiser
 from search.audit.assemble import RUN_ID
@@ -17,47 +17,48 @@ from search.audit.earlier import SPEC
 from search.audit.provenance import git_state, versions, who
 from search.audit.publish import DATABASE_NAME
 from search.audit.records import RunRecord
-from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
+from search.budget import MemoryPlan
 from search.child import run_in_child
+from search.continuation import FINGERPRINTS, OnChange, version_to_run
 from search.driver import Driver, SearchEnd
 from search.engine import Engine, divergence_finder, prepare_engine
-from search.errors import AuditError, SearchError, SpecError, StorageError
+from search.errors import AuditError, SearchError, StorageError
+from search.layout import Layout
 from search.progress import Progress
 from search.recorder import StudyRecorder
 from search.report.html import write_report
+from search.resources import (
+    evaluator_factory,
+    memory_plan,
+    memory_text,
+    preparation_limits,
+    scratch_parent,
+)
 from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
-from search.scenario.plan import ScenarioPlan
-from search.scenario.preparation import PreparationLimits, Prepared, prepare
+from search.scenario.preparation import Prepared, prepare
 from search.scenario.verification import Verification, verify
 from search.scratch import sweep_scratch
-from search.spec import StudySpec, changed_keys, study_fingerprint
+from search.spec import StudySpec, study_fingerprint
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
 from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
-from search.storage.versions import StudyVersion, latest_version, next_version
+from search.storage.versions import StudyVersion, next_version
 from search.targets import directions, goals_of
 from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.workers import WorkerPool, make_pool
 from search.workers.cached import CachedPool
-from search.workers.memory import MemorySampler, available_memory_bytes, cores
+from search.workers.memory import MemorySampler, cores
 from search.workers.spool import Spool
 from search.workers.watchdog import MemoryWatchdog
 
 MAX_AUTO_BATCH = 64
-DECISIVE = ("parameters", "constraints", "metrics", "targets")
-"""Sections of the study file that decide what a trial is: with others it is another study."""
-FINGERPRINTS = "fingerprints"
-"""Study attribute: what the study's trials depend on."""
 APPRAISED = "appraised"
 """Study attribute: what was found out at the end, and for which winner."""
 VERIFIED = "verified"
 """Study attribute: the winner's number to what real dbt said of it."""
-
-
-OnChange = Literal["branch", "continue", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -136,70 +137,6 @@ class RunResult:
     def report_path(self) -> Path:
         """The report for people."""
         return self.folder / "report.html"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a study keeps what it writes.
-
-    Attributes:
-        results: Folder of all results.
-        study: Name in the study file.
-    """
-
-    results: Path
-    study: str
-
-    @property
-    def folder(self) -> Path:
-        """The study's own folder."""
-        return self.results / self.study
-
-    @property
-    def baselines(self) -> Path:
-        """The cache of baselines, shared by all studies."""
-        return self.results / "baselines"
-
-    @property
-    def programs(self) -> Path:
-        """The cache of compiled programs, shared by all studies."""
-        return self.results / "programs"
-
-    @property
-    def evaluations(self) -> Path:
-        """The cache of evaluated candidates, shared by all studies."""
-        return self.results / "evaluations.db"
-
-    @property
-    def spool(self) -> Path:
-        """Where outcomes wait that the driver has not stored yet."""
-        return self.folder / "spool"
-
-    @property
-    def lock(self) -> Path:
-        """The file that keeps a second driver out."""
-        return self.folder / "study.lock"
-
-    def storage_url(self, spec: StudySpec) -> str:
-        """Return the study file's storage, or the default in the study's folder."""
-        return spec.storage or f"sqlite:///{self.folder / 'study.db'}"
-
-
-def memory_plan(spec: StudySpec, *, baseline_bytes: int = 0) -> MemoryPlan:
-    """Return how this machine's memory and cores are shared out for a study.
-
-    Raises:
-        BudgetError: If not one worker fits.
-    """
-    resources = spec.resources
-    return plan_memory(
-        budget_bytes=effective_budget(resources.memory_budget, available_memory_bytes(), None),
-        requested_workers=None if resources.workers == "auto" else resources.workers,
-        cores=cores(),
-        threads_per_worker=resources.threads_per_worker,
-        engine="dbt",
-        baseline_bytes=baseline_bytes,
-    )
 
 
 def batch_size(spec: StudySpec, workers: int) -> int:
@@ -292,7 +229,14 @@ class _StudyRun:
         prepared = self._prepare(memory)
         reference = evaluator_factory(spec, prepared.plan, memory)
         fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
-        version, is_new = self._version(storage, fingerprints)
+        version, is_new = version_to_run(
+            spec,
+            storage,
+            fingerprints,
+            is_restart=self._options.is_restart,
+            on_change=self._options.on_change,
+            progress=self._progress,
+        )
         engine = self._engine(reference, memory, prepared.warnings)
         session = _Session(
             memory=memory,
@@ -506,56 +450,6 @@ class _StudyRun:
         )
         return prepared
 
-    def _version(
-        self, storage: GroupingStorage | None, fingerprints: Mapping[str, str]
-    ) -> tuple[StudyVersion, bool]:
-        """Return which version of the study to run, and whether it is new.
-
-        The same inputs continue the newest version. Other inputs start the next one: trials
-        under other inputs have other metrics, and a search must not mix them.
-        """
-        latest = latest_version(storage, self._spec.study) if storage else None
-        if storage is None or latest is None:
-            return StudyVersion(self._spec.study, 1), True
-        store = StudyStore.load(storage, latest.name)
-        attributes = store.attributes()
-        stored = attributes.get(FINGERPRINTS, {})
-        has_trials = any(trial.state.is_finished() for trial in store.trials())
-        if not self._options.is_restart and stored in ({}, fingerprints):
-            if has_trials:
-                self._progress.note(f"going on with study {latest.name}")
-            return latest, not has_trials
-        why = "a restart was asked for"
-        if not self._options.is_restart:
-            keys = changed_keys(attributes.get(SPEC, {}), self._spec.to_document())
-            what = ", ".join(keys) or "dbt project or data"
-            why = f"its inputs changed ({what})"
-            if self._options.on_change == "refuse":
-                raise SpecError(
-                    f"study {latest.name} goes on only with the inputs that it began with, but "
-                    f"{what} changed; put it back, or give --on-change branch to start "
-                    "the next version beside it",
-                    file=str(self._spec.file),
-                )
-            if self._options.on_change == "continue":
-                self._require_comparable(latest.name, keys)
-                self._progress.note(f"{why}: going on with {latest.name} all the same")
-                return latest, not has_trials
-        following = next_version(storage, self._spec.study)
-        self._progress.note(f"{why}: {latest.name} is kept, {following.name} starts")
-        return following, True
-
-    def _require_comparable(self, study: str, keys: Sequence[str]) -> None:
-        """Refuse to go on with trials that stand for something else under today's study file."""
-        decisive = [key for key in keys if key.split(".")[0] in DECISIVE]
-        if decisive:
-            raise SpecError(
-                f"--on-change continue needs trials that mean the same today, but "
-                f"{', '.join(decisive)} changed since {study} began; give --on-change branch to "
-                "start the next version beside it",
-                file=str(self._spec.file),
-            )
-
     def _run_record(self, version: StudyVersion, session: _Session, engine: Engine) -> RunRecord:
         fingerprints, memory = session.fingerprints, session.memory
         person = who()
@@ -614,44 +508,4 @@ def _is_known(
     seeds: Sequence[ParameterValue | None] = replications.values if replications else (None,)
     return cache is not None and all(
         cache.find(EvaluationRequest(0, values, seed)) is not None for seed in seeds
-    )
-
-
-def scratch_parent(spec: StudySpec) -> Path | None:
-    """Return where the study's scratch folders go; None for the system's temp folder."""
-    scratch = spec.resources.scratch
-    return spec.resolve_path(scratch) if scratch else None
-
-
-def preparation_limits(spec: StudySpec, memory: MemoryPlan) -> PreparationLimits:
-    """Return what preparing may take: a worker's memory, and all cores while no worker runs."""
-    return PreparationLimits(
-        memory_limit_bytes=memory.duckdb_memory_limit_bytes,
-        max_temp_bytes=memory.max_temp_bytes,
-        threads=cores(),
-        scratch_parent=scratch_parent(spec),
-    )
-
-
-def evaluator_factory(
-    spec: StudySpec, plan: ScenarioPlan, memory: MemoryPlan
-) -> DbtEvaluatorFactory:
-    """Return what makes the evaluator of a worker."""
-    return DbtEvaluatorFactory(
-        plan=plan,
-        memory_limit_bytes=memory.duckdb_memory_limit_bytes,
-        max_temp_bytes=memory.max_temp_bytes,
-        threads=spec.resources.threads_per_worker,
-        scratch_parent=scratch_parent(spec),
-    )
-
-
-def memory_text(memory: MemoryPlan) -> str:
-    """Return the memory plan in a sentence."""
-    who_evaluates = {0: "the driver itself", 1: "1 worker"}.get(
-        memory.workers, f"{memory.workers} workers, each"
-    )
-    return (
-        f"memory budget {format_bytes(memory.budget_bytes)}: {who_evaluates} with a DuckDB "
-        f"limit of {format_bytes(memory.duckdb_memory_limit_bytes)}"
     )

@@ -13,8 +13,9 @@ from search.candidates import stored_study
 from search.child import Report, run_in_child
 from search.engine import source_of
 from search.errors import SpecError
+from search.layout import Layout
 from search.progress import Progress
-from search.run import Layout, evaluator_factory, memory_plan, preparation_limits, scratch_parent
+from search.resources import evaluator_factory, memory_plan, preparation_limits, scratch_parent
 from search.sampling.replication import over_replications
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library

@@ -8,9 +8,9 @@ from pathlib import Path
 from search.audit.republish import republish
 from search.candidates import Candidates
 from search.errors import SpecError
+from search.layout import Layout
 from search.parameter_sets.journal import TRIAL, VALUES, Journal, Origin
 from search.parameter_sets.sets import Applied, Author, ParameterSets
-from search.run import Layout
 from search.spec import StudySpec
 from search.what_if import assigned
 

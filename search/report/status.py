@@ -14,12 +14,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
 from search.audit.earlier import RUNS, SPEC
+from search.continuation import FINGERPRINTS
 from search.figures import with_unit
+from search.layout import Layout
 from search.progress import duration_text, table_text
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text
-from search.run import FINGERPRINTS, Layout
 from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.attributes import ITERATION
 from search.storage.database import masked

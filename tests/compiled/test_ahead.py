@@ -12,7 +12,7 @@ from studies import copy_project, dbt_document, write_study
 
 from search.engine import source_of
 from search.errors import WorkerError
-from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.compiled.ahead import RecordingAhead, record_once
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory

@@ -10,7 +10,7 @@ import pytest
 from studies import copy_project, dbt_document, write_study
 
 from search.engine import divergence_finder, source_of
-from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library

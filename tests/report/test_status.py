@@ -16,8 +16,8 @@ from trails import START, document, run_record, searched
 
 from search.audit.earlier import RUNS, SPEC
 from search.cli import main
+from search.continuation import FINGERPRINTS
 from search.report.status import status_summary, status_text
-from search.run import FINGERPRINTS
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.spec import StudySpec, study_fingerprint, study_from_document
 from search.storage.attributes import Conclusion, Proposal

@@ -26,7 +26,7 @@ PREPARE = """
 import sys
 from pathlib import Path
 from search.engine import prepare_engine
-from search.run import evaluator_factory, memory_plan, preparation_limits
+from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.preparation import prepare
 from search.spec import load_study
 

@@ -21,7 +21,7 @@ from studies import (
     tiny_document,
 )
 
-from search.run import memory_plan, preparation_limits
+from search.resources import memory_plan, preparation_limits
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library

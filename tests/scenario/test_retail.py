@@ -18,7 +18,7 @@ import yaml
 from studies import changed, factory_of, load
 
 from search.child import run_in_child
-from search.run import memory_plan, preparation_limits
+from search.resources import memory_plan, preparation_limits
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
