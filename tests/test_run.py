@@ -242,3 +242,30 @@ def test_a_winner_whose_dbt_tests_fail_is_found_and_told(
         load_study(file), result
     )
     assert AuditReader(result.folder).runs()[0].is_verified is False
+
+
+ODD = ['it\'s "odd"; drop table labels; --', "{{ var('x') }}", "%s ? $1", "naïve 😀"]
+
+
+def test_texts_of_the_study_file_are_values_in_sql_whatever_they_hold(
+    run: Run, tiny: Callable[..., Path]
+) -> None:
+    setup = {"sql": "create table labels as select 1 as id, 'plain' as label"}
+    step = {"sql": "create or replace table result as select length(label) as v from labels"}
+    bind = {"table": "labels", "column": "label", "where": "id = 1"}
+    document = tiny_document(
+        study="odd",
+        scenario={"setup": [setup], "steps": [step]},
+        parameters={
+            "x": None,
+            "rate": None,
+            "label": {"choices": ["plain", *ODD], "current": "plain", "bind": bind},
+        },
+        targets={"v": {"value": 1000.0}},
+        search={"max_iterations": 1, "batch_size": 4, "early_stop": False},
+        resources={"engine": "compiled"},
+    )
+    result = run(write_study(tiny().parent, document))
+    assert result.engine == "compiled" and result.is_verified is True
+    found = {one.values["label"]: one.metrics["v"] for one in result.end.complete}
+    assert found == {text: float(len(text)) for text in ["plain", *ODD]}
