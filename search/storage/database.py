@@ -24,7 +24,7 @@ from search.storage import sqlite
 
 INSTALL_HINTS = {
     "psycopg2": "pip install psycopg2-binary",
-    "psycopg": "pip install psycopg",
+    "psycopg": "pip install 'psycopg[binary]'",
     "pg8000": "pip install pg8000",
 }
 
@@ -238,7 +238,7 @@ class GroupingStorage(optuna.storages.RDBStorage):
 def open_storage(url: str) -> GroupingStorage:
     """Return the storage at ``url``, created when it does not exist.
 
-    SQLite runs with a write-ahead log, ``synchronous=FULL``, a busy timeout of 30 s and
+    SQLite runs with a write-ahead log, ``synchronous=FULL``, a busy timeout of 90 s and
     foreign keys; its parent folder is created. PostgreSQL and others need their driver.
 
     Raises:
@@ -253,7 +253,8 @@ def open_storage(url: str) -> GroupingStorage:
     # Optuna reports on stderr by itself (schema, each new study); this package logs its own.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return GroupingStorage(url, engine_kwargs=options)
+        with _one_at_a_time(parsed):
+            return GroupingStorage(url, engine_kwargs=options)
     except ImportError as error:
         raise StorageError(_missing_driver(url, parsed, error)) from error
     except sqlalchemy.exc.NoSuchModuleError as error:
@@ -268,6 +269,23 @@ def open_storage(url: str) -> GroupingStorage:
     except (RuntimeError, AssertionError) as error:
         advice = "install the optuna that wrote it, or upgrade it with `optuna storage upgrade`"
         raise StorageError(_sentence(url, _reason(error), advice)) from error
+
+
+@contextmanager
+def _one_at_a_time(url: URL) -> Iterator[None]:
+    """Keep others from making the tables of a PostgreSQL database meanwhile.
+
+    Optuna makes them with ``CREATE TABLE`` where they are missing, which fails when two programs
+    begin at once. The lock is the session's, so that the server frees it with a dead program.
+    """
+    if url.get_backend_name() != "postgresql":
+        yield
+        return
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    with engine.connect() as connection:
+        key = int.from_bytes(b"studies", "big")
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(key)))
+        yield
 
 
 def masked(url: str) -> str:

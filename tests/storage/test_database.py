@@ -33,7 +33,7 @@ def pragma(storage: GroupingStorage, name: str) -> object:
 def test_sqlite_is_durable_and_lets_readers_in(storage: GroupingStorage) -> None:
     assert pragma(storage, "journal_mode") == "wal"
     assert pragma(storage, "synchronous") == 2
-    assert pragma(storage, "busy_timeout") == 30_000
+    assert pragma(storage, "busy_timeout") == 90_000
     assert pragma(storage, "foreign_keys") == 1
 
 

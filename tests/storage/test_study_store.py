@@ -27,9 +27,12 @@ SPACE = {
 VALUES = {"rate": 0.1 + 0.2, "age": 3, "timing": "anniversary"}
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[GroupingStorage]:
-    opened = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GroupingStorage]:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql")()
+    opened = open_storage(url)
     yield opened
     opened.engine.dispose()
 
