@@ -20,7 +20,7 @@ class Explained:
         step: The step that it belongs to.
         what: The statement's beginning.
         fate: ``replayed`` for each candidate, ``hoisted`` (ran once), ``sliced away`` or
-            ``folded`` (a rename that became part of a create).
+            ``folded`` (a rename that became part of a create, rows that an INSERT computes itself).
         why: The reason in a few words.
         seconds: Wall time in one replay; 0 when it does not run there.
     """
@@ -64,6 +64,8 @@ def _fate(program: Program, operation: Operation) -> tuple[str, str]:
     kind = operation.statement.effect.kind
     if operation.moved is not None or kind == "drop":
         return MOVED, "names are put right where the relation is made"
+    if operation.index in program.passed_on and operation.index in program.split.replayed:
+        return MOVED, "the INSERT behind it computes its rows"
     if operation.index in program.split.replayed:
         return REPLAYED, _why_replayed(program, operation)
     if operation.index in program.split.hoisted:

@@ -20,6 +20,7 @@ from search.scenario.compiled.dataflow import (
     analyse,
 )
 from search.scenario.compiled.emission import Split, split_flow
+from search.scenario.compiled.inlining import Lifted, passed_on, still_the_same, with_views
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.statements import Effect, effect_of
@@ -75,9 +76,26 @@ class Program:
 
     @cached_property
     def flow(self) -> Flow:
-        """What depends on what."""
+        """What depends on what, with views in place of the tables that are only passed on."""
+        return self._analysed(with_views(self.statements, self.passed_on))
+
+    @cached_property
+    def passed_on(self) -> Mapping[int, int]:
+        """Operations whose rows only pass through a table, each with the INSERT behind it."""
+        plain = self._analysed(self.statements)
+        passed = passed_on(plain, plain.tainted(self.bound))
+        while passed:
+            kept = still_the_same(
+                plain, self._analysed(with_views(self.statements, passed)), passed
+            )
+            if kept == passed:
+                break
+            passed = kept
+        return passed
+
+    def _analysed(self, statements: Lifted) -> Flow:
         return analyse(
-            self.statements,
+            statements,
             self.baseline,
             {marker: [m.sql for m in found] for marker, found in self._metrics_at().items()},
             default_schema=self.default_schema,
