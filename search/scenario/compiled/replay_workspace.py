@@ -19,6 +19,12 @@ INSTANCE = "__instance"
 """Catalog of an overlay between evaluations; it stays empty."""
 
 
+CHECKPOINTS = {"checkpoint_threshold": "1TB"}
+"""No checkpoint inside an evaluation: DuckDB would compress tables that are thrown away. Measured
+at 100,000 employees and 5 years (docs/compiled.md): 1.27 times as fast on an overlay, 1.55 times
+on a copy, and no more memory."""
+
+
 class ReplayWorkspace(ABC):
     """Where a program runs: a connection whose catalog has the name that the SQL carries.
 
@@ -54,6 +60,7 @@ class ReplayWorkspace(ABC):
             for key, value in (output.get("config_options") or {}).items()
             if key.lower() not in RESOURCE_SETTINGS
         }
+        options |= CHECKPOINTS
         # dbt runs in the project's folder, so relative paths in its SQL start there.
         options["file_search_path"] = str(self._plan.project_dir)
         connection = duckdb.connect(path, config=options | self._limits.config())
@@ -70,7 +77,7 @@ class ReplayWorkspace(ABC):
     def _enter(self, catalog: str) -> None:
         """Set a session up as dbt-duckdb does, inside the catalog."""
         for key, value in (self._plan.profile.output.get("settings") or {}).items():
-            if key.lower() not in RESOURCE_SETTINGS:
+            if key.lower() not in {*RESOURCE_SETTINGS, *CHECKPOINTS}:
                 self.connection.execute(f"set {key} = '{escaped(value)}'")
         self.connection.execute(f"use {quoted(catalog)}.main")
 
