@@ -203,6 +203,8 @@ class Driver:
         self._pending: dict[int, _Pending] = {}
         self._is_exhausted = False
         self._complete: dict[int, CompleteTrial] = {}
+        self._ranks: dict[int, tuple[tuple[float, ...], int]] = {}
+        self._ranked_by: Sequence[Goal] = ()
         self._failed = 0
         self._iteration = 0
         self._iteration_seconds: list[float] = []
@@ -550,8 +552,15 @@ class Driver:
         return resolve_goals(self.goals, current.metrics) if current else self.goals
 
     def _best(self) -> CompleteTrial | None:
-        trials = self._complete.values()
-        return min(trials, key=lambda t: (rank_key(self.goals, t.metrics), t.number), default=None)
+        """Return the best trial; ranks are kept, since this is asked several times a trial."""
+        if self._ranked_by is not self.goals:
+            self._ranked_by = self.goals
+            self._ranks.clear()
+        for number, trial in self._complete.items():
+            if number not in self._ranks:
+                self._ranks[number] = (rank_key(self.goals, trial.metrics), number)
+        first = min(self._ranks.values(), default=None)
+        return self._complete[first[1]] if first else None
 
     def _count(self) -> int:
         return len(self._complete) + self._failed

@@ -1,7 +1,10 @@
-"""Keeps a run's trail: events as they happen, tables at each iteration, the run's own record."""
+"""Keeps a run's trail: events as they happen, tables between iterations, the run's own record."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ from search.spec import StudySpec
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 
+PAUSES = 20
+"""Between publications during a search passes at least so many times what the last one took."""
+
 
 class StudyRecorder:
     """The trail of one run of a study. A context manager.
@@ -30,6 +36,7 @@ class StudyRecorder:
         storage: Holds the study and its earlier versions.
         store: The study in its storage.
         run: What is known of the run when it starts.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class StudyRecorder:
         storage: GroupingStorage,
         store: StudyStore,
         run: RunRecord,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._spec = spec
@@ -48,6 +56,8 @@ class StudyRecorder:
         base_name = run.base_study or store.name
         self._earlier = earlier_tables(storage, base_name, but=store.name)
         self._log = EventLog(folder, study=store.name, run_id=run.run_id)
+        self._clock = clock
+        self._published_at, self._publishing_seconds = -math.inf, 0.0
 
     def __enter__(self) -> StudyRecorder:
         self._save()
@@ -86,10 +96,21 @@ class StudyRecorder:
         self._complete()
         self._save()
         self.event(f"run_{state}", reason=self.record.reason)
-        self.publish()
+        self._publish()
 
     def publish(self) -> None:
+        """Bring the published trail up to date, unless that was done just now.
+
+        A publication holds all trials, so it takes longer and longer. It takes at most a
+        twentieth of the time; what happened since is in the storage and in the event log.
+        """
+        pause = self._clock() - self._published_at
+        if pause >= self._publishing_seconds * PAUSES:
+            self._publish()
+
+    def _publish(self) -> None:
         """Replace the published trail by the present state of all versions of the study."""
+        began = self._clock()
         own = assemble(
             self._store.trials(),
             [RunRecord.model_validate(one) for one in self._runs().values()],
@@ -98,6 +119,8 @@ class StudyRecorder:
             parameter_sets=Journal.of(self._spec).records(),
         )
         publish_trail(self._folder, self._earlier.joined(own), self._log, self._store)
+        self._published_at = self._clock()
+        self._publishing_seconds = self._published_at - began
 
     def _complete(self) -> None:
         """Tell of trials that ended without an event: their driver died, or was interrupted."""

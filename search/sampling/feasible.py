@@ -48,6 +48,7 @@ class FeasibleSampler(BaseSampler):
         self._is_allowed = is_allowed
         self._key = key
         self._random = RandomSampler(seed=seed)
+        self._keys: dict[int, str] = {}
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -101,11 +102,12 @@ class FeasibleSampler(BaseSampler):
 
     def _proposed(self, study: Study, trial: FrozenTrial) -> set[str]:
         """Candidates of all other trials; a failed one is not tried again either."""
-        return {
-            self._key(other.params)
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number and other.params.keys() == self._distributions.keys()
-        }
+        for other in study.get_trials(deepcopy=False):
+            # The values of a trial are all there or not yet; they never change.
+            is_whole = other.params.keys() == self._distributions.keys()
+            if is_whole and other.number not in self._keys:
+                self._keys[other.number] = self._key(other.params)
+        return {key for number, key in self._keys.items() if number != trial.number}
 
 
 class GridOrderSampler(BaseSampler):
