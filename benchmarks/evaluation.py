@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -49,6 +50,8 @@ class Measured:
     Attributes:
         opening_seconds: Before the first candidate: start, recording, compiling.
         seconds: Wall time of each candidate; the warm-up is not among them.
+        cpu_seconds: Processor time of each candidate, child processes included: it hardly
+            depends on what else the machine does.
         metrics: Metrics of each candidate, for the comparison between engines.
         peak_bytes: Most that the engine's processes took together, proportional set size.
         isolation: How candidates are kept apart.
@@ -56,6 +59,7 @@ class Measured:
 
     opening_seconds: float = 0.0
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     metrics: list[Mapping[str, float]] = field(default_factory=list)
     peak_bytes: int = 0
     isolation: str = "copy"
@@ -95,7 +99,7 @@ def with_command_line(
         database = folder / f"{plan.profile.catalog}.duckdb"
         limits = factory.limits(folder)
         for number, request in enumerate(asked):
-            started = time.perf_counter()
+            clock = Clock()
             shutil.copyfile(plan.baseline, database)
             for step in plan.steps:
                 said = plan.vars_of(request) | dict(step.vars)
@@ -109,7 +113,7 @@ def with_command_line(
             with connect(database, limits) as connection:
                 prepare_author_sql(connection, plan)
                 metrics = dict(reader.finish(connection))
-            note(measured, number, time.perf_counter() - started, metrics)
+            note(measured, number, clock.stop(), metrics)
             report(f"  dbt command line {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
     return measured
 
@@ -122,10 +126,12 @@ def with_evaluator(factory: Any, asked: Sequence[EvaluationRequest], *, report: 
     evaluator.open()
     try:
         for number, request in enumerate(asked):
+            clock = Clock()
             outcome = evaluator.evaluate(request)
+            seconds = clock.stop()
             if outcome.failure is not None:
                 raise SystemExit(f"{outcome.engine}: {outcome.failure.message}")
-            note(measured, number, outcome.seconds, outcome.metrics)
+            note(measured, number, seconds, outcome.metrics)
             if number == 0:
                 measured.opening_seconds = time.perf_counter() - started
             measured.isolation = outcome.isolation
@@ -179,10 +185,10 @@ def with_bare_sql(factory: Any, asked: Sequence[EvaluationRequest], *, report: R
             metrics = replay.measure(request, StageClock())
             workspace.begin = begin
             begin()
-            started = time.perf_counter()
+            clock = Clock()
             for sql, values in heard:
                 workspace.connection.execute(sql, values).fetchall()
-            note(measured, number, time.perf_counter() - started, metrics)
+            note(measured, number, clock.stop(), metrics)
             workspace.end()
             report(f"  bare SQL {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
     finally:
@@ -197,11 +203,30 @@ def compile_scenario(factory: Any, candidate: EvaluationRequest, *, report: Repo
     return time.perf_counter() - started
 
 
-def note(measured: Measured, number: int, seconds: float, metrics: Mapping[str, float]) -> None:
-    """Keep a candidate's metrics, and its time unless it is the warm-up."""
+class Clock:
+    """Takes the wall time and the processor time since it was made, in seconds."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), self._used()
+
+    def stop(self) -> tuple[float, float]:
+        """Return both."""
+        return time.perf_counter() - self._wall, self._used() - self._cpu
+
+    def _used(self) -> float:
+        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        used = map(resource.getrusage, kinds)
+        return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def note(
+    measured: Measured, number: int, seconds: tuple[float, float], metrics: Mapping[str, float]
+) -> None:
+    """Keep a candidate's metrics, and its times unless it is the warm-up."""
     measured.metrics.append(metrics)
     if number > 0:
-        measured.seconds.append(seconds)
+        measured.seconds.append(seconds[0])
+        measured.cpu_seconds.append(seconds[1])
 
 
 def compiled_factory(spec: StudySpec, factory: DbtEvaluatorFactory, cache: Path) -> Any:
@@ -271,13 +296,15 @@ NAMES = {
 def table(employees: int, years: int, results: Mapping[str, Measured]) -> list[str]:
     """Return the rows of one size as lines of a Markdown table."""
     slowest = max(statistics.median(one.seconds) for one in results.values())
+    costliest = max(statistics.median(one.cpu_seconds) for one in results.values())
     lines = []
     for engine, one in results.items():
-        median = statistics.median(one.seconds)
+        median, cpu = statistics.median(one.seconds), statistics.median(one.cpu_seconds)
         lines.append(
             f"| {employees:,} x {years} | {NAMES[engine]} | {one.isolation} | {median:.2f} "
             f"| {min(one.seconds):.2f} - {max(one.seconds):.2f} | {slowest / median:.1f} x "
-            f"| {one.opening_seconds:.1f} | {one.peak_bytes / 1e6:,.0f} |"
+            f"| {cpu:.2f} | {costliest / cpu:.1f} x | {one.opening_seconds:.1f} "
+            f"| {one.peak_bytes / 1e6:,.0f} |"
         )
     return lines
 
@@ -310,8 +337,8 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.system()}, {versions}")
     print()
     print("| employees x years | how | isolation | s a candidate | least - most | faster "
-          "| opening s | peak MB |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
+          "| CPU s | less CPU | opening s | peak MB |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(lines))
     print()
     print(f"metrics of all engines are the same: {'yes' if agrees else 'NO'}")
