@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-INSTALL = Path(__file__).parents[1] / "install_postgresql.sh"
+INSTALL = Path(__file__).parents[1] / "install.sh"
 PASSWORD = "p@ss:w/rd"
 START_SECONDS = 60.0
 
@@ -21,7 +21,8 @@ START_SECONDS = 60.0
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
     """Starts a server; what it yields makes a database and returns its URL."""
-    installed = subprocess.run([str(INSTALL)], capture_output=True, text=True, timeout=600)
+    words = [str(INSTALL), "postgresql"]
+    installed = subprocess.run(words, capture_output=True, text=True, timeout=600)
     if installed.returncode != 0:
         pytest.skip(installed.stderr.strip())
     programs = Path(installed.stdout.strip())
