@@ -69,3 +69,23 @@ def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("search.what_if.run_in_child", call)
     yield
     assert os.getcwd() == folder
+
+
+@pytest.fixture(scope="session")
+def installed() -> Callable[[str], str]:
+    """Returns where a program is, installed when it is missing; skips where that cannot be."""
+
+    def place_of(package: str) -> str:
+        words = [str(Path(__file__).with_name("install.sh")), package]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            pytest.skip(done.stderr.strip())
+        return done.stdout.strip()
+
+    return place_of
+
+
+@pytest.fixture(scope="session")
+def chromium(installed: Callable[[str], str]) -> str:
+    """The browser's program."""
+    return installed("chromium")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ pytestmark = [pytest.mark.dagster, pytest.mark.dbt, pytest.mark.ray]
 TUNE = STUDY_ASSETS[0]
 STOP_SECONDS = 10.0
 """What we promise: a terminated run leaves nothing after this time."""
-INSTALL = Path(__file__).parents[1] / "install.sh"
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,6 @@ def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Sit
     assert len(kept) > len(trials)
     candidates = [str(one.candidate) for one in kept.values() if one.state == "complete"]
     assert len(candidates) == len(set(candidates))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """The browser's program, installed when it is missing; skips where that is impossible."""
-    done = subprocess.run([str(INSTALL), "chromium"], capture_output=True, text=True, timeout=600)
-    if done.returncode != 0:
-        pytest.skip(done.stderr.strip())
-    return done.stdout.strip()
 
 
 @pytest.mark.browser

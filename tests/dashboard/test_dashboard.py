@@ -37,8 +37,6 @@ from search.storage.study_store import StudyStore
 from search.targets import directions, goals_of
 from search.workers import InlinePool
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
 
 class NoTrail:
     """Takes events and keeps none: the dashboard reads the storage alone."""
@@ -196,12 +194,10 @@ def test_a_study_that_another_program_deletes_is_told(study: Path, tmp_path: Pat
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_the_page_in_a_browser(study: Path, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
+def test_the_page_in_a_browser(study: Path, chromium: str, tmp_path: Path) -> None:
     with dashboard(study) as (_, page):
         shown = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
             + [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000"]
             + ["--window-size=1500,2000", page],
             capture_output=True, text=True, timeout=120, check=True,

@@ -13,19 +13,14 @@ from pathlib import Path
 
 import pytest
 
-INSTALL = Path(__file__).parents[1] / "install.sh"
 PASSWORD = "p@ss:w/rd"
 START_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
+def postgresql(installed: Callable[[str], str]) -> Iterator[Callable[[], str]]:
     """Starts a server; what it yields makes a database and returns its URL."""
-    words = [str(INSTALL), "postgresql"]
-    installed = subprocess.run(words, capture_output=True, text=True, timeout=600)
-    if installed.returncode != 0:
-        pytest.skip(installed.stderr.strip())
-    programs = Path(installed.stdout.strip())
+    programs = Path(installed("postgresql"))
     # PostgreSQL refuses to run as root, and pytest's folders are closed to others.
     user = "postgres" if os.geteuid() == 0 else None
     home = Path(tempfile.mkdtemp(prefix="scenario-search-postgresql-"))
