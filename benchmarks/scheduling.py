@@ -19,7 +19,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,6 @@ def busy_table(arguments: argparse.Namespace) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     workers = arguments.workers
     spec = study(arguments.parameters, arguments.trials, workers, "random")
-    spec = replace_trials(spec, arguments.trials)
     folder = Path(tempfile.mkdtemp(prefix="scenario-search-scheduling-"))
     try:
         with make_pool(workers=workers) as pool:
@@ -231,11 +230,6 @@ def busy_table(arguments: argparse.Namespace) -> Iterator[str]:
         f"| {workers} | {arguments.sleep:g} | {workers} | {arguments.trials} | "
         f"{found.wall_seconds:.1f} | {busy:.0%} |"
     )
-
-
-def replace_trials(spec: StudySpec, trials: int) -> StudySpec:
-    """Return the study with as many trials as make whole batches."""
-    return spec.model_copy(update={"search": spec.search.model_copy(update={"max_trials": trials})})
 
 
 def main() -> None:
