@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from dagster_browser import chromium_page
 from dagster_folders import STUDY_ASSETS
 from dagster_server import Server, dagster_dev, eventually, processes_of
-from studies import copy_project, tiny_document, write_study
+from studies import copy_project, stored_trials, tiny_document, write_study
 
 from dagster_defs.__main__ import main
 from dagster_defs.places import Places
@@ -78,8 +81,12 @@ def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Sit
     before = {process.pid for process in processes_of(str(site.folder))}
 
     def of_the_run() -> list[str]:
-        started = [one for one in processes_of(str(site.folder)) if one.pid not in before]
-        return [" ".join(one.cmdline())[:120] for one in started if one.is_running()]
+        found = []
+        for process in processes_of(str(site.folder)):
+            with suppress(psutil.Error):  # it may end while it is looked at
+                if process.pid not in before:
+                    found.append(" ".join(process.cmdline())[:120])
+        return found
 
     run = site.server.materialize(TUNE, "tiny", {})
     eventually(lambda: site.server.observations(TUNE, "tiny", run) >= 2, 180)
@@ -100,6 +107,29 @@ def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Sit
     assert len(kept) > len(trials)
     candidates = [str(one.candidate) for one in kept.values() if one.state == "complete"]
     assert len(candidates) == len(set(candidates))
+
+
+@pytest.mark.fault
+def test_a_killed_study_is_retried_and_repeats_no_finished_trial(site: Site) -> None:
+    run = site.server.materialize(TUNE, "tiny", {})
+    eventually(lambda: site.server.observations(TUNE, "tiny", run) >= 2, 180)
+    servers = [one for one in processes_of(str(site.folder)) if Path(one.exe()).name == "raylet"]
+    study = servers[0].parent()
+    assert study is not None and "search.child" in " ".join(study.cmdline())
+    before = {one.number: one for one in stored_trials(site.places.results, "tiny")}
+    seen = site.server.observations(TUNE, "tiny", run)
+    study.kill()
+
+    # The retry is the same run, and goes on with the same study.
+    eventually(lambda: site.server.observations(TUNE, "tiny", run) > seen, 180)
+    site.server.terminate(run)
+    eventually(lambda: site.server.status(run) == "CANCELED", STOP_SECONDS)
+    after = {one.number: one for one in stored_trials(site.places.results, "tiny")}
+    complete = {number: one for number, one in before.items() if one.state.name == "COMPLETE"}
+    assert len(complete) >= 5
+    assert all(after[number] == one for number, one in complete.items())
+    candidates = [json.dumps(one.params) for one in after.values() if one.state.name == "COMPLETE"]
+    assert len(candidates) == len(set(candidates)) > len(complete)
 
 
 @pytest.mark.browser
