@@ -28,7 +28,7 @@ MANY = int(os.environ.get("MADE_PROJECTS", "0"))
 
 
 @settings(
-    max_examples=MANY or 4,
+    max_examples=MANY or 3,
     derandomize=not MANY,
     deadline=None,
     database=None,
