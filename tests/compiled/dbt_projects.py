@@ -113,9 +113,11 @@ class _Maker:
 
     Args:
         draw: Draws from a strategy.
+        is_small: Whether the project is to be small.
     """
 
     draw: Any
+    is_small: bool = False
     models: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     nodes: list[_Node] = field(default_factory=list)
@@ -133,7 +135,7 @@ class _Maker:
 
     def chance(self, percent: int) -> bool:
         """Return true in so many of a hundred cases."""
-        return bool(self.draw(st.integers(1, 100)) <= percent)
+        return bool(self.draw(st.integers(1, 100)) > 100 - percent)
 
     def number(self, low: int, high: int) -> int:
         """Return a whole number."""
@@ -217,7 +219,8 @@ class _Maker:
             f"select k, v from {one} union all select k + 20, {self.value()} from {other}",
             f"select a.k, a.v + coalesce(b.v, 0) * {self.literal()} as v"
             f" from {one} as a left join {grouped} as b on a.k = b.k",
-            f"select k % 4 as k, sum({self.value()}) as v from {one} group by 1 order by 1",
+            f"select * from (select k % 4 as k, sum({self.value()}) as v from {one} group by 1"
+            " order by 1)",
             f"select row_number() over (order by k, v) as k, {self.value()} as v from {one}",
             f"with c as (select k, v as c_{{{{ var('s') }}}} from {one})"
             " select k, c_{{ var('s') }} as v from c",
@@ -400,7 +403,7 @@ class _Maker:
 
     def steps(self, command: Any) -> list[ExpandedStep]:
         """Make the steps: the years, with SQL between them now and then."""
-        years = self.pick([1, 2, 2, 3])
+        years = 2 if self.is_small else self.pick([1, 2, 2, 3])
         made: list[ExpandedStep] = []
         for year in range(1, years + 1):
             select = ()
@@ -484,12 +487,13 @@ class _Maker:
         self.schema = self.pick(["main", "main", "mart"])
         if self.schema != "main":
             self.setup.append(f"create schema if not exists {self.schema}")
-        self.watched = self.pick([(), (), ("s",), ("b",), ("n",)] * 4 + [("s", "b"), ("f1",)])
+        watched = [(), (), ("s",), ("b",), ("n",)] * 4 + [("s", "b"), ("f1",)]
+        self.watched = self.pick([(), ("b",)] if self.is_small else watched)
         self.surroundings()
         is_built = self.chance(35)
         if is_built and self.chance(60):
             self.seed()
-        count = self.number(3, 8)
+        count = 5 if self.is_small else self.number(3, 8)
         for number in range(count):
             self.model(number, count)
         if is_built and self.schema == "main" and self.chance(70):
@@ -503,11 +507,20 @@ class _Maker:
             project=self.project,
             steps=tuple(steps),
             schema=self.schema,
-            candidates=(self.candidate(is_near=True), self.candidate(is_near=False)),
+            candidates=(
+                (self.candidate(is_near=True),)
+                if self.is_small
+                else (self.candidate(is_near=True), self.candidate(is_near=False))
+            ),
         )
 
 
 @st.composite
-def made_projects(draw: Any) -> MadeProject:
-    """Return projects that dbt can run, nearly always."""
-    return _Maker(draw).make()
+def made_projects(draw: Any, *, is_small: bool = False) -> MadeProject:
+    """Return projects that dbt can run, nearly always.
+
+    Args:
+        draw: Draws from a strategy.
+        is_small: Whether they have few models, two years and one candidate.
+    """
+    return _Maker(draw, is_small).make()
