@@ -308,25 +308,42 @@ def _dbt_process_state(sender: _Sender) -> Iterator[None]:
     its lock) after an invocation ends. Resource settings in the project's hooks are
     dropped on their way to DuckDB, in dbt-duckdb's cursor: a hook runs as SQL of the
     project and has no other seam.
+
+    dbt chooses the next node while the one before is still running or when it has ended, as
+    its two threads happen to run. Here it always waits for the end: two recordings of a
+    scenario then have their nodes in one order. (``--single-threaded`` would do the same, but
+    closes the connection that a project's hooks use.)
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+    from dbt.graph.thread_pool import DbtThreadPool
 
     folder = os.getcwd()
+    dbts_thread = threading.current_thread()
     execute: Any = DuckDBCursorWrapper.execute
+    submit: Any = DbtThreadPool.apply_async
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
         allowed = strip_resource_settings(sql) or "select 1"
         sender.sent(allowed, bindings)
         return execute(self, allowed, bindings)
 
+    def one_after_the_other(self: Any, *args: Any, **options: Any) -> Any:
+        submitted = submit(self, *args, **options)
+        if threading.current_thread() is dbts_thread:  # and not a node with parts of its own
+            submitted.wait()
+        return submitted
+
     cursor_class: Any = DuckDBCursorWrapper
     manager: Any = DuckDBConnectionManager
+    pool_class: Any = DbtThreadPool
     cursor_class.execute = guarded
+    pool_class.apply_async = one_after_the_other
     try:
         yield
     finally:
         cursor_class.execute = execute
+        pool_class.apply_async = submit
         if manager._ENV is not None:
             manager._ENV.close()
         manager.close_all_connections()

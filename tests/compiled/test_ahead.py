@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dbt_scenario import Mini
 from studies import copy_project, dbt_document, write_study
 
 from search.engine import source_of
@@ -79,3 +80,22 @@ def test_two_recorders_make_the_program_that_one_makes(
     one, two = programs
     assert [template for _, template in one.statements] == [t for _, t in two.statements]
     assert [check.metrics for check in one.checks] == [check.metrics for check in two.checks]
+
+
+def test_the_next_node_is_chosen_when_the_one_before_has_ended(tmp_path: Path) -> None:
+    """Chosen while `b` runs it would be `z`: two recordings might have other orders."""
+    slow = "select count(*) as n from range(100000000) where range % 7 > {{ var('x') }}"
+    mini = Mini(
+        tmp_path,
+        {
+            "a.sql": "{{ config(materialized='table') }} select {{ var('x') }} as n",
+            "b.sql": "{{ config(materialized='table') }} " + slow,
+            "c.sql": "{{ config(materialized='table') }} select n from {{ ref('b') }}",
+            "z.sql": "{{ config(materialized='table') }} select n from {{ ref('a') }}",
+        },
+        {"x": {"low": 1.0, "high": 5.0, "current": 3.0}},
+        {"n": "select sum(c.n + z.n) from c, z"},
+    )
+    recording = record_once(mini.factory, EvaluationRequest(0, {"x": 3.0}), report=lambda _: None)
+    nodes = [one.node for one in recording.statements if one.node is not None]
+    assert list(dict.fromkeys(nodes)) == [f"model.mini.{name}" for name in "abcz"]
