@@ -114,8 +114,14 @@ class StudyStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make everything written in the block durable at once, or not at all."""
-        with self._storage.transaction():
-            yield
+        try:
+            with self._storage.transaction():
+                yield
+        except BaseException:
+            # Nothing was stored: neither may what Optuna and this object remember be.
+            self._running.clear()
+            self.study._storage = optuna.storages.get_storage(self._storage)
+            raise
 
     def attributes(self) -> dict[str, Any]:
         """Return the study's attributes."""
@@ -221,9 +227,6 @@ class StudyStore:
                         asked.append(self.ask(distributions, describe))
                 return dict(asked)
             except SpaceExhaustedError:
-                # Nothing was stored: neither may what Optuna and this object remember be.
-                self._running.clear()
-                self.study = optuna.load_study(study_name=self.name, storage=self._storage)
                 count = len(asked)
         return {}
 

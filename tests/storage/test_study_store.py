@@ -198,6 +198,23 @@ def test_an_exhausted_sampler_leaves_what_it_found_and_nothing_else(store: Study
     assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 2
 
 
+def test_an_interrupted_batch_leaves_nothing_to_set_aside(store: StudyStore) -> None:
+    class Interrupted(optuna.samplers.RandomSampler):
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            if trial.number == 2:
+                raise KeyboardInterrupt
+            return super().sample_relative(study, trial, search_space)
+
+    (kept,) = store.ask_all(
+        1, SPACE, lambda params: Proposal(dict(params), 1), optuna.samplers.RandomSampler
+    )
+    with pytest.raises(KeyboardInterrupt):
+        store.ask_all(3, SPACE, lambda params: Proposal(dict(params), 1), Interrupted)
+    assert [trial.number for trial in store.trials()] == [kept]
+    store.set_aside()
+    assert [trial.state for trial in store.trials()] == [TrialState.WAITING]
+
+
 def test_study_attributes_are_written_at_once(store: StudyStore) -> None:
     store.set_attributes({"spec": {"a": [1]}, "engine": "dbt"})
     store.set_attributes({"engine": "compiled"})
