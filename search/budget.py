@@ -49,6 +49,8 @@ class MemoryPlan:
         duckdb_memory_limit_bytes: ``memory_limit`` of each worker's DuckDB.
         per_worker_bytes: A worker's share at its peak: base plus 1.15 x ``memory_limit``.
         max_temp_bytes: Disk that each worker may spill to (``max_temp_directory_size``).
+        workers_per_node: Workers of one node of a cluster at most; the budget is each node's
+            then. None when all workers share it.
     """
 
     workers: int
@@ -58,11 +60,13 @@ class MemoryPlan:
     duckdb_memory_limit_bytes: int
     per_worker_bytes: int
     max_temp_bytes: int
+    workers_per_node: int | None = None
 
     @property
     def total_bytes(self) -> int:
-        """Peak of the whole study in bytes; at most ``budget_bytes``."""
-        return self.reserved_bytes + max(self.workers, 1) * self.per_worker_bytes
+        """Peak of the study on one node in bytes; at most ``budget_bytes``."""
+        workers = self.workers if self.workers_per_node is None else self.workers_per_node
+        return self.reserved_bytes + max(workers, 1) * self.per_worker_bytes
 
 
 def parse_size(text: str | int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
@@ -19,14 +21,20 @@ def memory_plan(spec: StudySpec, *, baseline_bytes: int = 0) -> MemoryPlan:
         BudgetError: If not one worker fits.
     """
     resources = spec.resources
-    return plan_memory(
+    # Without a cluster all workers are on this machine.
+    per_node = resources.workers_per_node if os.environ.get("RAY_ADDRESS") else None
+    plan = plan_memory(
         budget_bytes=effective_budget(resources.memory_budget, available_memory_bytes(), None),
-        requested_workers=None if resources.workers == "auto" else resources.workers,
+        requested_workers=per_node or resources.requested_workers,
         cores=cores(),
         threads_per_worker=resources.threads_per_worker,
         engine="dbt",
         baseline_bytes=baseline_bytes,
     )
+    if per_node is None:
+        return plan
+    assert resources.workers != "auto", "checked with the study file"
+    return replace(plan, workers=resources.workers, workers_per_node=per_node)
 
 
 def scratch_parent(spec: StudySpec) -> Path | None:
@@ -63,7 +71,8 @@ def memory_text(memory: MemoryPlan) -> str:
     who_evaluates = {0: "the driver itself", 1: "1 worker"}.get(
         memory.workers, f"{memory.workers} workers, each"
     )
+    where = "" if memory.workers_per_node is None else " a node"
     return (
-        f"memory budget {format_bytes(memory.budget_bytes)}: {who_evaluates} with a DuckDB "
+        f"memory budget {format_bytes(memory.budget_bytes)}{where}: {who_evaluates} with a DuckDB "
         f"limit of {format_bytes(memory.duckdb_memory_limit_bytes)}"
     )

@@ -48,7 +48,7 @@ from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, next_version
 from search.targets import directions, goals_of
 from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
-from search.workers import WorkerPool, make_pool
+from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.memory import MemorySampler, cores
 from search.workers.spool import Spool
@@ -211,6 +211,9 @@ class _StudyRun:
                     trial_timeout_seconds=self._spec.search.trial_timeout,
                     memory_bytes_per_worker=memory.per_worker_bytes,
                     watchdog=sampler,
+                    cluster=ClusterLimits(
+                        self._spec.resources.min_workers, memory.workers_per_node
+                    ),
                 ) as pool,
             ):
                 return self._search(memory, pool, sampler)

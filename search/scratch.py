@@ -6,22 +6,28 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
 
 PREFIX = "scenario-search-"
 OWNER_FILE = "owner.json"
+MAKING_SECONDS = 60.0
+"""A folder is empty for so long at most while it is being made."""
 
 
 def create_scratch(parent: Path | None = None) -> Path:
     """Make a scratch folder that belongs to this process, and return it.
+
+    Those of dead owners beside it are swept: on a node of a cluster nobody else would.
 
     Args:
         parent: Where to make it; the system's temp folder when None.
     """
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
+    sweep_scratch(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
     (folder / OWNER_FILE).write_text(json.dumps(owner))
@@ -38,7 +44,7 @@ def sweep_scratch(parent: Path | None = None) -> list[Path]:
 
     An owner is its pid and its start time, because pids are used again. A folder
     without an owner file was cut off while being made, and is swept too when this
-    user owns it and it is empty.
+    user owns it, it is empty, and nobody can be making it any more.
     """
     swept = []
     for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
@@ -57,4 +63,4 @@ def _has_live_owner(folder: Path) -> bool:
     except psutil.AccessDenied:
         return True
     except (OSError, ValueError, KeyError, TypeError):
-        return any(folder.iterdir())
+        return any(folder.iterdir()) or time.time() - folder.stat().st_mtime < MAKING_SECONDS

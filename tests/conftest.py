@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 
 from studies import copy_project, tiny_document, write_study
 
-# A shell that starts the tests in the background ignores Ctrl-C for them; the programs that the
-# tests interrupt would inherit that.
+# A shell that starts the tests in the background ignores Ctrl-C for them, and `nohup` a closed
+# terminal; the programs that the tests interrupt would inherit that, but inherit no handler.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_report_header() -> str:

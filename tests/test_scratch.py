@@ -5,11 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from search.scratch import OWNER_FILE, PREFIX, create_scratch, remove_scratch, sweep_scratch
+from search.scratch import (
+    MAKING_SECONDS,
+    OWNER_FILE,
+    PREFIX,
+    create_scratch,
+    remove_scratch,
+    sweep_scratch,
+)
 
 
 @pytest.mark.fault
@@ -52,6 +60,9 @@ def test_folders_cut_off_in_the_making(tmp_path: Path) -> None:
     for folder in (empty, full, foreign):
         folder.mkdir()
     (full / "data").write_text("whose?")
+    assert sweep_scratch(tmp_path) == []  # somebody may be making it at this moment
+    long_ago = time.time() - 2 * MAKING_SECONDS
+    os.utime(empty, (long_ago, long_ago))
     assert sweep_scratch(tmp_path) == [empty]
     assert full.exists() and foreign.exists()
     assert sweep_scratch(tmp_path / "missing") == []

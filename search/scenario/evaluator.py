@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from search.errors import ScenarioError, SearchError
+from search.scenario.belongings import Belonging
 from search.scenario.limits import DuckLimits, connect, strip_resource_settings
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
@@ -138,6 +139,24 @@ class DbtEvaluatorFactory:
     def __call__(self) -> Evaluator:
         """Return a new evaluator, not opened yet."""
         return DbtEvaluator(self)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """Return what the evaluators read: the baseline and the dbt project."""
+        plan = self.plan
+        return (
+            Belonging("baseline", plan.baseline.parent, (plan.baseline.name,)),
+            Belonging("project", plan.project_dir, plan.project_files),
+        )
+
+    def moved(self, folders: Mapping[str, Path]) -> DbtEvaluatorFactory:
+        """Return the factory with belongings in other folders."""
+        plan = self.plan
+        moved = replace(
+            plan,
+            baseline=folders.get("baseline", plan.baseline.parent) / plan.baseline.name,
+            project_dir=folders.get("project", plan.project_dir),
+        )
+        return replace(self, plan=moved)
 
     def limits(self, folder: Path) -> DuckLimits:
         """Return what DuckDB may take, with spill files inside a folder of the worker's."""

@@ -103,6 +103,7 @@ class ScenarioPlan:
         replication_var: The var that carries a replication's random seed, or None.
         allow_external_access: Whether the author's own SQL may read files.
         fingerprints: ``project``, ``baseline`` and ``scenario`` content hashes.
+        project_files: The project's files, seen from its folder.
     """
 
     project_dir: Path
@@ -117,6 +118,7 @@ class ScenarioPlan:
     replication_var: str | None
     allow_external_access: bool
     fingerprints: Mapping[str, str]
+    project_files: tuple[str, ...] = ()
 
     def vars_of(self, request: EvaluationRequest) -> dict[str, Any]:
         """Return the vars of a candidate: the scenario's, the parameters', the replication's."""

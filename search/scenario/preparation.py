@@ -253,6 +253,9 @@ class _Preparation:
             replication_var=replications.var if replications else None,
             allow_external_access=self._scenario.allow_external_access,
             fingerprints=fingerprints,
+            project_files=tuple(
+                str(file.relative_to(self._project.folder)) for file in self._project.files()
+            ),
         )
         return Prepared(plan=plan, baseline=baseline, warnings=tuple(self._warnings))
 

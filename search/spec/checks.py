@@ -14,7 +14,7 @@ from search.spec.metrics import ExpandedMetric, expand_each
 from search.spec.mistakes import Mistake, did_you_mean, given, listed
 from search.spec.parameters import ParameterSpec
 from search.spec.scenario import ScenarioSpec
-from search.spec.settings import SearchSpec
+from search.spec.settings import ResourcesSpec, SearchSpec
 from search.spec.values import value_text
 
 Sections = Mapping[str, Any]
@@ -170,6 +170,17 @@ def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mista
         yield Mistake(path, text)
 
 
+def _cluster(resources: ResourcesSpec) -> Iterator[Mistake]:
+    workers = resources.workers
+    for key in ("min_workers", "workers_per_node"):
+        asked = getattr(resources, key)
+        if asked is None or (workers != "auto" and asked <= workers):
+            continue
+        least = "a number" if workers == "auto" else f"at least {asked}"
+        text = f"needs resources.workers to be {least}, but got {asked} beside workers {workers}"
+        yield Mistake(("resources", key), text)
+
+
 def _several_objectives(targets: dict[str, TargetSpec], search: SearchSpec) -> Iterator[Mistake]:
     objectives = [name for name, one in targets.items() if one.kind in ("minimize", "maximize")]
     if len(objectives) > 1 and search.sampler in ("target", "cmaes"):
@@ -198,6 +209,7 @@ def _apply(
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = (
     (("parameters",), _binds),
+    (("resources",), _cluster),
     (("scenario", "parameters"), _overwritten_vars),
     (("parameters", "constraints"), _constraints),
     (("scenario", "metrics"), _metrics),

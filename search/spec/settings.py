@@ -71,6 +71,10 @@ class ResourcesSpec(Model):
     """Memory of driver, Ray and workers together; KB/MB/GB count in 1000s, KiB/MiB/GiB in 1024s."""
     workers: AutoOrCountFromZero = "auto"
     """Worker processes; auto follows budget and cores, 0 evaluates in the driver's process."""
+    min_workers: int | None = Field(default=None, ge=1, le=10_000)
+    """On a cluster: workers that must have a place for a study to start; the others join later."""
+    workers_per_node: int | None = Field(default=None, ge=1, le=10_000)
+    """On a cluster: workers of one node at most; memory_budget is then each node's."""
     threads_per_worker: int = Field(default=1, ge=1, le=256)
     """DuckDB threads of a worker; 1 gives bit-identical results."""
     engine: Literal["auto", "compiled", "dbt"] = "auto"

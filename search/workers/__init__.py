@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from search.errors import SpecError
-from search.workers.base import Evaluator, EvaluatorFactory, WorkerPool
+from search.workers.base import ClusterLimits, Evaluator, EvaluatorFactory, WorkerPool
 from search.workers.inline import InlinePool
 from search.workers.watchdog import MemoryWatchdog
 
-__all__ = ["Evaluator", "EvaluatorFactory", "InlinePool", "WorkerPool", "make_pool"]
+__all__ = [
+    "ClusterLimits",
+    "Evaluator",
+    "EvaluatorFactory",
+    "InlinePool",
+    "WorkerPool",
+    "make_pool",
+]
 
 
 def make_pool(
@@ -19,6 +26,7 @@ def make_pool(
     start_timeout_seconds: float = 60.0,
     memory_bytes_per_worker: int | None = None,
     watchdog: MemoryWatchdog | None = None,
+    cluster: ClusterLimits | None = None,
 ) -> WorkerPool:
     """Return the pool for a number of workers; 0 evaluates in this process.
 
@@ -32,6 +40,7 @@ def make_pool(
             process may allocate half as much again and 1 GiB, and no more.
         watchdog: Says which worker breaks the memory budget; its trial is ended. Not asked
             by 0 workers.
+        cluster: How workers spread over a cluster, if there is one.
 
     Raises:
         SpecError: If ``workers`` or ``retries`` is negative.
@@ -50,4 +59,5 @@ def make_pool(
         start_timeout_seconds=start_timeout_seconds,
         memory_bytes_per_worker=memory_bytes_per_worker,
         watchdog=watchdog,
+        cluster=cluster,
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
+from search.scenario.belongings import moved
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.workers.base import Evaluator, EvaluatorFactory, evaluate_safely
+from search.workers.node_files import Delivery, NodeFiles, Stock
 from search.workers.watchdog import limit_data
 
 MAX_NOTES = 50
@@ -52,6 +55,19 @@ class Identity:
         return f"{self.host}:{self.pid}"
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What a worker says when it was asked to open its evaluator.
+
+    Attributes:
+        absent: Names of what it cannot see on its node; it is not open then.
+        notes: What it logged.
+    """
+
+    absent: tuple[str, ...]
+    notes: list[Note]
+
+
 class WorkerProcess:
     """Runs inside a worker; the pool makes it an actor.
 
@@ -67,18 +83,41 @@ class WorkerProcess:
             host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time()
         )
         self._evaluator: Evaluator | None = None
+        self._node_files: NodeFiles | None = None
 
     def hello(self) -> Identity:
         """Return who this is."""
         return self._identity
 
-    def open(self, factory: EvaluatorFactory, limit_bytes: int | None = None) -> list[Note]:
-        """Make and open the evaluator, with a limit on this process's private memory."""
+    def open(
+        self,
+        factory: EvaluatorFactory,
+        limit_bytes: int | None = None,
+        stocks: Sequence[Stock] = (),
+        delivery: Delivery | None = None,
+    ) -> Opened:
+        """Make and open the evaluator, with a limit on this process's private memory.
+
+        Args:
+            factory: Makes the evaluator.
+            limit_bytes: The limit; None for none.
+            stocks: What the evaluator reads, as the driver sees it.
+            delivery: Of these, what this node said that it lacks.
+        """
+        brought = {parcel.name for parcel in delivery.parcels} if delivery else ()
+        absent = tuple(
+            stock.name for stock in stocks if stock.name not in brought and not stock.is_here()
+        )
+        if absent:
+            return Opened(absent, [])
         if limit_bytes is not None:
             limit_data(limit_bytes)
+        if delivery is not None:
+            self._node_files = NodeFiles()
+            factory = moved(factory, self._node_files.bring(delivery))
         self._evaluator = factory()
         self._evaluator.open()
-        return self._notes.take()
+        return Opened((), self._notes.take())
 
     def evaluate(self, request: EvaluationRequest) -> tuple[Outcome, list[Note]]:
         """Evaluate a request; never raises for what an evaluator does."""
@@ -91,6 +130,8 @@ class WorkerProcess:
         evaluator, self._evaluator = self._evaluator, None
         if evaluator is not None:
             evaluator.close()
+        if self._node_files is not None:
+            self._node_files.leave()
 
 
 class _NoteHandler(logging.Handler):

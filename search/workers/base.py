@@ -32,6 +32,21 @@ EvaluatorFactory = Callable[[], Evaluator]
 """Makes an evaluator, not opened yet. Travels to workers by pickle."""
 
 
+@dataclass(frozen=True)
+class ClusterLimits:
+    """How a pool spreads over the nodes of a cluster.
+
+    Attributes:
+        min_workers: Workers that must find a place for the pool to work; the others join as
+            there is room. All when None.
+        workers_per_node: Workers that a node may hold: what its memory is shared out for. No
+            limit when None.
+    """
+
+    min_workers: int | None = None
+    workers_per_node: int | None = None
+
+
 class WorkerPool(ABC):
     """Evaluates requests, each exactly once as far as its caller can tell.
 

@@ -17,11 +17,13 @@ from typing import Any
 import psutil
 
 from search.errors import SearchError, WorkerError
+from search.scenario.belongings import belongings_of
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scratch import sweep_scratch
-from search.workers.actor import Identity, Note, WorkerProcess
-from search.workers.base import EvaluatorFactory, Ticket, WorkerPool
+from search.workers.actor import Identity, Note, Opened, WorkerProcess
+from search.workers.base import ClusterLimits, EvaluatorFactory, Ticket, WorkerPool
 from search.workers.deaths import OomCounter, death_message
+from search.workers.node_files import Delivery, Parcel, Stock, pack
 from search.workers.ray_host import RayHost
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
@@ -75,6 +77,7 @@ class RayPool(WorkerPool):
             its evaluator.
         memory_bytes_per_worker: Memory that a worker asks of Ray; also bounds its allocations.
         watchdog: Says which worker breaks the memory budget; its evaluation is ended.
+        cluster: How workers spread over a cluster, if there is one.
     """
 
     def __init__(
@@ -87,8 +90,13 @@ class RayPool(WorkerPool):
         start_timeout_seconds: float = 60.0,
         memory_bytes_per_worker: int | None = None,
         watchdog: MemoryWatchdog | None = None,
+        cluster: ClusterLimits | None = None,
     ) -> None:
         self._size = workers
+        self._least = cluster.min_workers or workers if cluster else workers
+        self._per_node = cluster.workers_per_node if cluster else None
+        self._had_least = False
+        self._told_places = workers
         self._retries = retries
         self._trial_timeout_seconds = trial_timeout_seconds
         self._start_timeout_seconds = start_timeout_seconds
@@ -128,6 +136,10 @@ class RayPool(WorkerPool):
         import ray
 
         self._retire_all()
+        self._stocks: tuple[Stock, ...] = ()
+        self._parcels: dict[str, Parcel] = {}
+        if not self._host.is_private:
+            self._stocks = tuple(Stock.of(one) for one in belongings_of(factory))
         self._factory = ray.put(factory)
         self._deaths_at_opening = 0
         self._workers = [self._new_worker() for _ in range(self._size)]
@@ -217,17 +229,36 @@ class RayPool(WorkerPool):
 
     def _on_hello(self, worker: _Worker, identity: Identity) -> None:
         worker.identity = identity
+        self._had_least = self._had_least or self._placed() >= self._least
+        self._refuse_crowd(identity.host)
         if self._host.is_private:
             with suppress(psutil.NoSuchProcess):
                 self._host.know(psutil.Process(identity.pid))
         elif self._watchdog is not None and identity.host == socket.gethostname():
             self._watchdog.adopt(identity.pid)
-        self._send(worker, "open", self._start_timeout_seconds, self._factory, self._limit_bytes)
+        self._open(worker)
 
-    def _on_open(self, worker: _Worker, notes: list[Note]) -> None:
+    def _open(self, worker: _Worker, absent: tuple[str, ...] = ()) -> None:
+        """Let a worker open its evaluator, with what its node lacks."""
+        import ray
+
+        for stock in self._stocks:
+            if stock.name in absent and stock.name not in self._parcels:
+                self._parcels[stock.name] = pack(stock, ray.put)
+        seconds = self._start_timeout_seconds
+        lacks = tuple(self._parcels[name] for name in absent)
+        delivery = Delivery(lacks, _get) if lacks else None
+        self._send(
+            worker, "open", seconds, self._factory, self._limit_bytes, self._stocks, delivery
+        )
+
+    def _on_open(self, worker: _Worker, opened: Opened) -> None:
+        if opened.absent:
+            self._open(worker, opened.absent)
+            return
         self._deaths_at_opening = 0
         worker.phase, worker.deadline = "idle", None
-        self._forward(worker, notes)
+        self._forward(worker, opened.notes)
 
     def _on_outcome(self, worker: _Worker, outcome: Outcome, notes: list[Note]) -> None:
         ticket = self._release(worker)
@@ -284,6 +315,9 @@ class RayPool(WorkerPool):
         for worker in list(self._workers):
             if worker.call is None or worker.deadline is None or worker.deadline > now:
                 continue
+            if worker.phase == "hello" and self._may_wait_for_room():
+                worker.deadline = None
+                continue
             if worker.phase != "evaluate":
                 raise WorkerError(self._late_message(worker))
             ticket, worker.ticket = worker.ticket, None
@@ -321,6 +355,43 @@ class RayPool(WorkerPool):
         _logger.warning("trial %d: %s; it is tried once more, alone", ticket.request.trial, message)
         self._alone.append(ticket.alone())
 
+    def _may_wait_for_room(self) -> bool:
+        """Whether the pool can work with those workers that have a place in the cluster.
+
+        It starts with the least that was asked for, and then goes on with what lost nodes
+        leave; actors that wait for a place take it as soon as a node joins.
+        """
+        if self._host.is_private:
+            return False
+        placed = self._placed()
+        if placed < (1 if self._had_least else self._least):
+            return False
+        if placed != self._told_places:
+            self._told_places = placed
+            _logger.warning(
+                "the cluster has room for %d of %d workers; the others join when there is more",
+                placed,
+                self._size,
+            )
+        return True
+
+    def _placed(self) -> int:
+        return sum(worker.identity is not None for worker in self._workers)
+
+    def _refuse_crowd(self, host: str) -> None:
+        """Refuse more workers on a node than its memory is shared out for.
+
+        Raises:
+            WorkerError: Naming the node, and what to change.
+        """
+        here = [one for one in self._workers if one.identity and one.identity.host == host]
+        if self._per_node is not None and len(here) > self._per_node:
+            raise WorkerError(
+                f"a node may hold resources.workers_per_node = {self._per_node} workers, but Ray "
+                f"placed {len(here)} on {host}; raise it, which gives each less memory, or start "
+                f"Ray there with --num-cpus={self._per_node * self._needs['num_cpus']}"
+            )
+
     def _late_message(self, worker: _Worker) -> str:
         ray: Any = import_module("ray")
 
@@ -337,10 +408,13 @@ class RayPool(WorkerPool):
             for name, value in wanted.items()
             if value is not None
         )
+        least = 1 if self._had_least else self._least
+        many = f"{least} worker{'s' if least > 1 else ''}"
         return (
-            f"Ray must place {self._size} workers within {self._start_timeout_seconds:g} s, but "
-            f"one still waits: each asks for {asked}; Ray has {offered}; lower "
-            "resources.workers or threads_per_worker, or give Ray more nodes"
+            f"Ray must place {many} within {self._start_timeout_seconds:g} s, but "
+            f"{'one still waits' if least > 1 else 'it waits'}: each asks for {asked}; Ray has "
+            f"{offered}; lower resources.workers, min_workers or threads_per_worker, or give Ray "
+            "more nodes"
         )
 
     # Small moves.
@@ -431,3 +505,11 @@ class RayPool(WorkerPool):
         finally:
             for worker in workers:
                 self._kill(worker)
+
+
+def _get(chunk: Any) -> bytes:
+    """Get a chunk from Ray's object store; runs in workers."""
+    import ray
+
+    content: bytes = ray.get(chunk)
+    return content

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from search.audit import files
+from search.scenario.belongings import Belonging, belongings_of, moved
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
 from search.workers.base import Evaluator, EvaluatorFactory
 
@@ -127,6 +128,14 @@ class SpoolingFactory:
     def __call__(self) -> Evaluator:
         """Return a new evaluator."""
         return SpoolingEvaluator(self.inner(), self.spool)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """Return what the evaluators read."""
+        return belongings_of(self.inner)
+
+    def moved(self, folders: Mapping[str, Path]) -> SpoolingFactory:
+        """Return the factory with belongings in other folders."""
+        return replace(self, inner=moved(self.inner, folders))
 
 
 class SpoolingEvaluator:

@@ -17,10 +17,12 @@ from dbt_scenario import by_dbt, by_replay, silent
 
 from search.engine import dead_parameters, prepare_engine, source_of
 from search.errors import SpecError
+from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, explain
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import PreparationLimits, prepare
 from search.space import current_candidate
 from search.spec import StudySpec, load_study
@@ -71,6 +73,33 @@ def test_replay_equals_dbt_on_both_workspaces(kitchen: Kitchen) -> None:
     ]
     expected = by_dbt(kitchen.factory, candidates)
     assert by_replay(kitchen.library, candidates) == [[one, one] for one in expected]
+
+
+def test_files_that_were_brought_elsewhere_give_the_same(kitchen: Kitchen, tmp_path: Path) -> None:
+    """As on a node that does not see the driver's files; seeds are loaded by their path."""
+    factory = ProgramEvaluatorFactory(kitchen.library, "overlay")
+    request = EvaluationRequest(0, current_candidate(kitchen.spec) | {"rate": 0.4375})
+    folders = {}
+    for one in factory.belongings():
+        folders[one.name] = tmp_path / one.name
+        for name in one.files:
+            (tmp_path / one.name / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one.folder / name, tmp_path / one.name / name)
+    assert set(folders) == {"baseline", "project", "programs"}
+    here, there = factory(), factory.moved(folders)()
+    expected = here.evaluate(request)
+    here.close()
+    hidden = [kitchen.folder / "seeds", kitchen.library.folder, kitchen.factory.plan.baseline]
+    for path in hidden:
+        path.rename(path.with_name(f"{path.name}.hidden"))
+    try:
+        outcome = there.evaluate(request)
+    finally:
+        there.close()
+        for path in hidden:
+            path.with_name(f"{path.name}.hidden").rename(path)
+    assert outcome.failure is None and outcome.metrics == expected.metrics
+    assert (outcome.engine, expected.engine) == ("compiled", "compiled")
 
 
 def test_what_decides_the_statements_has_programs_of_its_own(kitchen: Kitchen) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scenario"))
 
-from studies import FormulaFactory, load, tiny_document
+from studies import FormulaFactory, tiny_document, write_study
 
 from search.audit import events as events_module
 from search.audit.earlier import SPEC
@@ -35,7 +35,7 @@ from search.driver import Driver
 from search.errors import SearchError
 from search.progress import SilentProgress
 from search.recorder import StudyRecorder
-from search.spec import StudySpec
+from search.spec import StudySpec, load_study
 from search.storage import sqlite as sqlite_module
 from search.storage.attributes import OUTCOME
 from search.storage.database import open_storage
@@ -51,8 +51,11 @@ SEARCH = {"max_iterations": 2, "batch_size": 4, "sampler": "tpe", "early_stop": 
 
 
 def study(folder: Path) -> StudySpec:
-    """Write the study file and return the study."""
-    return load(folder / "project", tiny_document(targets=NEVER, search=SEARCH))
+    """Return the study; its file is written by the first who asks."""
+    file = folder / "project" / "study.yml"
+    if not file.exists():
+        write_study(file.parent, tiny_document(targets=NEVER, search=SEARCH))
+    return load_study(file)
 
 
 def formula(x: float, rate: float) -> dict[str, float]:

@@ -171,6 +171,10 @@ BAD: list[tuple[str, str, str, list[str]]] = [
     ("values: [1, 2]}", "values: [a, b]}", "search.confirm_seeds", ["whole numbers"]),
     ("memory_budget: 4GB", "memory_budget: 4 gigs", "resources.memory_budget", ["units B, KB", "'4 gigs'"]),
     ("workers: 2", "workers: -1", "resources.workers", ["from 0 to 1024"]),
+    ("workers: 2", "workers: 2, min_workers: 3", "resources.min_workers",
+     ["to be at least 3", "workers 2"]),
+    ("workers: 2", "workers: auto, workers_per_node: 3", "resources.workers_per_node",
+     ["to be a number", "workers auto"]),
     ("resources: {memory_budget: 4GB, workers: 2}", "resources: 4GB", "resources", ["must be a mapping"]),
     # YAML
     ("constraints:", "study: again\nconstraints:", "study", ["stand once", "lines 1 and 17"]),

@@ -24,6 +24,7 @@ PORTS = (
     "--port", "--dashboard-port", "--dashboard-agent-listen-port", "--ray-client-server-port",
     "--metrics-export-port",
 )  # fmt: skip
+HIDING = ("unshare", "--mount", "sh", "-c")
 FOREIGN = ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "SCENARIO_SEARCH_RESULTS", "PYTHONPATH")
 
 
@@ -116,6 +117,59 @@ def running_cluster(cpus: int = 2) -> Iterator[Cluster]:
             time.sleep(0.2)
         assert answer(f"{cluster.api}/api/version", "") == 401, "the token must be asked for"
         yield cluster
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that joined.
+
+    Attributes:
+        process: The process that started it.
+        temp: The temp folder of its workers.
+    """
+
+    process: psutil.Process
+    temp: Path
+
+    def lose(self) -> None:
+        """End it as a power cut would: every process at once, by id."""
+        family = [*self.process.children(recursive=True), self.process]
+        for one in family:
+            one.kill()
+        psutil.wait_procs(family, timeout=10)
+
+
+@contextmanager
+def joined_node(
+    cluster: Cluster, name: str, *, cpus: int = 1, hidden: Path | None = None
+) -> Iterator[Node]:
+    """Add a node to a cluster, and end it.
+
+    Args:
+        cluster: What it joins.
+        name: Names its temp folder.
+        cpus: What it offers.
+        hidden: A folder that it does not see: its processes have a mount namespace of their
+            own, with an empty folder in that place. Needs the right to make one.
+    """
+    (temp := cluster.home / name).mkdir()
+    start = [str(Path(sys.prefix, "bin", "ray")), "start", f"--address={cluster.gcs}", "--block"]
+    start += ["--disable-usage-stats", "--node-ip-address=127.0.0.1", f"--num-cpus={cpus}"]
+    start += ["--object-store-memory=80000000"]
+    if hidden is not None:
+        start = [*HIDING, 'mount -t tmpfs none "$0" && exec "$@"', str(hidden), *start]
+    with ExitStack() as stack:
+        log = stack.enter_context((cluster.home / f"{name}.log").open("wb"))
+        process = subprocess.Popen(
+            start,
+            env=cluster.environment() | {"TMPDIR": str(temp)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        stack.callback(end, process)
+        yield Node(psutil.Process(process.pid), temp)
 
 
 def free_ports(count: int) -> list[int]:

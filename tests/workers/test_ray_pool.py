@@ -165,6 +165,16 @@ def test_a_worker_that_cannot_be_placed_names_what_is_missing(
         pool.next_outcome(PATIENCE_SECONDS)
 
 
+def test_more_workers_on_a_node_than_its_memory_holds_are_refused(
+    pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_per_node", 1)
+    pool.open(FakeFactory(tmp_path))
+    pool.submit(request_of(0, "hang"))
+    with pytest.raises(WorkerError, match="workers_per_node = 1 workers, but Ray placed 2 on"):
+        pool.next_outcome(PATIENCE_SECONDS)
+
+
 @pytest.mark.fault
 def test_the_worker_that_breaks_the_budget_is_ended_and_told(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from search.errors import RecordingError, SearchError
+from search.scenario.belongings import Belonging
 from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import Replay
@@ -22,14 +25,32 @@ class ProgramEvaluatorFactory:
     Attributes:
         library: The scenario's programs.
         isolation: ``overlay`` or ``copy``.
+        recorded_project: Where the dbt project was when it was recorded, if it is elsewhere now.
     """
 
     library: Library
     isolation: str
+    recorded_project: Path | None = None
 
     def __call__(self) -> Evaluator:
         """Return a new evaluator, not opened yet."""
         return ProgramEvaluator(self)
+
+    def belongings(self) -> tuple[Belonging, ...]:
+        """Return what the evaluators read: the reference's belongings, and the programs."""
+        mine = Belonging("programs", self.library.folder, self.library.files())
+        return (*self.library.source.factory.belongings(), mine)
+
+    def moved(self, folders: Mapping[str, Path]) -> ProgramEvaluatorFactory:
+        """Return the factory with belongings in other folders."""
+        source = self.library.source
+        library = Library(
+            folders.get("programs", self.library.folder),
+            replace(source, factory=source.factory.moved(folders)),
+        )
+        return ProgramEvaluatorFactory(
+            library, self.isolation, self.recorded_project or source.factory.plan.project_dir
+        )
 
 
 class ProgramEvaluator(Evaluator):
@@ -46,6 +67,7 @@ class ProgramEvaluator(Evaluator):
     def __init__(self, factory: ProgramEvaluatorFactory) -> None:
         self._library = factory.library
         self._asked_isolation = factory.isolation
+        self._recorded_project = factory.recorded_project
         self.engine = "compiled"
         self.isolation = factory.isolation
         self._replays: dict[str, Replay] = {}
@@ -93,6 +115,8 @@ class ProgramEvaluator(Evaluator):
             self._beyond.add(variant)
             return None
         factory = self._library.source.factory
+        if self._recorded_project is not None:
+            program = program.moved(self._recorded_project, factory.plan.project_dir)
         self._replays[variant] = Replay(factory, program, folder, self._asked_isolation)
         return self._replays[variant]
 

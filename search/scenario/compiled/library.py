@@ -58,6 +58,11 @@ class Library:
             pass
         return None
 
+    def files(self) -> tuple[str, ...]:
+        """Return the names of the files of all programs, seen from the folder, without locks."""
+        found = [*self.folder.glob(INDEX_FILE), *self.folder.glob("[!.]*/*")]
+        return tuple(sorted(str(one.relative_to(self.folder)) for one in found if one.is_file()))
+
     def find(self, candidate: Values) -> tuple[Program, Path] | None:
         """Return the program for a candidate and its folder, or None; a damaged one is removed."""
         fixed = self.fixed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,25 @@ class Program:
     default_schema: str
     checks: tuple[CheckPoint, ...]
     notes: tuple[str, ...] = ()
+
+    def moved(self, recorded: Path, project: Path) -> Program:
+        """Return the program for a project that is elsewhere than when it was recorded.
+
+        dbt writes the path of a seed's file into the SQL that loads it.
+        """
+        if project == recorded:
+            return self
+        old, new = f"'{recorded}/", f"'{project}/"
+        return replace(
+            self,
+            statements=tuple(
+                (
+                    replace(one, sql=one.sql.replace(old, new)),
+                    replace(template, pieces=tuple(p.replace(old, new) for p in template.pieces)),
+                )
+                for one, template in self.statements
+            ),
+        )
 
     @cached_property
     def flow(self) -> Flow:
