@@ -58,6 +58,9 @@ class Recorder(Protocol):
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
 
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Take several events of one kind."""
+
     def publish(self) -> None:
         """Bring the analyst-facing trail up to date."""
 
@@ -202,6 +205,7 @@ class Driver:
         self._space = distributions(spec)
         self._pending: dict[int, _Pending] = {}
         self._is_exhausted = False
+        self._keys: dict[int, str] = {}
         self._complete: dict[int, CompleteTrial] = {}
         self._ranks: dict[int, tuple[tuple[float, ...], int]] = {}
         self._ranked_by: Sequence[Goal] = ()
@@ -321,7 +325,11 @@ class Driver:
             self._space,
             lambda values: self._proposal(values, lineage=PROPOSED),
             lambda: make_sampler(
-                self._spec, goals=self.goals, iteration=self._iteration, batch_size=size
+                self._spec,
+                goals=self.goals,
+                iteration=self._iteration,
+                batch_size=size,
+                keys=self._keys,
             ),
         )
         self._is_exhausted = len(batch) < size
@@ -329,16 +337,21 @@ class Driver:
         return batch
 
     def _submit(self, batch: Mapping[int, Proposal]) -> None:
+        self._recorder.event_batch(
+            "trial_dispatched",
+            [
+                {
+                    "trial": number,
+                    "iteration": proposal.iteration,
+                    "candidate": dict(proposal.values),
+                    "lineage": proposal.lineage,
+                }
+                for number, proposal in batch.items()
+            ],
+        )
         for number, proposal in batch.items():
             seeds: Sequence[ParameterValue | None] = proposal.replications or (None,)
             self._pending[number] = _Pending(proposal, missing=len(seeds))
-            self._recorder.event(
-                "trial_dispatched",
-                trial=number,
-                iteration=proposal.iteration,
-                candidate=dict(proposal.values),
-                lineage=proposal.lineage,
-            )
             # Evaluated for a driver that died before it was told.
             spooled = self._spool.outcomes(number, proposal.values) if self._spool else {}
             for seed in seeds:

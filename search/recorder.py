@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,11 @@ class StudyRecorder:
     def event(self, kind: str, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""
         self._log.append(kind, **fields)
+
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Append several events of one kind; all are on disk when this returns."""
+        if found:
+            self._log.append_all([(kind, fields) for fields in found])
 
     def finish(self, state: str, **fields: Any) -> None:
         """Note how the run ended, and publish for the last time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ class NoRecorder:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
+
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        for fields in found:
+            self.event(kind, **fields)
 
     def publish(self) -> None:
         """Publish nothing."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ class EventList:
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
         self.events.append((kind, fields))
+
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        for fields in found:
+            self.event(kind, **fields)
 
     def publish(self) -> None:
         """Count the publication."""

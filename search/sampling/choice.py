@@ -51,7 +51,12 @@ def choose_sampler(spec: StudySpec) -> SamplerChoice:
 
 
 def make_sampler(
-    spec: StudySpec, *, goals: Sequence[Goal], iteration: int, batch_size: int
+    spec: StudySpec,
+    *,
+    goals: Sequence[Goal],
+    iteration: int,
+    batch_size: int,
+    keys: dict[int, str] | None = None,
 ) -> BaseSampler:
     """Return the sampler for one iteration.
 
@@ -63,6 +68,8 @@ def make_sampler(
         goals: Its targets, relative ones resolved.
         iteration: Number of the iteration, from 1.
         batch_size: Candidates that the iteration proposes.
+        keys: Keys of finished trials by number; the sampler adds those that it works out, for the
+            next iteration's.
     """
     seed = derived_seed(spec.search.seed, iteration)
     space = distributions(spec)
@@ -72,6 +79,7 @@ def make_sampler(
         is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
         key=lambda candidate: candidate_key(canonical(spec, candidate)),
         seed=seed,
+        keys=keys,
     )
 
 

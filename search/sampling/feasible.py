@@ -32,6 +32,7 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Whether a candidate satisfies the study's constraints.
         key: Text that is equal for equal candidates.
         seed: For the random draws that stand in when the inner sampler finds nothing.
+        keys: Keys of finished trials by number; those that are worked out are added.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Callable[[Candidate], bool],
         key: Callable[[Candidate], str],
         seed: int,
+        keys: dict[int, str] | None = None,
     ) -> None:
         self._inner = inner
         self._distributions = dict(distributions)
         self._is_allowed = is_allowed
         self._key = key
         self._random = RandomSampler(seed=seed)
-        self._keys: dict[int, str] = {}
+        self._keys = {} if keys is None else keys
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -102,12 +104,15 @@ class FeasibleSampler(BaseSampler):
 
     def _proposed(self, study: Study, trial: FrozenTrial) -> set[str]:
         """Candidates of all other trials; a failed one is not tried again either."""
+        found: set[str] = set()
         for other in study.get_trials(deepcopy=False):
-            # The values of a trial are all there or not yet; they never change.
-            is_whole = other.params.keys() == self._distributions.keys()
-            if is_whole and other.number not in self._keys:
-                self._keys[other.number] = self._key(other.params)
-        return {key for number, key in self._keys.items() if number != trial.number}
+            if other.number == trial.number or other.params.keys() != self._distributions.keys():
+                continue
+            key = self._keys.get(other.number) or self._key(other.params)
+            if other.state.is_finished():  # a running one may be withdrawn, and its number reused
+                self._keys[other.number] = key
+            found.add(key)
+        return found
 
 
 class GridOrderSampler(BaseSampler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -127,7 +128,7 @@ class ParameterSpec(Model):
             raise wrongs(mistakes)
         return self
 
-    @property
+    @cached_property
     def kind(self) -> Literal["float", "integer", "categorical"]:
         """What the values are."""
         if self.choices is not None:
@@ -149,7 +150,7 @@ class ParameterSpec(Model):
             raise TypeError("a categorical parameter has no bounds")
         return self.low, self.high
 
-    @property
+    @cached_property
     def grid_step(self) -> int | float | None:
         """Distance between allowed values: ``step``, 1 for integers without one, else None."""
         if self.step is None and self.kind == "integer":

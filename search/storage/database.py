@@ -134,13 +134,7 @@ class GroupingStorage(optuna.storages.RDBStorage):
             session = self.scoped_session()
             trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
             self.check_trial_is_updatable(trial_id, trial.state)
-            self._write_attributes(
-                session,
-                [
-                    {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-                    for key, value in attributes.items()
-                ],
-            )
+            self._write_attributes(session, {trial_id: attributes})
 
     def set_study_user_attrs(self, study_id: int, attributes: Mapping[str, Any]) -> None:
         """Write several attributes of a study in one transaction.
@@ -188,14 +182,9 @@ class GroupingStorage(optuna.storages.RDBStorage):
                 started.append(trial)
             session.flush()
             self._write_parameters(session, started)
-            self._write_attributes(
-                session,
-                [
-                    {"trial_id": trial._trial_id, "key": key, "value_json": json.dumps(value)}
-                    for trial in started
-                    for key, value in trial.user_attrs.items()
-                ],
-            )
+            self._write_attributes(session, {one._trial_id: one.user_attrs for one in started})
+            noted = {one._trial_id: one.system_attrs for one in started}
+            self._write_attributes(session, noted, models.TrialSystemAttributeModel)
         return started
 
     def _write_parameters(
@@ -214,25 +203,66 @@ class GroupingStorage(optuna.storages.RDBStorage):
         if rows:
             session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
 
-    def _write_attributes(self, session: orm.Session, rows: Sequence[dict[str, Any]]) -> None:
-        model = models.TrialUserAttributeModel
+    def finish_trial(self, trial_id: int, ended: optuna.trial.FrozenTrial) -> None:
+        """Write how a trial ended: its attributes, values and state.
+
+        Args:
+            trial_id: The trial.
+            ended: What it is to be.
+
+        Raises:
+            StorageError: If the database refused.
+        """
+        with self.transaction():
+            session = self.scoped_session()
+            row: Any = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            self.check_trial_is_updatable(trial_id, row.state)
+            self._write_attributes(session, {trial_id: ended.user_attrs})
+            noted = {trial_id: ended.system_attrs}
+            self._write_attributes(session, noted, models.TrialSystemAttributeModel)
+            for objective, value in enumerate(ended.values or ()):
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                session.add(
+                    models.TrialValueModel(
+                        trial_id=trial_id, objective=objective, value=stored, value_type=kind
+                    )
+                )
+            row.state, row.datetime_complete = ended.state, ended.datetime_complete
+            session.flush()
+
+    def _write_attributes(
+        self,
+        session: orm.Session,
+        attributes: Mapping[int, Mapping[str, Any]],
+        model: Any = models.TrialUserAttributeModel,
+    ) -> None:
+        """Write attributes of trials, by trial id and key, with one statement."""
+        rows: list[dict[str, Any]] = [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+            for trial_id, found in attributes.items()
+            for key, value in found.items()
+        ]
+        if not rows:
+            return
         upserts: dict[str, Any] = {
             "sqlite": sqlite_dialect.insert,
             "postgresql": postgresql_dialect.insert,
         }
         upsert = upserts.get(self.engine.name)
         if upsert is None:
+            is_users = model is models.TrialUserAttributeModel
+            write = self.set_trial_user_attr if is_users else self.set_trial_system_attr
             for row in rows:
-                self.set_trial_user_attr(row["trial_id"], row["key"], json.loads(row["value_json"]))
-        elif rows:
-            statement = upsert(model)
-            session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[model.trial_id, model.key],
-                    set_={"value_json": statement.excluded.value_json},
-                ),
-                rows,
-            )
+                write(row["trial_id"], row["key"], json.loads(row["value_json"]))
+            return
+        statement = upsert(model)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[model.trial_id, model.key],
+                set_={"value_json": statement.excluded.value_json},
+            ),
+            rows,
+        )
 
 
 def open_storage(url: str) -> GroupingStorage:

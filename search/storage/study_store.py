@@ -1,9 +1,15 @@
-"""One study in the storage, as the driver uses it: start trials, finish them, read them."""
+"""One study in the storage, as the driver uses it: start trials, finish them, read them.
+
+Samplers read all trials again and again, and Optuna writes a proposal in many small steps. Both
+happen in a copy of the study in memory, which only the driver that holds the study's lock
+changes; what came of it then goes to the database at once. When anything goes wrong in between,
+the copy is dropped, and made anew from what the database holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -38,18 +44,27 @@ class OpenTrial:
 class StudyStore:
     """A study of one storage; only the driver that holds the study's lock writes to it.
 
+    What other programs change after the first look is not seen.
+
+    Args:
+        storage: Where it is.
+        study_id: Its id there.
+        name: Its name there.
+        is_new: Whether it was created just now.
+
     Attributes:
-        study: The Optuna study, for samplers and importances.
         name: The study's name in the storage.
         is_new: Whether it was created by this object.
     """
 
-    def __init__(self, storage: GroupingStorage, study: optuna.Study, *, is_new: bool) -> None:
-        self.study = study
-        self.name = study.study_name
+    def __init__(self, storage: GroupingStorage, study_id: int, name: str, *, is_new: bool) -> None:
+        self.name = name
         self.is_new = is_new
         self._storage = storage
-        self._running: dict[int, FrozenTrial] = {}
+        self._study_id = study_id
+        self._copy: optuna.Study | None = None
+        self._ids: list[int] = []
+        self._system_attributes: dict[str, Any] = {}
 
     @classmethod
     def create_or_load(
@@ -59,7 +74,6 @@ class StudyStore:
         *,
         directions: Sequence[Literal["minimize", "maximize"]] = ("minimize",),
         base_name: str | None = None,
-        sampler: optuna.samplers.BaseSampler | None = None,
     ) -> StudyStore:
         """Return the study of that name, created when the storage has none.
 
@@ -68,31 +82,28 @@ class StudyStore:
             name: The study's name in the storage, version included.
             directions: ``minimize`` or ``maximize`` for each objective.
             base_name: The name in the study file, when ``name`` carries a version.
-            sampler: Proposes what ``ask`` returns; Optuna's default when None.
 
         Raises:
             StorageError: If a study of that name has other directions, or the database failed.
         """
         with storage.translated():
             try:
-                study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+                study_id = storage.get_study_id_from_name(name)
             except KeyError:
                 with storage.transaction():
                     study = optuna.create_study(
-                        study_name=name,
-                        storage=storage,
-                        directions=list(directions),
-                        sampler=sampler,
+                        study_name=name, storage=storage, directions=list(directions)
                     )
                     study.set_user_attr(versions.BASE_NAME, base_name or name)
-                return cls(storage, study, is_new=True)
-            given = [direction.name.lower() for direction in study.directions]
+                return cls(storage, study._study_id, name, is_new=True)
+            found = storage.get_study_directions(study_id)
+        given = [direction.name.lower() for direction in found]
         if given != list(directions):
             raise StorageError(
                 f"study {name!r} in {masked(storage.url)} must have the directions "
                 f"{list(directions)}, but was created with {given}; use another study name"
             )
-        return cls(storage, study, is_new=False)
+        return cls(storage, study_id, name, is_new=False)
 
     @classmethod
     def load(cls, storage: GroupingStorage, name: str) -> StudyStore:
@@ -103,34 +114,34 @@ class StudyStore:
         """
         with storage.translated():
             try:
-                study = optuna.load_study(study_name=name, storage=storage)
+                study_id = storage.get_study_id_from_name(name)
             except KeyError as error:
                 names = sorted(study.study_name for study in storage.get_all_studies())
                 raise StorageError(
                     f"study {name!r} must be in {masked(storage.url)}, but it has only {names}"
                 ) from error
-        return cls(storage, study, is_new=False)
+        return cls(storage, study_id, name, is_new=False)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make everything written in the block durable at once, or not at all."""
-        try:
-            with self._storage.transaction():
-                yield
-        except BaseException:
-            # Nothing was stored: neither may what Optuna and this object remember be.
-            self._running.clear()
-            self.study._storage = optuna.storages.get_storage(self._storage)
-            raise
+    @property
+    def study(self) -> optuna.Study:
+        """The study for samplers and importances: a copy in memory, not to be written to.
+
+        Raises:
+            StorageError: If the database could not be read.
+        """
+        if self._copy is None:
+            with self._storage.translated():
+                self._copy = self._read()
+        return self._copy
 
     def attributes(self) -> dict[str, Any]:
         """Return the study's attributes."""
         with self._storage.translated():
-            return dict(self._storage.get_study_user_attrs(self.study._study_id))
+            return dict(self._storage.get_study_user_attrs(self._study_id))
 
     def set_attributes(self, values: Mapping[str, Any]) -> None:
         """Write attributes of the study (spec document, fingerprints, runs) at once."""
-        self._storage.set_study_user_attrs(self.study._study_id, values)
+        self._storage.set_study_user_attrs(self._study_id, values)
 
     def start(
         self,
@@ -161,38 +172,25 @@ class StudyStore:
                 datetime_complete=None,
                 params={name: proposal.values[name] for name in distributions},
                 distributions=dict(distributions),
-                user_attrs=proposal.attributes(datetime.now(UTC)),
+                user_attrs=_as_stored(proposal.attributes(datetime.now(UTC))),
                 system_attrs={},
                 intermediate_values={},
             )
             for proposal in proposals
         ]
-        started = self._storage.start_trials(self.study._study_id, templates)
-        self._running.update({trial.number: trial for trial in started})
+        study = self.study
+        try:
+            started = self._storage.start_trials(self._study_id, templates)
+            if started and started[0].number != len(self._ids):
+                self._copy = None  # another program put trials there
+            else:
+                for trial in started:
+                    study._storage.create_new_trial(study._study_id, template_trial=trial)
+                    self._ids.append(trial._trial_id)
+        except BaseException:
+            self._copy = None
+            raise
         return [trial.number for trial in started]
-
-    def ask(
-        self,
-        distributions: Mapping[str, BaseDistribution],
-        describe: Callable[[Mapping[str, Any]], Proposal],
-    ) -> tuple[int, Proposal]:
-        """Let the study's sampler propose a candidate and store it as a running trial.
-
-        Args:
-            distributions: The search space.
-            describe: Turns the sampled parameters into the proposal to store.
-
-        Raises:
-            StorageError: If the database refused; then no trial was created.
-        """
-        with self.transaction():
-            trial = self.study.ask(dict(distributions))
-            proposal = describe(trial.params)
-            stored = proposal.attributes(datetime.now(UTC))
-            self._storage.set_trial_user_attrs(trial._trial_id, stored)
-        # Samplers read the frozen trial once more when it ends, with what they noted on it.
-        self._running[trial.number] = self._storage.get_trial(trial._trial_id)
-        return trial.number, proposal
 
     def ask_all(
         self,
@@ -220,14 +218,19 @@ class StudyStore:
         """
         while count > 0:
             self.study.sampler = sampler()
-            asked: list[tuple[int, Proposal]] = []
+            asked: dict[int, Proposal] = {}
             try:
-                with self.transaction():
-                    for _ in range(count):
-                        asked.append(self.ask(distributions, describe))
-                return dict(asked)
+                for _ in range(count):
+                    number, proposal = self._ask(distributions, describe)
+                    asked[number] = proposal
+                self._start_asked(asked)
+                return asked
             except SpaceExhaustedError:
+                self._copy = None  # nothing was stored, and nothing of it may be remembered
                 count = len(asked)
+            except BaseException:
+                self._copy = None
+                raise
         return {}
 
     def finish(self, trial: int, conclusion: Conclusion) -> None:
@@ -236,32 +239,34 @@ class StudyStore:
         Raises:
             StorageError: If the trial is not running, or the database refused.
         """
-        frozen = self._running.get(trial) or self._find_running(trial)
+        study = self.study
+        running = self._running(trial)
+        key, memory = running._trial_id, study._storage
         state, values = TrialState.FAIL, None
         if conclusion.failure is None:
             state, values = TrialState.COMPLETE, [float(value) for value in conclusion.values]
-        with self.transaction():
-            self._storage.set_trial_user_attrs(frozen._trial_id, conclusion.attributes())
-            for name, value in conclusion.constraints.items():
-                key = f"{_CONSTRAINTS_KEY}:{name}"  # as Trial.set_constraint stores it
-                self._storage.set_trial_system_attr(frozen._trial_id, key, value)
-            self.study.sampler.after_trial(self.study, frozen, state, values)
-            self._storage.set_trial_state_values(frozen._trial_id, state, values)
-        self._running.pop(trial, None)
+        try:
+            for name, value in _as_stored(conclusion.attributes()).items():
+                memory.set_trial_user_attr(key, name, value)
+            for name, margin in conclusion.constraints.items():
+                # As Trial.set_constraint stores it.
+                memory.set_trial_system_attr(key, f"{_CONSTRAINTS_KEY}:{name}", margin)
+            # Samplers get the trial as it was while it ran, and note on it what they want to keep.
+            study.sampler.after_trial(study, running, state, values)
+            memory.set_trial_state_values(key, state, values)
+            with self._storage.transaction():
+                self._storage.finish_trial(self._ids[trial], memory.get_trial(key))
+                self._store_system_attributes()
+        except BaseException:
+            self._copy = None
+            raise
 
     def trials(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
-        """Return the trials in order of their numbers; not to be changed by the caller.
-
-        Finished trials are read from the database once and then kept.
-        """
-        with self._storage.translated():
-            return list(
-                self.study._storage.get_all_trials(
-                    self.study._study_id,
-                    deepcopy=False,
-                    states=None if states is None else tuple(states),
-                )
-            )
+        """Return the trials in order of their numbers; not to be changed by the caller."""
+        study = self.study
+        return study._storage.get_all_trials(
+            study._study_id, deepcopy=False, states=None if states is None else tuple(states)
+        )
 
     def finished(self) -> list[FrozenTrial]:
         """Return the trials that ended, completed or failed."""
@@ -273,11 +278,10 @@ class StudyStore:
         Raises:
             StorageError: If the database refused.
         """
-        running = self.trials((TrialState.RUNNING,))
-        with self.transaction():
-            for trial in running:
+        self._copy = None
+        with self._storage.transaction():
+            for trial in self._stored((TrialState.RUNNING,)):
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        self._running.clear()
 
     def take_up(self, begun: Container[int] | None = None) -> list[OpenTrial]:
         """Return the trials that an earlier driver left open; they run again under their numbers.
@@ -292,10 +296,10 @@ class StudyStore:
         Raises:
             StorageError: If the database refused.
         """
-        self._running.clear()
+        self._copy = None
         found = []
-        with self.transaction():
-            for trial in self.trials((TrialState.RUNNING, TrialState.WAITING)):
+        with self._storage.transaction():
+            for trial in self._stored((TrialState.RUNNING, TrialState.WAITING)):
                 stored = trial.user_attrs
                 deaths = int(stored.get(attributes.DEATHS, 0))
                 if attributes.CANDIDATE not in stored:
@@ -310,7 +314,68 @@ class StudyStore:
                 found.append(OpenTrial(trial.number, _proposal(trial), deaths))
         return found
 
-    def _find_running(self, number: int) -> FrozenTrial:
+    # --- the copy in memory -------------------------------------------------------
+
+    def _read(self) -> optuna.Study:
+        """Return a copy of what the database holds."""
+        found = self._stored()
+        self._system_attributes = dict(self._storage.get_study_system_attrs(self._study_id))
+        memory = optuna.storages.InMemoryStorage()
+        copy = optuna.create_study(
+            study_name=self.name,
+            storage=memory,
+            directions=self._storage.get_study_directions(self._study_id),
+        )
+        for name, value in self._storage.get_study_user_attrs(self._study_id).items():
+            memory.set_study_user_attr(copy._study_id, name, value)
+        for name, value in self._system_attributes.items():
+            memory.set_study_system_attr(copy._study_id, name, value)
+        for trial in found:
+            memory.create_new_trial(copy._study_id, template_trial=trial)
+        self._ids = [trial._trial_id for trial in found]
+        return copy
+
+    def _stored(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
+        return self._storage.get_all_trials(self._study_id, deepcopy=False, states=states)
+
+    def _ask(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        describe: Callable[[Mapping[str, Any]], Proposal],
+    ) -> tuple[int, Proposal]:
+        trial = self.study.ask(dict(distributions))
+        proposal = describe(trial.params)
+        for name, value in _as_stored(proposal.attributes(datetime.now(UTC))).items():
+            trial.set_user_attr(name, value)
+        return trial.number, proposal
+
+    def _start_asked(self, numbers: Collection[int]) -> None:
+        """Write to the database what was asked for in memory.
+
+        Raises:
+            StorageError: If another program put trials into the study meanwhile.
+        """
+        asked = [trial for trial in self.trials((TrialState.RUNNING,)) if trial.number in numbers]
+        with self._storage.transaction():
+            started = self._storage.start_trials(self._study_id, asked)
+            if [trial.number for trial in started] != list(numbers):
+                raise StorageError(
+                    f"only one program may put trials into study {self.name!r} while it is "
+                    "searched, but another one did; start again to go on"
+                )
+            self._store_system_attributes()
+        self._ids += [trial._trial_id for trial in started]
+
+    def _store_system_attributes(self) -> None:
+        """Write what samplers noted on the study."""
+        study = self.study
+        noted = dict(study._storage.get_study_system_attrs(study._study_id))
+        for name, value in noted.items():
+            if self._system_attributes.get(name) != value:
+                self._storage.set_study_system_attr(self._study_id, name, value)
+        self._system_attributes = noted
+
+    def _running(self, number: int) -> FrozenTrial:
         for trial in self.trials((TrialState.RUNNING,)):
             if trial.number == number:
                 return trial
@@ -318,6 +383,12 @@ class StudyStore:
             f"trial {number} of study {self.name!r} must be running to be finished, but is not; "
             "another driver may have taken the study over"
         )
+
+
+def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes as a database gives them back."""
+    made: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    return made
 
 
 def _proposal(trial: FrozenTrial) -> Proposal:

@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class NoTrail:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
+
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        for fields in found:
+            self.event(kind, **fields)
 
     def publish(self) -> None:
         """Publish nothing."""

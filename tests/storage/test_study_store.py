@@ -127,11 +127,11 @@ def test_a_trial_ends_once(store: StudyStore) -> None:
 
 @pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler])
 def test_any_sampler_can_propose(storage: GroupingStorage, sampler: type) -> None:
-    store = StudyStore.create_or_load(
-        storage, "two", directions=("minimize", "maximize"), sampler=sampler(seed=1)
-    )
+    store = StudyStore.create_or_load(storage, "two", directions=("minimize", "maximize"))
+    made = sampler(seed=1)
     for _ in range(12):
-        number, proposal = store.ask(SPACE, lambda params: Proposal(dict(params), 1))
+        asked = store.ask_all(1, SPACE, lambda params: Proposal(dict(params), 1), lambda: made)
+        ((number, proposal),) = asked.items()
         store.finish(
             number, Conclusion(outcomes=[], values=[proposal.values["rate"], float(number)])
         )
@@ -139,12 +139,68 @@ def test_any_sampler_can_propose(storage: GroupingStorage, sampler: type) -> Non
     assert all(trial.user_attrs["candidate"] == trial.params for trial in store.finished())
 
 
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        lambda: optuna.samplers.NSGAIISampler(seed=1, population_size=4),
+        lambda: optuna.samplers.GridSampler({"rate": [0.1, 0.5, 0.9], "age": [1, 2, 3, 4]}, seed=1),
+        lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=4, multivariate=True),
+    ],
+)
+def test_what_is_in_memory_is_what_is_stored(storage: GroupingStorage, sampler: Any) -> None:
+    space = {name: SPACE[name] for name in ("rate", "age")}
+    store = StudyStore.create_or_load(storage, "pay", directions=("minimize",))
+    for _ in range(3):
+        asked = store.ask_all(3, space, lambda params: Proposal(dict(params), 1), sampler)
+        for number, proposal in asked.items():
+            score = float(proposal.values["rate"]) - 0.1 * int(proposal.values["age"])
+            failure = Failure("step", "no") if number == 4 else None
+            store.finish(
+                number,
+                Conclusion(
+                    outcomes=[outcome(number, failure=failure)],
+                    values=[score],
+                    failure=failure,
+                    constraints={"cost": -score},
+                ),
+            )
+    again = StudyStore.load(storage, "pay")
+    for mine, stored in zip(store.trials(), again.trials(), strict=True):
+        for field in ("number", "state", "params", "distributions", "values", "user_attrs"):
+            assert getattr(mine, field) == getattr(stored, field)
+        assert mine.system_attrs == stored.system_attrs
+        assert (mine.datetime_start, mine.datetime_complete) == (
+            stored.datetime_start,
+            stored.datetime_complete,
+        )
+    noted = [
+        one.study._storage.get_study_system_attrs(one.study._study_id) for one in (store, again)
+    ]
+    assert noted[0] == noted[1]
+
+
+def test_another_program_that_puts_trials_there_is_told(
+    storage: GroupingStorage, store: StudyStore
+) -> None:
+    store.start([Proposal(VALUES, 1)], SPACE)
+    optuna.load_study(study_name="pay", storage=storage).ask(SPACE)
+    describe = lambda params: Proposal(dict(params), 1)  # noqa: E731
+    with pytest.raises(StorageError, match="another one did; start again"):
+        store.ask_all(2, SPACE, describe, optuna.samplers.RandomSampler)
+    assert [trial.number for trial in store.trials()] == [0, 1]
+    # Now it knows of that trial.
+    assert sorted(store.ask_all(2, SPACE, describe, optuna.samplers.RandomSampler)) == [2, 3]
+    optuna.load_study(study_name="pay", storage=storage).ask(SPACE)
+    assert store.start([Proposal(VALUES, 1)], SPACE) == [5]
+    assert [trial.number for trial in store.trials()] == list(range(6))
+
+
 def test_a_proposal_that_cannot_be_described_leaves_no_trial(store: StudyStore) -> None:
     def refuse(_: object) -> Proposal:
         raise ValueError("violates a constraint")
 
     with pytest.raises(ValueError, match="violates"):
-        store.ask(SPACE, refuse)
+        store.ask_all(1, SPACE, refuse, optuna.samplers.RandomSampler)
     assert StudyStore.load(store._storage, "pay").trials() == []
 
 
@@ -171,14 +227,15 @@ def test_what_is_set_aside_waits_and_is_no_death(storage: GroupingStorage) -> No
     store.start([Proposal(VALUES, 1)], SPACE)
     store.set_aside()
     assert [trial.state for trial in store.trials()] == [TrialState.WAITING]
-    (waiting,) = StudyStore.create_or_load(storage, "pay").take_up()
+    heir = StudyStore.create_or_load(storage, "pay")
+    (waiting,) = heir.take_up()
     assert (waiting.trial, waiting.deaths) == (0, 0)
-    assert [trial.state for trial in store.trials()] == [TrialState.RUNNING]
+    assert [trial.state for trial in heir.trials()] == [TrialState.RUNNING]
 
 
 def test_a_trial_that_nobody_can_repeat_is_failed(storage: GroupingStorage) -> None:
     store = StudyStore.create_or_load(storage, "pay")
-    store.study.ask(SPACE)
+    optuna.load_study(study_name="pay", storage=storage).ask(SPACE)
     assert StudyStore.create_or_load(storage, "pay").take_up() == []
     assert [trial.state for trial in store.trials()] == [TrialState.FAIL]
 
