@@ -246,4 +246,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # Child processes find the functions by the module's name.
+    from side_by_side import main as _main  # type: ignore[import-not-found]
+
+    _main()
