@@ -284,6 +284,8 @@ def open_storage(url: str) -> GroupingStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with _one_at_a_time(parsed):
+            if parsed.get_backend_name() == "sqlite":
+                sqlite.make(Path(str(parsed.database)))
             return GroupingStorage(url, engine_kwargs=options)
     except ImportError as error:
         raise StorageError(_missing_driver(url, parsed, error)) from error

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
+import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 
 BUSY_TIMEOUT_SECONDS = 90
 """How long a writer waits for others: a backup or a vacuum of another program may take a minute."""
 _OWN_TABLES = {*models.BaseModel.metadata.tables, "alembic_version"}
 HEADER = b"SQLite format 3\x00"
+_DRAFT_SECONDS = 60.0
+"""How old a draft must be to be a dead program's: writing one takes milliseconds."""
 
 
 class DurableConnection(sqlite3.Connection):
@@ -37,6 +44,45 @@ class DurableConnection(sqlite3.Connection):
 def engine_options() -> dict[str, Any]:
     """Return the SQLAlchemy engine options for a SQLite storage; they pickle."""
     return {"connect_args": {"factory": DurableConnection, "timeout": BUSY_TIMEOUT_SECONDS}}
+
+
+def make(path: Path) -> None:
+    """Make the file with Optuna's tables at once; a file that is there stays as it is.
+
+    Optuna makes its tables one after the other, and whoever opens the file meanwhile (a
+    dashboard, another driver, a script) fails on those that exist. So they are made in memory.
+    Where that cannot be (a full disk, a file system without links), no file is made: opening it
+    says what is wrong, or has Optuna make it.
+    """
+    if path.exists():
+        return
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > _DRAFT_SECONDS:
+                old.unlink()
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
+    content = _empty_database()
+    with suppress(OSError):
+        try:
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # A link, since a rename would replace what another program has just made.
+            os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _empty_database() -> bytes:
+    storage = RDBStorage("sqlite:///:memory:")
+    connection = storage.engine.raw_connection()
+    try:
+        content: bytes = connection.driver_connection.serialize()  # type: ignore[union-attr]
+        return content
+    finally:
+        connection.close()
+        storage.engine.dispose()
 
 
 def fault(path: Path) -> str | None:

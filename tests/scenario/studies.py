@@ -230,9 +230,14 @@ def run_search(
 
 
 def stored_trials(results: Path, study: str) -> Sequence[Any]:
-    """Return the trials of a study as Optuna has them."""
+    """Return the trials of a study as Optuna has them: none before the study is made."""
     import optuna
 
-    url = f"sqlite:///{results / study / 'study.db'}"
+    file = results / study / "study.db"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.load_study(study_name=study, storage=url).trials
+    if not file.exists():
+        return []
+    storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+    if study not in optuna.get_all_study_names(storage):
+        return []
+    return optuna.load_study(study_name=study, storage=storage).trials

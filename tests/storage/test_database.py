@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -47,6 +49,57 @@ def test_opening_twice_keeps_what_is_there(tmp_path: Path) -> None:
     url = url_of(tmp_path / "study.db")
     optuna.create_study(storage=open_storage(url), study_name="kept")
     assert optuna.get_all_study_names(open_storage(url)) == ["kept"]
+
+
+READER = """
+import pathlib, sys, time, optuna
+
+print("reads", flush=True)
+for path in map(pathlib.Path, sys.argv[1:]):
+    while not path.exists():
+        time.sleep(0.0005)
+    optuna.get_all_study_names(optuna.storages.RDBStorage(f"sqlite:///{path}"))
+"""
+
+
+def test_whoever_sees_a_new_file_can_use_it(tmp_path: Path) -> None:
+    files = [tmp_path / f"study [{number}].db" for number in range(8)]
+    command = [sys.executable, "-c", READER, *map(str, files)]
+    readers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for reader in readers:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "reads\n"
+    for file in files:
+        open_storage(url_of(file)).engine.dispose()
+    for reader in readers:
+        _, errors = reader.communicate(timeout=60)
+        assert reader.returncode == 0, errors
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_dead_programs_draft_is_removed(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".study.db.dead.new", tmp_path / ".study.db.alive.new"
+    for draft in (dead, alive):
+        draft.write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    open_storage(url_of(tmp_path / "study.db"))
+    assert alive.exists()
+    assert not dead.exists()
+
+
+def test_without_links_optuna_makes_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    storage = open_storage(url_of(tmp_path / "study.db"))
+    assert optuna.get_all_study_names(storage) == []
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
