@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,6 +49,8 @@ HOPELESS_TRIALS = 6
 """Failed trials in a row, with none complete, after which a study is given up."""
 WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
+INDEPENDENT_SAMPLERS = frozenset({"random", "grid"})
+"""Samplers that learn nothing from outcomes: the next batch is proposed while one runs."""
 MAX_DEATHS = 3
 """Drivers that may die while evaluating one candidate before it is left alone."""
 
@@ -109,6 +112,21 @@ class _Pending:
     proposal: Proposal
     missing: int
     outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Trials that are evaluated together: one iteration.
+
+    Attributes:
+        iteration: Its number.
+        trials: Their numbers.
+        began_at: When they were proposed, by the driver's clock.
+    """
+
+    iteration: int
+    trials: frozenset[int]
+    began_at: float
 
 
 @dataclass(frozen=True)
@@ -204,6 +222,11 @@ class Driver:
         self._clock = clock
         self._space = distributions(spec)
         self._pending: dict[int, _Pending] = {}
+        self._batches: deque[_Batch] = deque()
+        # What random and grid samplers propose does not follow from outcomes, so workers need
+        # not wait for those of a batch; a batch of the other samplers is worth the wait.
+        self._ahead = int(choose_sampler(spec).name in INDEPENDENT_SAMPLERS)
+        self._completed_at = -math.inf
         self._is_exhausted = False
         self._keys: dict[int, str] = {}
         self._complete: dict[int, CompleteTrial] = {}
@@ -230,13 +253,25 @@ class Driver:
         self._take_up()
         self._measure_current(preflight)
         self._try_earlier()
-        while (stop := self._reason_to_stop()) is None:
-            began = self._clock()
-            batch = self._propose()
-            self._submit(batch)
-            self._collect(len(batch))
-            self._complete_iteration(self._clock() - began)
-        return self._end(stop)
+        while True:
+            stop = self._reason_to_stop()
+            while stop is None and len(self._batches) <= self._ahead and not self._limit_reached():
+                self._batches.append(self._begin_batch())
+            if not self._batches:
+                assert stop is not None
+                return self._end(stop)
+            self._finish_batch(self._batches.popleft())
+
+    def _begin_batch(self) -> _Batch:
+        began = self._clock()
+        proposals = self._propose()
+        batch = _Batch(self._iteration, frozenset(proposals), began)
+        self._submit(proposals)
+        return batch
+
+    def _finish_batch(self, batch: _Batch) -> None:
+        self._collect(batch)
+        self._complete_iteration(batch)
 
     def _take_up(self) -> None:
         """Go on where an earlier driver stopped, or died."""
@@ -255,11 +290,12 @@ class Driver:
             return
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
         began = self._clock()
-        self._iteration = max(self._iteration, *(one.iteration for one in waiting.values()))
         self._recorder.event("trials_taken_up", trials=sorted(waiting))
         self._submit(waiting)
-        self._collect(len(waiting))
-        self._complete_iteration(self._clock() - began)
+        for iteration in sorted({one.iteration for one in waiting.values()}):
+            trials = [number for number, one in waiting.items() if one.iteration == iteration]
+            self._iteration = max(self._iteration, iteration)
+            self._finish_batch(_Batch(iteration, frozenset(trials), began))
 
     def _leave_alone(self, one: OpenTrial) -> None:
         """Fail a trial over which drivers die, so that a study never hangs on it."""
@@ -284,7 +320,7 @@ class Driver:
             self._receive(number, preflight)
         else:
             self._submit({number: proposal})
-            self._collect(1)
+            self._collect(_Batch(0, frozenset([number]), self._clock()))
         self._check_relative_goals()
         self._recorder.event("iteration_completed", iteration=0)
         self._recorder.publish()
@@ -312,14 +348,12 @@ class Driver:
         self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
         numbers = self._store.start(proposals, self._space)
         self._submit(dict(zip(numbers, proposals, strict=True)))
-        self._collect(len(numbers))
-        self._complete_iteration(self._clock() - began)
+        self._finish_batch(_Batch(self._iteration, frozenset(numbers), began))
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; all of it is stored before any of it is dispatched."""
         self._iteration += 1
-        room = self._spec.search.max_trials - self._count()
-        size = min(self._batch_size, room)
+        size = min(self._batch_size, self._spec.search.max_trials - self._proposed())
         batch = self._store.ask_all(
             size,
             self._space,
@@ -365,14 +399,14 @@ class Driver:
         if self.first_submit_at is None:
             self.first_submit_at = self._clock()
 
-    def _collect(self, size: int) -> None:
-        """Wait for the whole batch; tell each trial as soon as it is whole."""
-        self._show(size)
-        while self._pending:
+    def _collect(self, batch: _Batch) -> None:
+        """Wait for the whole batch; tell each trial, of whatever batch, as soon as it is whole."""
+        self._show(batch)
+        while not batch.trials.isdisjoint(self._pending):
             outcome = self._pool.next_outcome(WAIT_SECONDS)
             if outcome is not None:
                 self._receive(outcome.request.trial, outcome)
-                self._show(size)
+                self._show(batch)
 
     def _receive(self, number: int, outcome: Outcome) -> None:
         pending = self._pending[number]
@@ -453,12 +487,16 @@ class Driver:
             is_all_targets_met=all_met(goals, metrics),
         )
 
-    def _complete_iteration(self, seconds: float) -> None:
+    def _complete_iteration(self, batch: _Batch) -> None:
+        # Batches overlap when they are asked for ahead; their seconds add up to the search's.
+        now = self._clock()
+        seconds = now - max(batch.began_at, self._completed_at)
+        self._completed_at = now
         self._iteration_seconds.append(seconds)
         best = self._best()
         self._recorder.event(
             "iteration_completed",
-            iteration=self._iteration,
+            iteration=batch.iteration,
             seconds=seconds,
             best_trial=best.number if best else None,
             best_variances=dict(variances(self.goals, best.metrics)) if best else {},
@@ -489,9 +527,9 @@ class Driver:
         search = self._spec.search
         if self._iteration >= search.max_iterations:
             return f"max_iterations ({search.max_iterations}) reached"
-        if len(self._iteration_seconds) == self._max_new_iterations:
+        if len(self._iteration_seconds) + len(self._batches) == self._max_new_iterations:
             return f"the iterations asked for ({self._max_new_iterations}) are done"
-        if self._count() >= search.max_trials:
+        if self._proposed() >= search.max_trials:
             return f"max_trials ({search.max_trials}) reached"
         if search.timeout is not None and self._clock() - self._started >= search.timeout:
             return f"timeout ({search.timeout:g} s) reached"
@@ -578,23 +616,26 @@ class Driver:
     def _count(self) -> int:
         return len(self._complete) + self._failed
 
-    def _show(self, size: int) -> None:
+    def _proposed(self) -> int:
+        return self._count() + len(self._pending)
+
+    def _show(self, batch: _Batch) -> None:
         best = self._best()
         search = self._spec.search
         seconds_left = None
         if self._iteration_seconds:
             mean = math.fsum(self._iteration_seconds) / len(self._iteration_seconds)
-            seconds_left = mean * max(0, search.max_iterations - self._iteration + 1)
+            seconds_left = mean * max(0, search.max_iterations - batch.iteration + 1)
             seconds_left *= 1 if self._pending else 0
             if search.timeout is not None:
                 left = search.timeout - (self._clock() - self._started)
                 seconds_left = min(seconds_left, max(0.0, left))
         self._progress.standing(
             Standing(
-                iteration=self._iteration,
+                iteration=batch.iteration,
                 max_iterations=search.max_iterations,
-                done=size - len(self._pending),
-                size=size,
+                done=len(batch.trials) - len(batch.trials & self._pending.keys()),
+                size=len(batch.trials),
                 trials=self._count(),
                 failed=self._failed,
                 best_variances=variances(self.goals, best.metrics) if best else {},

@@ -117,7 +117,9 @@ Make = Callable[..., Search]
 
 
 def test_it_stops_at_the_first_batch_with_a_candidate_that_meets_all_targets(search: Make) -> None:
-    study = search(targets={"v": {"tolerance": 0.3}}, search={"max_iterations": 100})
+    study = search(
+        targets={"v": {"tolerance": 0.3}}, search={"max_iterations": 100, "sampler": "tpe"}
+    )
     end = study.run()
     assert end.is_converged and end.best is not None
     assert abs(end.best.metrics["v"] / 55 - 1) <= 0.3
@@ -125,6 +127,37 @@ def test_it_stops_at_the_first_batch_with_a_candidate_that_meets_all_targets(sea
     assert end.iterations < 100 and end.trials == 1 + 4 * end.iterations
     met = [one.number for one in study.trials() if one.user_attrs.get("all_targets_met")]
     assert met and min(met) > 4 * (end.iterations - 1)
+
+
+def order_of_batches(study: Search) -> list[tuple[str, int]]:
+    kinds = {"iteration_proposed", "iteration_completed"}
+    return [(kind[10], one["iteration"]) for kind, one in study.recorder.events if kind in kinds]
+
+
+def test_a_batch_that_does_not_follow_from_the_last_one_is_proposed_meanwhile(search: Make) -> None:
+    study = search(search={"max_iterations": 3, "sampler": "random"})
+    end = study.run()
+    assert (end.iterations, end.trials) == (3, 13)
+    ahead = [("c", 0), ("p", 1), ("p", 2), ("c", 1), ("p", 3), ("c", 2), ("c", 3)]
+    assert order_of_batches(study) == ahead
+    waits = search(search={"max_iterations": 2, "sampler": "tpe"})
+    waits.run()
+    assert order_of_batches(waits) == [("c", 0), ("p", 1), ("c", 1), ("p", 2), ("c", 2)]
+
+
+def test_what_was_proposed_ahead_is_finished_when_a_target_is_met(search: Make) -> None:
+    study = search(targets={"v": {"tolerance": 0.3}}, search={"max_iterations": 100})
+    end = study.run()
+    assert end.is_converged and end.iterations == 2 and end.trials == 9
+    assert all(one.state.is_finished() for one in study.trials())
+
+
+def test_asking_ahead_stays_inside_the_limits(search: Make) -> None:
+    far = {"v": {"value": 1000.0}}
+    end = search(targets=far, search={"max_trials": 7, "sampler": "random"}).run()
+    assert (end.trials, end.reason) == (7, "max_trials (7) reached")
+    end = search(targets=far, search={"sampler": "random"}).run(max_new_iterations=1)
+    assert (end.iterations, end.reason) == (1, "the iterations asked for (1) are done")
 
 
 def test_current_parameters_that_meet_the_targets_need_no_search(search: Make) -> None:
