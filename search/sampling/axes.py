@@ -116,6 +116,13 @@ class Box:
         return len(self.numeric) + sum(len(self.axes[i].choices or ()) for i in self.categorical)
 
     @cached_property
+    def blocks(self) -> tuple[NDArray[np.intp], ...]:
+        """The coordinates of each parameter when encoded, numbers first, then choices."""
+        sizes = [1] * len(self.numeric)
+        sizes += [len(self.axes[i].choices or ()) for i in self.categorical]
+        return tuple(np.split(np.arange(self.width), np.cumsum(sizes)[:-1]))
+
+    @cached_property
     def combinations(self) -> float:
         """How many points there are, constraints left aside."""
         return math.prod(axis.size for axis in self.axes)

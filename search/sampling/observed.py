@@ -45,18 +45,17 @@ def _whole(points: Array) -> NDArray[np.int64]:
     return np.rint(np.asarray(points) * RESOLUTION).astype(np.int64)
 
 
-def jumps_of(points: Array, worlds: int, metrics: int) -> Array:
-    """Return normal numbers that belong to the candidates, shape (worlds, points, metrics).
+def jumps_of(points: Array, worlds: int, salt: int) -> Array:
+    """Return normal numbers that belong to the points, shape (worlds, points).
 
-    A candidate's numbers are the same whenever they are asked for.
+    A point's numbers are the same whenever they are asked for with the same salt.
     """
-    mixing = np.array([(2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 for i in range(points.shape[1])])
-    mixed = (_whole(points).astype(np.uint64) * mixing.astype(np.uint64)).sum(
-        axis=1, dtype=np.uint64
-    )
+    rows = _whole(points).astype(np.uint64)
+    mixing = [(2 * i + 1) * 0x9E3779B97F4A7C15 % 2**64 for i in range(points.shape[1] + 1)]
+    mixed = (rows * np.array(mixing[1:], dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+    mixed += np.uint64(mixing[0] * (salt + 1) % 2**64)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     start = (mixed >> np.uint64(32)) % np.uint64(len(_BLOCK))
-    index = start.astype(int)[:, None] + np.arange(worlds * metrics)
-    numbers = _BLOCK[index % len(_BLOCK)].reshape(len(points), worlds, metrics)
-    return np.asarray(numbers.transpose(1, 0, 2))
+    index = start.astype(int)[None, :] + np.arange(worlds)[:, None]
+    return np.asarray(_BLOCK[index % len(_BLOCK)])

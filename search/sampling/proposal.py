@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
 from search.sampling.axes import Box
+from search.sampling.basis import Basis
 from search.sampling.design import farthest, spread_points
-from search.sampling.observed import Key, Observed, jumps_of, key_of, keys_of
+from search.sampling.functions import Functions
+from search.sampling.observed import Key, Observed, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
-from search.sampling.surrogate import Basis, Functions, Surrogate
+from search.sampling.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -49,6 +51,10 @@ DOUBTFUL = 0.15
 PROBED = 8
 COMBINATIONS = 16
 """Combinations of choices from which the model's mean is solved in one batch."""
+HELD = 8
+"""Candidates from which the targets that jump and are met are held."""
+JUMPING = 0.1
+"""Jumps, in tolerances, from which on a target is held once it is met."""
 ROUNDED, ROUNDINGS = 4, 6
 """Solutions of the mean that are rounded to the grid at random, and how often each."""
 
@@ -92,9 +98,8 @@ class Plan:
     def surrogate(self) -> Surrogate:
         """The model of what was evaluated."""
         rows = self.modelled
-        return Surrogate(
-            self._basis, self.box.encode(self.observed.points[rows]), self.observed.metrics[rows]
-        )
+        points = self.box.encode(self.observed.points[rows])
+        return Surrogate(self._basis, points, self.observed.metrics[rows], self.box.blocks)
 
     @cached_property
     def modelled(self) -> NDArray[np.intp]:
@@ -180,7 +185,7 @@ class Plan:
             return 1.0
         pool, _ = self._judged
         points = self.box.encode(pool)
-        losses = self.aims.loss(self.draws.values(points, self._noise_of(pool)))
+        losses = self.aims.loss(self.draws.values(points, has_jumps=True))
         return float((losses.min(axis=1) == 0).mean())
 
     @cached_property
@@ -285,7 +290,48 @@ class Plan:
                 )
                 rounded = box.snap(decode(box, again))
             found.append(rounded)
+        found.append(self._held)
         return self.region.pulled_inside(np.concatenate(found), self.anchor)
+
+    @cached_property
+    def _held(self) -> Array:
+        """Where the targets meet while those that jump stay met.
+
+        From candidates that meet targets whose metric jumps, what these metrics depend on is
+        held; the other targets are sought with the other parameters.
+        """
+        excess = np.abs(self.aims.excess(self.observed.metrics))
+        order = np.argsort(self.losses, kind="stable")
+        starts, free = [], []
+        may_move = self._movable()
+        jumping = self._jumping()
+        for holds in [jumping, *([metric] for metric in jumping if len(jumping) > 1)]:
+            meeting = [i for i in order if not excess[i, holds].any()]
+            moves = may_move.copy()
+            for metric in holds:
+                moves[self.mean.columns[metric].coordinates] = False
+            if len(holds) and moves.any():
+                starts += [self.observed.points[i] for i in meeting[:HELD]]
+                free += [moves] * len(meeting[:HELD])
+        if not starts:
+            return np.empty((0, len(self.box.axes)))
+        index = np.arange(len(starts) + max(len(starts), len(self.draws))) % len(starts)
+        worlds = np.arange(len(index) - len(starts)) % len(self.draws)
+        functions = self.mean.take(np.zeros(len(starts), dtype=int)).join(self.draws.take(worlds))
+        encoded = self.box.encode(np.array(starts)[index])
+        solved = self._solve(functions, encoded, free=np.array(free)[index])
+        return self.box.snap(decode(self.box, solved))
+
+    def _jumping(self) -> list[int]:
+        """Return the targets whose metric jumps by a good part of a tolerance."""
+        found = []
+        for metric, column in enumerate(self.draws.columns):
+            level = np.abs(self.observed.metrics[self.best, metric])
+            scale = column.spread * np.where(column.is_log, level, 1.0)
+            unit = min(self.aims.low_unit[metric], self.aims.high_unit[metric])
+            if self.aims.direction[metric] == 0 and np.median(column.jump * scale) > JUMPING * unit:
+                found.append(metric)
+        return found
 
     def _alternatives(self) -> Array:
         """Return starts with other choices: every combination when there are not many."""
@@ -311,10 +357,8 @@ class Plan:
         iterations: int = ITERATIONS,
         aims: Aims | None = None,
     ) -> Array:
-        box = self.box
         if free is None:
-            free = np.zeros(box.width, dtype=bool)
-            free[: len(box.numeric)] = [box.axes[i].low < box.axes[i].high for i in box.numeric]
+            free = self._movable()
         return solve(
             functions,
             self.aims if aims is None else aims,
@@ -324,6 +368,14 @@ class Plan:
             ambition=self._ambition(len(starts)),
             iterations=iterations,
         )
+
+    def _movable(self) -> NDArray[np.bool_]:
+        """Return which coordinates may move: those of numbers that have a range."""
+        free = np.zeros(self.box.width, dtype=bool)
+        free[: len(self.box.numeric)] = [
+            self.box.axes[i].low < self.box.axes[i].high for i in self.box.numeric
+        ]
+        return free
 
     def _ambition(self, count: int) -> Ambition | None:
         if not self.aims.has_objective:
@@ -350,15 +402,8 @@ class Plan:
         return self._regret(self.draws.values(self.box.encode(points)))
 
     def _regrets_of(self, points: Array) -> Array:
-        """Return regrets with jumps, shape (points, worlds).
-
-        A candidate's jump is the same whenever it is asked for, so the random numbers belong
-        to the candidate and not to the call.
-        """
-        return self._regret(self.draws.values(self.box.encode(points), self._noise_of(points)))
-
-    def _noise_of(self, points: Array) -> Array:
-        return jumps_of(points, len(self.draws), self.observed.metrics.shape[1])
+        """Return regrets with jumps, shape (points, worlds)."""
+        return self._regret(self.draws.values(self.box.encode(points), has_jumps=True))
 
     def _regret(self, metrics: Array) -> Array:
         excess = np.sqrt(self.aims.loss(metrics) / max(float(self.aims.weight.mean()), 1e-12)).T

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.axes import Axis, Box
-from search.sampling.surrogate import Basis, Surrogate
+from search.sampling.basis import Basis
+from search.sampling.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,8 @@ def sensitivities(
     """
     random = np.random.default_rng([seed, 1])
     nearest = _nearest(box, points, at)
-    model = Surrogate(Basis.of(box.width, random), box.encode(points[nearest]), metrics[nearest])
+    basis = Basis.of(box.width, random)
+    model = Surrogate(basis, box.encode(points[nearest]), metrics[nearest], box.blocks)
     moves = [(i, end) for i, axis in enumerate(box.axes) for end in _ends(axis, float(at[i]))]
     if not moves:
         return ()

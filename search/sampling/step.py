@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
-from search.sampling.surrogate import Functions
+from search.sampling.functions import Functions
 
 Array = NDArray[np.float64]
 

@@ -7,9 +7,11 @@ import pytest
 
 from search.sampling.aims import Aims
 from search.sampling.axes import Axis, Box
+from search.sampling.basis import Basis
 from search.sampling.design import farthest, spread_points
+from search.sampling.functions import Column, Functions
 from search.sampling.step import Ambition, Walls, solve
-from search.sampling.surrogate import Basis, Functions, Surrogate
+from search.sampling.surrogate import Surrogate
 from search.targets import Goal
 
 
@@ -58,17 +60,24 @@ def test_draws_agree_where_it_was_evaluated_and_differ_elsewhere() -> None:
 
 def test_slopes_are_those_of_the_values_without_jumps() -> None:
     random = np.random.default_rng(3)
-    basis = Basis.of(5, random)
-    weights = random.standard_normal((4, basis.size, 3))
-    weights[:, basis.parts[2].stop - 64 :] = 0.0
-    functions = Functions(
-        basis,
-        0.1 * weights,
-        np.zeros((4, 3)),
-        np.ones((4, 3)),
-        np.array([[True, False, False]] * 4),
-        np.zeros((4, 3)),
-    )
+
+    def column(coordinates: list[int], *, is_log: bool) -> Column:
+        basis = Basis.of(5, random).only(np.array(coordinates))
+        weights = 0.1 * random.standard_normal((4, basis.size))
+        weights[:, basis.parts[3]] = 0.0
+        seen = np.empty((0, len(coordinates)))
+        zeros, ones = np.zeros(4), np.ones(4)
+        return Column(
+            basis, np.array(coordinates), weights, zeros, ones, ones == is_log, zeros, seen,
+            np.empty((4, 0)),
+        )  # fmt: skip
+
+    columns = [
+        column([0, 1, 2, 3, 4], is_log=True),
+        column([1, 3], is_log=False),
+        column([4], is_log=True),
+    ]
+    functions = Functions(columns, 5)
     points = random.uniform(-1, 1, (4, 5))
     values = functions.paired(points)
     slopes = functions.paired_slopes(points, values)
@@ -78,6 +87,36 @@ def test_slopes_are_those_of_the_values_without_jumps() -> None:
         assert np.allclose((functions.paired(moved) - values) / 1e-6, slopes[:, :, j], atol=1e-3)
     every = functions.values(points)
     assert np.allclose(every[np.arange(4), np.arange(4)], values)
+
+
+def count(points: np.ndarray) -> np.ndarray:
+    """Return heads over a bar that two of the parameters move, and a sum that all of them do."""
+    bars = np.random.default_rng(1).random(800)
+    heads = (bars[None] < 0.4 + 0.2 * points[:, :1] + 0.05 * points[:, 3:4] ** 2).sum(axis=1)
+    return np.column_stack([heads, points.sum(axis=1)])
+
+
+def test_what_a_metric_does_not_depend_on_is_found_and_its_jumps_stay() -> None:
+    random = np.random.default_rng(8)
+    points = random.uniform(-1, 1, (24, 8))
+    values = count(points)
+    draws = Surrogate(Basis.of(8, random), points, values).draw(40, random)
+    assert list(draws.columns[0].coordinates) == [0, 3]
+    assert len(draws.columns[1].coordinates) == 8
+    moved = points[:6].copy()
+    moved[:, [1, 2, 4, 5, 6, 7]] = random.uniform(-1, 1, (6, 6))
+    believed = draws.values(moved, has_jumps=True)[:, :, 0]
+    assert np.abs(believed - values[:6, 0]).max() < 1e-3 * values[:, 0].std()
+    moved[:, 0] *= 0.9
+    elsewhere = draws.values(moved, has_jumps=True)[:, :, 0]
+    assert elsewhere.std(axis=0).min() > 0.1
+
+
+def test_too_few_evaluations_leave_nothing_out() -> None:
+    random = np.random.default_rng(8)
+    points = random.uniform(-1, 1, (10, 8))
+    mean = Surrogate(Basis.of(8, random), points, count(points)).mean()
+    assert [len(column.coordinates) for column in mean.columns] == [8, 8]
 
 
 @pytest.mark.parametrize("constant", [0.0, 7.0, -3e12])
