@@ -31,6 +31,7 @@ from search.sampling.observed import Key, Observed, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate
+from search.sampling.trim import trims
 
 Array = NDArray[np.float64]
 
@@ -157,6 +158,10 @@ class Plan:
         pool, regrets = self._judged
         if self.probability <= DOUBTFUL and len(taken) % 2 == 0:
             for point in self._probes():
+                if key_of(point) not in taken and self.region.allows(point):
+                    return np.asarray(point)
+        if len(taken) % 2:
+            for point in self._trims:
                 if key_of(point) not in taken and self.region.allows(point):
                     return np.asarray(point)
         reached = regrets
@@ -292,6 +297,13 @@ class Plan:
             found.append(rounded)
         found.append(self._held)
         return self.region.pulled_inside(np.concatenate(found), self.anchor)
+
+    @cached_property
+    def _trims(self) -> Array:
+        """Near misses put right, while no evaluation meets all targets."""
+        if self.losses.min() == 0:
+            return np.empty((0, len(self.box.axes)))
+        return trims(self.box, self.aims, self.observed.points, self.observed.metrics, self.mean)
 
     @cached_property
     def _held(self) -> Array:

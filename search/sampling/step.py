@@ -9,12 +9,12 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
-from search.sampling.functions import Functions
 
 Array = NDArray[np.float64]
 
@@ -22,6 +22,16 @@ ITERATIONS = 14
 WALL_STRENGTH = 1e6
 """Stiffness across a wall that a step may not pass, relative to the model's own."""
 PROJECTIONS = 6
+
+
+class Paired(Protocol):
+    """Functions of the metrics, one for each start; ``search.sampling.functions`` has them."""
+
+    def paired(self, points: Array) -> Array:
+        """Return each function at the point of its own position, shape (points, metrics)."""
+
+    def paired_slopes(self, points: Array, values: Array) -> Array:
+        """Return derivatives of ``paired`` by coordinate, shape (points, metrics, width)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class Ambition:
 
 
 def solve(
-    functions: Functions,
+    functions: Paired,
     aims: Aims,
     starts: Array,
     *,
@@ -160,7 +170,7 @@ def solve(
 
 
 def _residual(
-    functions: Functions, aims: Aims, points: Array, ambition: Ambition | None
+    functions: Paired, aims: Aims, points: Array, ambition: Ambition | None
 ) -> tuple[Array, Array]:
     values = functions.paired(points)
     derivative = functions.paired_slopes(points, values)

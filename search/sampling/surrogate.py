@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 QUADRATIC_VARIANCES = (0.003, 0.03, 0.3)
 SMOOTH_VARIANCES = (1e-4, 3e-3, 0.1)
-ROUGH_VARIANCES = (1e-7, 1e-5, 1e-3)
+ROUGH_VARIANCES = (1e-7, 1e-5, 1e-3, 3e-2)
 STRENGTHS = np.array(
     list(itertools.product(QUADRATIC_VARIANCES, SMOOTH_VARIANCES, ROUGH_VARIANCES))
 )
@@ -48,7 +48,7 @@ LOG_RATIO = 1.02
 """Metrics whose values are closer together than this are the same in the logarithm."""
 SPARE_EVALUATIONS = 3
 """Evaluations, beyond one a parameter, before a parameter is said not to matter to a metric."""
-CLEAR_EVIDENCE = 0.5
+CLEAR_EVIDENCE = 1.5
 """Gain in the logarithm of a metric's probability for which a parameter is left out."""
 
 
