@@ -404,6 +404,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument(
+        "--evaluations", type=int, help="of a run at most; iterations x batch when left out"
+    )
     parser.add_argument("--employees", type=int, default=2000, help="people in the census")
     parser.add_argument("--years", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--cache", help="folder to keep compiled simulations in")
@@ -437,22 +440,27 @@ def _measure(options: argparse.Namespace, cache: Path) -> None:
 def _compare(options: argparse.Namespace, reachable: Sequence[Problem]) -> None:
     limit_text = f"met within {options.iterations} iterations"
     print(
-        f"| sampler | batch | {limit_text} | evaluations: median | p90 | iterations: median | p90 |"
+        f"| sampler | batch | {limit_text} | evaluations: median | p90 | iterations: median | p90 "
+        "| ms a proposal |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for kind, batch in itertools.product(options.samplers, options.batches):
         if kind == "proportional" and batch != options.batches[0]:
             continue
-        limit = options.iterations * batch if kind != "proportional" else options.iterations
+        limit = options.iterations * (1 if kind == "proportional" else batch)
+        if options.evaluations and kind != "proportional":
+            limit = max(limit, options.evaluations)
         for problem in reachable:
             problem.runs[kind, batch] = run(problem, kind, batch, limit, seed=7)  # type: ignore[arg-type]
         runs = [problem.runs[kind, batch] for problem in reachable]
-        met = [one for one in runs if one.iterations is not None]
+        counts = [one.iterations for one in runs if one.iterations is not None]
+        met = [one for one in counts if one <= options.iterations]
         shown = "1" if kind == "proportional" else str(batch)
         print(
             f"| {kind} | {shown} | {len(met) / len(runs):.0%} ({len(met)} of {len(runs)}) "
             f"| {_quantiles([one.evaluations for one in runs])} "
-            f"| {_quantiles([one.iterations for one in runs])} |",
+            f"| {_quantiles([one.iterations for one in runs])} "
+            f"| {1e3 * sum(o.seconds for o in runs) / sum(o.proposals for o in runs):.0f} |",
             flush=True,
         )
         if options.verbose:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -51,6 +51,8 @@ WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
 INDEPENDENT_SAMPLERS = frozenset({"random", "grid"})
 """Samplers that learn nothing from outcomes: the next batch is proposed while one runs."""
+TOLD_TOGETHER = 64
+"""Outcomes, at most, that are stored with one write because they came at the same time."""
 MAX_DEATHS = 3
 """Drivers that may die while evaluating one candidate before it is left alone."""
 
@@ -317,7 +319,7 @@ class Driver:
         if preflight is not None and len(proposal.replications) <= 1:
             self._pending[number] = _Pending(proposal, missing=1)
             self._recorder.event("preflight", trial=number)
-            self._receive(number, preflight)
+            self._receive([(number, preflight)])
         else:
             self._submit({number: proposal})
             self._collect(_Batch(0, frozenset([number]), self._clock()))
@@ -391,7 +393,7 @@ class Driver:
             for seed in seeds:
                 if seed in spooled:
                     self._recorder.event("outcome_replayed", trial=number, replication=seed)
-                    self._receive(number, spooled[seed])
+                    self._receive([(number, spooled[seed])])
                     continue
                 self._pool.submit(
                     EvaluationRequest(trial=number, values=proposal.values, replication=seed)
@@ -404,61 +406,82 @@ class Driver:
         self._show(batch)
         while not batch.trials.isdisjoint(self._pending):
             outcome = self._pool.next_outcome(WAIT_SECONDS)
-            if outcome is not None:
-                self._receive(outcome.request.trial, outcome)
+            came: list[tuple[int, Outcome]] = []
+            while outcome is not None:
+                came.append((outcome.request.trial, outcome))
+                outcome = self._pool.ready_outcome() if len(came) < TOLD_TOGETHER else None
+            if came:
+                self._receive(came)
                 self._show(batch)
 
-    def _receive(self, number: int, outcome: Outcome) -> None:
-        pending = self._pending[number]
-        pending.outcomes.append(outcome)
-        pending.missing -= 1
-        if pending.missing == 0:
-            self._tell(number, pending)
+    def _receive(self, outcomes: Iterable[tuple[int, Outcome]]) -> None:
+        """Take outcomes of trials in; the trials of which all are there are told together."""
+        whole: dict[int, _Pending] = {}
+        for number, outcome in outcomes:
+            pending = self._pending[number]
+            pending.outcomes.append(outcome)
+            pending.missing -= 1
+            if pending.missing == 0:
+                whole[number] = pending
+        if whole:
+            self._tell(whole)
+        for number in whole:
             del self._pending[number]
 
-    def _tell(self, number: int, pending: _Pending) -> None:
-        """Store how a trial ended, then let people know."""
-        conclusion = self._conclude(pending)
-        self._store.finish(number, conclusion)
+    def _tell(self, whole: Mapping[int, _Pending]) -> None:
+        """Store how trials ended, then let people know."""
+        conclusions = {number: self._conclude(pending) for number, pending in whole.items()}
+        self._store.finish_all(conclusions)
         if self._spool:
-            self._spool.forget(number)
-        iteration = pending.proposal.iteration
-        is_best, is_scored = False, bool(conclusion.variances)
-        if conclusion.failure is None:
-            values = pending.proposal.values
-            if iteration == 0:
-                self.goals = resolve_goals(self.goals, conclusion.metrics)
-            before = self._best()
-            trial = CompleteTrial(
-                number=number,
-                iteration=iteration,
-                values=values,
-                metrics=conclusion.metrics,
-                evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
+            for number in whole:
+                self._spool.forget(number)
+        told, news = [], []
+        for number, pending in whole.items():
+            conclusion = conclusions[number]
+            last = pending.outcomes[-1]
+            shown = next((one for one in pending.outcomes if one.failure is not None), last)
+            iteration = pending.proposal.iteration
+            is_best = self._is_new_best(number, pending, conclusion)
+            told.append(
+                {
+                    "trial": number,
+                    "iteration": iteration,
+                    "metrics": dict(conclusion.metrics),
+                    "failure": None if shown.failure is None else shown.failure.message,
+                }
             )
-            self._complete[number] = trial
-            is_best = before is None or self._best() is trial
-        else:
+            is_scored = bool(conclusion.variances)
+            news.append(
+                TrialNews(
+                    iteration=iteration,
+                    outcome=shown,
+                    variances=conclusion.variances,
+                    is_met=bool(conclusion.is_all_targets_met),
+                    is_best=is_best,
+                    shown=standing_texts(self.goals, conclusion.metrics) if is_scored else {},
+                )
+            )
+        self._recorder.event_batch("trial_finished", told)
+        for one in news:
+            self._progress.trial(one)
+
+    def _is_new_best(self, number: int, pending: _Pending, conclusion: Conclusion) -> bool:
+        """Remember how a trial ended, and return whether it is the best by now."""
+        if conclusion.failure is not None:
             self._failed += 1
-        last = pending.outcomes[-1]
-        shown = next((one for one in pending.outcomes if one.failure is not None), last)
-        self._recorder.event(
-            "trial_finished",
-            trial=number,
+            return False
+        iteration = pending.proposal.iteration
+        if iteration == 0:
+            self.goals = resolve_goals(self.goals, conclusion.metrics)
+        trial = CompleteTrial(
+            number=number,
             iteration=iteration,
-            metrics=dict(conclusion.metrics),
-            failure=None if shown.failure is None else shown.failure.message,
+            values=pending.proposal.values,
+            metrics=conclusion.metrics,
+            evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
         )
-        self._progress.trial(
-            TrialNews(
-                iteration=iteration,
-                outcome=shown,
-                variances=conclusion.variances,
-                is_met=bool(conclusion.is_all_targets_met),
-                is_best=is_best,
-                shown=standing_texts(self.goals, conclusion.metrics) if is_scored else {},
-            )
-        )
+        self._complete[number] = trial
+        return self._best() is trial
 
     def _conclude(self, pending: _Pending) -> Conclusion:
         outcomes = pending.outcomes

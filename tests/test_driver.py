@@ -152,6 +152,26 @@ def test_what_was_proposed_ahead_is_finished_when_a_target_is_met(search: Make) 
     assert all(one.state.is_finished() for one in study.trials())
 
 
+def test_outcomes_that_come_together_are_stored_together(
+    search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = search(targets=NEVER, search={"max_iterations": 3, "sampler": "tpe"})
+    alone.run()
+    study = search(targets=NEVER, search={"max_iterations": 3, "sampler": "tpe"})
+    stored: list[list[int]] = []
+
+    class Counts(StudyStore):
+        def finish_all(self, conclusions: Mapping[int, Any]) -> None:
+            stored.append(sorted(conclusions))
+            super().finish_all(conclusions)
+
+    study.store_class = Counts
+    monkeypatch.setattr(InlinePool, "ready_outcome", InlinePool.next_outcome)
+    study.run()
+    assert stored == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    assert story(study) == story(alone)
+
+
 def test_asking_ahead_stays_inside_the_limits(search: Make) -> None:
     far = {"v": {"value": 1000.0}}
     end = search(targets=far, search={"max_trials": 7, "sampler": "random"}).run()
@@ -522,10 +542,10 @@ def test_what_was_computed_and_not_told_is_replayed(search: Make) -> None:
     spool = Spool(study.folder / "spool", "tiny")
 
     class DiesTelling(StudyStore):
-        def finish(self, trial: int, conclusion: Any) -> None:
-            if trial == 3:
+        def finish_all(self, conclusions: Mapping[int, Any]) -> None:
+            if 3 in conclusions:
                 raise Died
-            super().finish(trial, conclusion)
+            super().finish_all(conclusions)
 
     study.store_class = DiesTelling
     with pytest.raises(Died):

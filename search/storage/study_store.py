@@ -239,27 +239,48 @@ class StudyStore:
         Raises:
             StorageError: If the trial is not running, or the database refused.
         """
+        self.finish_all({trial: conclusion})
+
+    def finish_all(self, conclusions: Mapping[int, Conclusion]) -> None:
+        """Store how several trials ended, all of them or none, in one transaction.
+
+        Args:
+            conclusions: By trial, in the order in which they ended.
+
+        Raises:
+            StorageError: If one of the trials is not running, or the database refused.
+        """
+        memory = self.study._storage
+        try:
+            keys = {
+                trial: self._finish_in_memory(trial, conclusion)
+                for trial, conclusion in conclusions.items()
+            }
+            with self._storage.transaction():
+                for trial, key in keys.items():
+                    self._storage.finish_trial(self._ids[trial], memory.get_trial(key))
+                self._store_system_attributes()
+        except BaseException:
+            self._copy = None
+            raise
+
+    def _finish_in_memory(self, trial: int, conclusion: Conclusion) -> int:
+        """Let a trial of the copy in memory end, and return its id there."""
         study = self.study
         running = self._running(trial)
         key, memory = running._trial_id, study._storage
         state, values = TrialState.FAIL, None
         if conclusion.failure is None:
             state, values = TrialState.COMPLETE, [float(value) for value in conclusion.values]
-        try:
-            for name, value in _as_stored(conclusion.attributes()).items():
-                memory.set_trial_user_attr(key, name, value)
-            for name, margin in conclusion.constraints.items():
-                # As Trial.set_constraint stores it.
-                memory.set_trial_system_attr(key, f"{_CONSTRAINTS_KEY}:{name}", margin)
-            # Samplers get the trial as it was while it ran, and note on it what they want to keep.
-            study.sampler.after_trial(study, running, state, values)
-            memory.set_trial_state_values(key, state, values)
-            with self._storage.transaction():
-                self._storage.finish_trial(self._ids[trial], memory.get_trial(key))
-                self._store_system_attributes()
-        except BaseException:
-            self._copy = None
-            raise
+        for name, value in _as_stored(conclusion.attributes()).items():
+            memory.set_trial_user_attr(key, name, value)
+        for name, margin in conclusion.constraints.items():
+            # As Trial.set_constraint stores it.
+            memory.set_trial_system_attr(key, f"{_CONSTRAINTS_KEY}:{name}", margin)
+        # Samplers get the trial as it was while it ran, and note on it what they want to keep.
+        study.sampler.after_trial(study, running, state, values)
+        memory.set_trial_state_values(key, state, values)
+        return key
 
     def trials(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
         """Return the trials in order of their numbers; not to be changed by the caller."""

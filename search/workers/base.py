@@ -108,6 +108,14 @@ class WorkerPool(ABC):
             SearchError: If an evaluator cannot be opened; it would fail for every request.
         """
 
+    def ready_outcome(self) -> Outcome | None:
+        """Return an outcome that has come in already; None, without waiting, when none has.
+
+        A driver takes these along with the one that it waited for and stores all at once. A
+        pool that evaluates when it is asked never has one.
+        """
+        return None
+
     @property
     @abstractmethod
     def in_flight(self) -> int:

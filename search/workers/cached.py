@@ -48,7 +48,15 @@ class CachedPool(WorkerPool):
         """Return what was known, then what is evaluated, which is kept."""
         if self._known:
             return self._known.popleft()
-        outcome = self._pool.next_outcome(timeout_seconds)
+        return self._kept(self._pool.next_outcome(timeout_seconds))
+
+    def ready_outcome(self) -> Outcome | None:
+        """Return what was known, or has been evaluated already and is kept."""
+        if self._known:
+            return self._known.popleft()
+        return self._kept(self._pool.ready_outcome())
+
+    def _kept(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is not None:
             self._cache.keep(outcome)
         return outcome

@@ -154,13 +154,17 @@ class RayPool(WorkerPool):
     def next_outcome(self, timeout_seconds: float | None = None) -> Outcome | None:
         """Wait for the next outcome, replacing workers that die or exceed their time."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        if self._done and self._queue:
-            self._handle_events(0.0)  # a worker that is free takes up what waits meanwhile
         while not self._done and self.in_flight:
             left = SLICE_SECONDS if deadline is None else deadline - time.monotonic()
             self._handle_events(max(0.0, left))
             if left <= 0:
                 break
+        return self._done.popleft() if self._done else None
+
+    def ready_outcome(self) -> Outcome | None:
+        """Return an outcome that has come in already; free workers take up what waits."""
+        if not self._done and self.in_flight:
+            self._handle_events(0.0)
         return self._done.popleft() if self._done else None
 
     @property

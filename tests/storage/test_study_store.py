@@ -125,6 +125,17 @@ def test_a_trial_ends_once(store: StudyStore) -> None:
     assert store.finished()[0].value == 1.0
 
 
+def test_trials_end_together_or_not_at_all(store: StudyStore) -> None:
+    first, second, third = store.start([Proposal(VALUES, 1)] * 3, SPACE)
+    store.finish_all({second: Conclusion([], values=[2.0]), first: Conclusion([], values=[1.0])})
+    assert [one.value for one in store.finished()] == [1.0, 2.0]
+    with pytest.raises(StorageError, match="must be running"):
+        store.finish_all({third: Conclusion([], values=[3.0]), first: Conclusion([], values=[9.0])})
+    assert [one.value for one in store.finished()] == [1.0, 2.0]
+    store.finish(third, Conclusion([], values=[3.0]))
+    assert [one.value for one in store.finished()] == [1.0, 2.0, 3.0]
+
+
 @pytest.mark.parametrize("sampler", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler])
 def test_any_sampler_can_propose(storage: GroupingStorage, sampler: type) -> None:
     store = StudyStore.create_or_load(storage, "two", directions=("minimize", "maximize"))

@@ -30,7 +30,9 @@ def collect(pool: WorkerPool) -> dict[int, Outcome]:
     while pool.in_flight:
         outcome = pool.next_outcome(PATIENCE_SECONDS)
         assert outcome is not None, f"nothing came, yet {pool.in_flight} are in flight"
-        outcomes.append(outcome)
+        while outcome is not None:
+            outcomes.append(outcome)
+            outcome = pool.ready_outcome()
     trials = [outcome.request.trial for outcome in outcomes]
     assert len(set(trials)) == len(trials)
     return {outcome.request.trial: outcome for outcome in outcomes}
@@ -68,6 +70,7 @@ class PoolContract:
     def test_nothing_in_flight_is_no_outcome(self, opened: WorkerPool) -> None:
         assert opened.next_outcome() is None
         assert opened.next_outcome(5.0) is None
+        assert opened.ready_outcome() is None
 
     def test_a_failed_scenario_is_not_tried_again(self, opened: WorkerPool, tmp_path: Path) -> None:
         opened.submit(request_of(0, "fail"))

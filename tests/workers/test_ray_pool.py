@@ -16,6 +16,7 @@ from pool_contract import PATIENCE_SECONDS, PoolContract, attempts, collect, req
 from worker_fakes import FakeFactory
 
 from search.errors import WorkerError
+from search.scenario.outcome import Outcome
 from search.workers import WorkerPool, make_pool
 from search.workers.memory import MemorySampler
 from search.workers.ray_pool import RayPool
@@ -87,6 +88,22 @@ def test_work_is_shared_between_two_other_processes(opened: RayPool) -> None:
     workers = {outcome.worker for outcome in collect(opened).values()}
     assert f":{os.getpid()}" not in "".join(workers)
     assert 1 <= len(workers) <= 2 == opened.size
+
+
+def test_what_has_come_in_is_taken_without_waiting(opened: RayPool) -> None:
+    submit_all(opened, ["square", "square"])
+    first = opened.next_outcome(PATIENCE_SECONDS)
+    ready: list[Outcome] = []
+    began = time.monotonic()
+    while not ready and time.monotonic() < began + PATIENCE_SECONDS:
+        asked = time.monotonic()
+        found = opened.ready_outcome()
+        assert time.monotonic() < asked + 1.0
+        ready += [found] if found else []
+    assert first is not None
+    assert {first.request.trial, ready[0].request.trial} == {0, 1}
+    assert opened.ready_outcome() is None
+    assert opened.in_flight == 0
 
 
 @pytest.mark.fault
