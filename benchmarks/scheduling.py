@@ -39,9 +39,11 @@ from search.workers.spool import Spool
 
 SECTIONS: tuple[tuple[type, str, str], ...] = (
     (StudyStore, "ask_all", "propose and store"),
-    (StudyStore, "finish", "store the outcome"),
+    (StudyStore, "finish_all", "store the outcome"),
     (StudyRecorder, "event", "event log"),
+    (StudyRecorder, "event_batch", "event log"),
     (StudyRecorder, "publish", "publish the trail"),
+    (Spool, "write", "spool, a worker's part"),
     (Spool, "outcomes", "spool"),
     (Spool, "forget", "spool"),
 )
