@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
@@ -16,6 +17,7 @@ from search.errors import StudyFailedError
 from search.progress import Progress, Standing, TrialNews
 from search.sampling.choice import choose_sampler, make_sampler, target_sampler
 from search.sampling.diagnosis import Diagnosis
+from search.sampling.feasible import ProposedKeys
 from search.sampling.replication import over_replications
 from search.sampling.stopping import Assessment, State
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
@@ -230,9 +232,10 @@ class Driver:
         self._ahead = int(choose_sampler(spec).name in INDEPENDENT_SAMPLERS)
         self._completed_at = -math.inf
         self._is_exhausted = False
-        self._keys: dict[int, str] = {}
+        self._keys = ProposedKeys()
         self._complete: dict[int, CompleteTrial] = {}
-        self._ranks: dict[int, tuple[tuple[float, ...], int]] = {}
+        self._first: tuple[tuple[float, ...], int] | None = None
+        self._ranked = 0
         self._ranked_by: Sequence[Goal] = ()
         self._failed = 0
         self._iteration = 0
@@ -262,6 +265,7 @@ class Driver:
             if not self._batches:
                 assert stop is not None
                 return self._end(stop)
+            self._recorder.publish()  # while the workers have something to do
             self._finish_batch(self._batches.popleft())
 
     def _begin_batch(self) -> _Batch:
@@ -325,7 +329,6 @@ class Driver:
             self._collect(_Batch(0, frozenset([number]), self._clock()))
         self._check_relative_goals()
         self._recorder.event("iteration_completed", iteration=0)
-        self._recorder.publish()
 
     def _check_relative_goals(self) -> None:
         for goal in self.goals:
@@ -524,7 +527,6 @@ class Driver:
             best_trial=best.number if best else None,
             best_variances=dict(variances(self.goals, best.metrics)) if best else {},
         )
-        self._recorder.publish()
 
     # --- when to stop -----------------------------------------------------------
 
@@ -626,15 +628,15 @@ class Driver:
         return resolve_goals(self.goals, current.metrics) if current else self.goals
 
     def _best(self) -> CompleteTrial | None:
-        """Return the best trial; ranks are kept, since this is asked several times a trial."""
+        """Return the best trial; asked several times a trial, so only new ones are ranked."""
         if self._ranked_by is not self.goals:
             self._ranked_by = self.goals
-            self._ranks.clear()
-        for number, trial in self._complete.items():
-            if number not in self._ranks:
-                self._ranks[number] = (rank_key(self.goals, trial.metrics), number)
-        first = min(self._ranks.values(), default=None)
-        return self._complete[first[1]] if first else None
+            self._first, self._ranked = None, 0
+        for number, trial in islice(self._complete.items(), self._ranked, None):
+            rank = (rank_key(self.goals, trial.metrics), number)
+            self._first = rank if self._first is None else min(self._first, rank)
+        self._ranked = len(self._complete)
+        return self._complete[self._first[1]] if self._first else None
 
     def _count(self) -> int:
         return len(self._complete) + self._failed

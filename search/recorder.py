@@ -20,7 +20,7 @@ from search.spec import StudySpec
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 
-PAUSES = 20
+PAUSES = 50
 """Between publications during a search passes at least so many times what the last one took."""
 
 
@@ -107,7 +107,7 @@ class StudyRecorder:
         """Bring the published trail up to date, unless that was done just now.
 
         A publication holds all trials, so it takes longer and longer. It takes at most a
-        twentieth of the time; what happened since is in the storage and in the event log.
+        fiftieth of the time; what happened since is in the storage and in the event log.
         """
         pause = self._clock() - self._published_at
         if pause >= self._publishing_seconds * PAUSES:

@@ -13,7 +13,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from search.sampling.feasible import FeasibleSampler, GridOrderSampler
+from search.sampling.feasible import FeasibleSampler, GridOrderSampler, ProposedKeys
 from search.sampling.target import TargetSampler
 from search.space import (
     candidate_key,
@@ -56,7 +56,7 @@ def make_sampler(
     goals: Sequence[Goal],
     iteration: int,
     batch_size: int,
-    keys: dict[int, str] | None = None,
+    keys: ProposedKeys | None = None,
 ) -> BaseSampler:
     """Return the sampler for one iteration.
 
@@ -68,8 +68,7 @@ def make_sampler(
         goals: Its targets, relative ones resolved.
         iteration: Number of the iteration, from 1.
         batch_size: Candidates that the iteration proposes.
-        keys: Keys of finished trials by number; the sampler adds those that it works out, for the
-            next iteration's.
+        keys: What is known of the trials, kept from one iteration to the next.
     """
     seed = derived_seed(spec.search.seed, iteration)
     space = distributions(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,45 @@ class SpaceExhaustedError(Exception):
     """No candidate is left that satisfies the constraints and has not been proposed."""
 
 
+class ProposedKeys:
+    """Keys of the candidates of a study's trials, each worked out once.
+
+    Give the same object to the samplers of all iterations of one study.
+    """
+
+    def __init__(self) -> None:
+        self._of_settled: set[str] = set()
+        self._settled = 0
+        self._of_others: dict[int, tuple[Candidate, str]] = {}
+
+    def update(
+        self, trials: Sequence[FrozenTrial], names: Collection[str], key: Callable[[Candidate], str]
+    ) -> Set[str]:
+        """Return the keys of all trials that have a whole candidate; failed ones count as well.
+
+        Args:
+            trials: All of the study, by number.
+            names: The parameters of a whole candidate.
+            key: Text that is equal for equal candidates.
+        """
+        others: dict[int, tuple[Candidate, str]] = {}
+        is_settled = True
+        for trial in trials[self._settled :]:
+            is_settled = is_settled and trial.state.is_finished()
+            if trial.params.keys() == names:
+                known = self._of_others.get(trial.number)
+                # A running trial may be withdrawn, and its number be given to another candidate.
+                if known is None or known[0] != trial.params:
+                    known = (trial.params, key(trial.params))
+                if is_settled:
+                    self._of_settled.add(known[1])
+                else:
+                    others[trial.number] = known
+            self._settled += is_settled
+        self._of_others = others
+        return self._of_settled.union(text for _, text in others.values())
+
+
 class FeasibleSampler(BaseSampler):
     """Draws from another sampler until the candidate holds the constraints and is new.
 
@@ -32,7 +71,7 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Whether a candidate satisfies the study's constraints.
         key: Text that is equal for equal candidates.
         seed: For the random draws that stand in when the inner sampler finds nothing.
-        keys: Keys of finished trials by number; those that are worked out are added.
+        keys: What is known of the trials; new when left out.
     """
 
     def __init__(
@@ -43,14 +82,14 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Callable[[Candidate], bool],
         key: Callable[[Candidate], str],
         seed: int,
-        keys: dict[int, str] | None = None,
+        keys: ProposedKeys | None = None,
     ) -> None:
         self._inner = inner
         self._distributions = dict(distributions)
         self._is_allowed = is_allowed
         self._key = key
         self._random = RandomSampler(seed=seed)
-        self._keys = {} if keys is None else keys
+        self._keys = ProposedKeys() if keys is None else keys
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -66,7 +105,8 @@ class FeasibleSampler(BaseSampler):
         Raises:
             SpaceExhaustedError: If none is found.
         """
-        seen = self._proposed(study, trial)
+        trials = study.get_trials(deepcopy=False)
+        seen = self._keys.update(trials, self._distributions.keys(), self._key)
         for sampler, attempts in ((self._inner, ATTEMPTS), (self._random, RANDOM_ATTEMPTS)):
             for _ in range(attempts):
                 candidate = self._draw(sampler, study, trial)
@@ -101,18 +141,6 @@ class FeasibleSampler(BaseSampler):
             if name not in candidate:
                 candidate[name] = sampler.sample_independent(study, trial, name, distribution)
         return {name: candidate[name] for name in self._distributions}
-
-    def _proposed(self, study: Study, trial: FrozenTrial) -> set[str]:
-        """Candidates of all other trials; a failed one is not tried again either."""
-        found: set[str] = set()
-        for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number or other.params.keys() != self._distributions.keys():
-                continue
-            key = self._keys.get(other.number) or self._key(other.params)
-            if other.state.is_finished():  # a running one may be withdrawn, and its number reused
-                self._keys[other.number] = key
-            found.add(key)
-        return found
 
 
 class GridOrderSampler(BaseSampler):

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class GroupingStorage(optuna.storages.RDBStorage):
             session = self.scoped_session()
             trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
             self.check_trial_is_updatable(trial_id, trial.state)
-            self._write_attributes(session, {trial_id: attributes})
+            self._write_attributes({trial_id: attributes})
 
     def set_study_user_attrs(self, study_id: int, attributes: Mapping[str, Any]) -> None:
         """Write several attributes of a study in one transaction.
@@ -182,9 +183,9 @@ class GroupingStorage(optuna.storages.RDBStorage):
                 started.append(trial)
             session.flush()
             self._write_parameters(session, started)
-            self._write_attributes(session, {one._trial_id: one.user_attrs for one in started})
+            self._write_attributes({one._trial_id: one.user_attrs for one in started})
             noted = {one._trial_id: one.system_attrs for one in started}
-            self._write_attributes(session, noted, models.TrialSystemAttributeModel)
+            self._write_attributes(noted, models.TrialSystemAttributeModel)
         return started
 
     def _write_parameters(
@@ -203,36 +204,44 @@ class GroupingStorage(optuna.storages.RDBStorage):
         if rows:
             session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
 
-    def finish_trial(self, trial_id: int, ended: optuna.trial.FrozenTrial) -> None:
-        """Write how a trial ended: its attributes, values and state.
+    def finish_trials(self, ended: Mapping[int, optuna.trial.FrozenTrial]) -> None:
+        """Write how trials ended, their attributes, values and states, in one transaction.
 
         Args:
-            trial_id: The trial.
-            ended: What it is to be.
+            ended: What each trial is to be, by its id.
 
         Raises:
-            StorageError: If the database refused.
+            StorageError: If the database refused; no trial was changed.
+            KeyError: If there is no such trial.
+            optuna.exceptions.UpdateFinishedTrialError: If one of them ended before.
         """
+        table = models.TrialModel.__table__
+        held = sqlalchemy.select(table.c.trial_id, table.c.state)
+        held = held.where(table.c.trial_id.in_(list(ended))).with_for_update()
+        change = sqlalchemy.update(table).where(table.c.trial_id == sqlalchemy.bindparam("id"))
         with self.transaction():
-            session = self.scoped_session()
-            row: Any = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
-            self.check_trial_is_updatable(trial_id, row.state)
-            self._write_attributes(session, {trial_id: ended.user_attrs})
-            noted = {trial_id: ended.system_attrs}
-            self._write_attributes(session, noted, models.TrialSystemAttributeModel)
-            for objective, value in enumerate(ended.values or ()):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                session.add(
-                    models.TrialValueModel(
-                        trial_id=trial_id, objective=objective, value=stored, value_type=kind
-                    )
-                )
-            row.state, row.datetime_complete = ended.state, ended.datetime_complete
-            session.flush()
+            # Not through mapped objects: there may be many trials, and this is all per trial.
+            connection = self.scoped_session().connection()
+            states: dict[int, Any] = dict(connection.execute(held).all())
+            for trial_id in ended:
+                if trial_id not in states:
+                    raise KeyError(models.NOT_FOUND_MSG)
+                self.check_trial_is_updatable(trial_id, states[trial_id])
+            changes = [
+                {"id": key, "state": one.state, "datetime_complete": one.datetime_complete}
+                for key, one in ended.items()
+            ]
+            if changes:
+                connection.execute(change, changes)
+            self._write_attributes({key: one.user_attrs for key, one in ended.items()})
+            noted = {key: one.system_attrs for key, one in ended.items()}
+            self._write_attributes(noted, models.TrialSystemAttributeModel)
+            values = [row for key, one in ended.items() for row in _value_rows(key, one)]
+            if values:
+                connection.execute(sqlalchemy.insert(models.TrialValueModel.__table__), values)
 
     def _write_attributes(
         self,
-        session: orm.Session,
         attributes: Mapping[int, Mapping[str, Any]],
         model: Any = models.TrialUserAttributeModel,
     ) -> None:
@@ -244,25 +253,40 @@ class GroupingStorage(optuna.storages.RDBStorage):
         ]
         if not rows:
             return
-        upserts: dict[str, Any] = {
-            "sqlite": sqlite_dialect.insert,
-            "postgresql": postgresql_dialect.insert,
-        }
-        upsert = upserts.get(self.engine.name)
-        if upsert is None:
-            is_users = model is models.TrialUserAttributeModel
-            write = self.set_trial_user_attr if is_users else self.set_trial_system_attr
-            for row in rows:
-                write(row["trial_id"], row["key"], json.loads(row["value_json"]))
+        statement = _upsert(self.engine.name, model)
+        if statement is not None:
+            self.scoped_session().connection().execute(statement, rows)
             return
-        statement = upsert(model)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[model.trial_id, model.key],
-                set_={"value_json": statement.excluded.value_json},
-            ),
-            rows,
+        is_users = model is models.TrialUserAttributeModel
+        write = self.set_trial_user_attr if is_users else self.set_trial_system_attr
+        for row in rows:
+            write(row["trial_id"], row["key"], json.loads(row["value_json"]))
+
+
+@cache
+def _upsert(dialect: str, model: Any) -> Any:
+    """Return the statement that writes attributes of trials, new or known; None if none can."""
+    inserts: dict[str, Any] = {
+        "sqlite": sqlite_dialect.insert,
+        "postgresql": postgresql_dialect.insert,
+    }
+    if dialect not in inserts:
+        return None
+    statement = inserts[dialect](model.__table__)
+    return statement.on_conflict_do_update(
+        index_elements=[model.trial_id, model.key],
+        set_={"value_json": statement.excluded.value_json},
+    )
+
+
+def _value_rows(trial_id: int, trial: optuna.trial.FrozenTrial) -> list[dict[str, Any]]:
+    rows = []
+    for objective, value in enumerate(trial.values or ()):
+        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+        rows.append(
+            {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
         )
+    return rows
 
 
 def open_storage(url: str) -> GroupingStorage:

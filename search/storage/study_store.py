@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -257,8 +258,9 @@ class StudyStore:
                 for trial, conclusion in conclusions.items()
             }
             with self._storage.transaction():
-                for trial, key in keys.items():
-                    self._storage.finish_trial(self._ids[trial], memory.get_trial(key))
+                self._storage.finish_trials(
+                    {self._ids[trial]: memory.get_trial(key) for trial, key in keys.items()}
+                )
                 self._store_system_attributes()
         except BaseException:
             self._copy = None
@@ -397,8 +399,11 @@ class StudyStore:
         self._system_attributes = noted
 
     def _running(self, number: int) -> FrozenTrial:
-        for trial in self.trials((TrialState.RUNNING,)):
-            if trial.number == number:
+        memory, study = self.study._storage, self.study._study_id
+        with suppress(KeyError):
+            key = memory.get_trial_id_from_study_id_trial_number(study, number)
+            trial = memory.get_trial(key)
+            if trial.state == TrialState.RUNNING:
                 return trial
         raise StorageError(
             f"trial {number} of study {self.name!r} must be running to be finished, but is not; "
