@@ -31,6 +31,7 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LEFT_OUT = re.compile(r"# not run by the tests: (.+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 SERVER = re.compile(r"^(optuna-dashboard|scenario-search dashboard) ")
+PREPARED = ("baselines", "programs")
 DEADLINE_SECONDS = 60.0
 
 # A study that ended without meeting its targets ends with 3, which is no fault of the page.
@@ -97,9 +98,15 @@ def test_every_page_is_in_the_index() -> None:
     assert pages - {"README.md"} <= listed
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keeps the baselines and recorded scenarios of one page's studies for the next page."""
+    return tmp_path_factory.mktemp("prepared")
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Path]:
-    """A folder as the reader has it after ``make run``, without results."""
+def reader(tmp_path: Path, prepared: Path) -> Iterator[Path]:
+    """A folder as the reader has it after other pages, without the results of studies."""
     made = ("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
     ignored = shutil.ignore_patterns(*made)
     for name in ("configs", "dbt", "docs", "benchmarks", "tests/projects"):
@@ -114,7 +121,14 @@ def reader(tmp_path: Path) -> Iterator[Path]:
         env=os.environ | {"WORKFORCE_DB": ":memory:"},
         check=True,
     )
+    for name in PREPARED:
+        if (prepared / name).exists():
+            shutil.copytree(prepared / name, tmp_path / "results" / name)
     yield tmp_path
+    for name in PREPARED:
+        if (tmp_path / "results" / name).exists():
+            shutil.rmtree(prepared / name, ignore_errors=True)
+            (tmp_path / "results" / name).rename(prepared / name)
 
 
 @pytest.mark.dbt
