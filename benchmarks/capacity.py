@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ import yaml
 from evaluation import scratch, study
 
 from search.audit.reader import AuditReader
+from search.audit.records import TrialRecord
 from search.workers.memory import MemorySampler, process_tree
 
 LOOK_SECONDS = 0.25
@@ -116,21 +118,26 @@ def search(document: dict[str, Any], budget: str, workers: int, folder: Path) ->
     command = [program, "run", str(file), "--results", str(places / "results")]
     peak, most_spilled = watched(command, places)
     reader = AuditReader(places / "results" / document["study"])
-    spans: dict[str, list[tuple[float, float]]] = {}
-    failed = 0
-    for trial in reader.trials():
-        failed += trial.state == "failed"
+    trials = reader.trials()
+    many = reader.runs()[-1].workers or 1
+    spans = at_work(trials, many)
+    seconds = max(end for _, end in spans) - min(begin for begin, _ in spans)
+    each = sum(end - begin for begin, end in spans) / len(spans)
+    failed = sum(trial.state == "failed" for trial in trials)
+    return Course(budget, many, len(spans), seconds, each, failed, peak, most_spilled)
+
+
+def at_work(trials: Sequence[TrialRecord], workers: int) -> list[tuple[float, float]]:
+    """Return begin and end of the evaluations that began when all workers were at work."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for trial in trials:
         if trial.worker and trial.started_at and trial.finished_at and trial.iteration:
             span = (trial.started_at.timestamp(), trial.finished_at.timestamp())
-            spans.setdefault(trial.worker, []).append(span)
-    many = reader.runs()[-1].workers or 1
+            found.setdefault(trial.worker, []).append(span)
     # The driver evaluates while Ray starts; its candidates are none of the workers'.
-    busiest = sorted(spans.values(), key=len, reverse=True)[:many]
-    full = max(min(begin for begin, _ in found) for found in busiest)
-    counted = [span for found in busiest for span in found if span[0] >= full]
-    seconds = max(end for _, end in counted) - full
-    each = sum(end - begin for begin, end in counted) / len(counted)
-    return Course(budget, many, len(counted), seconds, each, failed, peak, most_spilled)
+    busiest = sorted(found.values(), key=len, reverse=True)[:workers]
+    full = max(min(begin for begin, _ in spans) for spans in busiest)
+    return [span for spans in busiest for span in spans if span[0] >= full]
 
 
 def main() -> None:
