@@ -21,6 +21,7 @@ from search.scenario.compiled.emission import (
     sql_name,
 )
 from search.scenario.compiled.lifting import Template, hole_texts
+from search.scenario.compiled.parsing import ParsedStatements
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay_workspace import (
     CopyWorkspace,
@@ -65,6 +66,7 @@ class Replay:
         self.isolation = isolation
         self.operation_seconds: dict[int, float] = {}
         self._observer = observer
+        self._parsed = ParsedStatements()
         self._plan = factory.plan
         self._program = program
         self._scratch = create_scratch(factory.scratch_parent)
@@ -135,13 +137,14 @@ class Replay:
 
     def _act(self, action: Action, texts: Mapping[str, str]) -> None:
         started = time.perf_counter()
+        connection = self._workspace.connection
         statement = None
         if action.operation is not None:
             statement = self._program.flow.operations[action.operation].statement
         is_authors_own = statement is not None and statement.node is None
         try:
-            with author_schema(self._workspace.connection, self._plan, is_authors_own):
-                perform(self._workspace.connection, action, lambda one: one.fill(texts))
+            with author_schema(connection, self._plan, is_authors_own):
+                perform(connection, action, lambda one: self._parsed.of(one, texts, connection))
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
@@ -151,7 +154,7 @@ class Replay:
         if action.operation is not None:
             self.operation_seconds[action.operation] = time.perf_counter() - started
         if self._observer is not None and action.kind == "run":
-            self._observer(action, self._workspace.connection)
+            self._observer(action, connection)
 
     def _read(self, reader: MetricReader, action: Action) -> dict[str, float]:
         with author_schema(self._workspace.connection, self._plan, True):
@@ -179,8 +182,8 @@ def author_schema(connection: Any, plan: ScenarioPlan, is_authors_own: bool) -> 
         connection.execute(f"use {catalog}.main")
 
 
-def perform(connection: Any, action: Action, fill: Callable[[Template], str]) -> None:
-    """Do one action on a workspace's connection."""
+def perform(connection: Any, action: Action, fill: Callable[[Template], Any]) -> None:
+    """Do one action on a workspace's connection; ``fill`` gives SQL or a parsed statement."""
     if action.kind == "run":
         assert action.template is not None
         connection.execute(fill(action.template))
