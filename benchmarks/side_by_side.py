@@ -28,6 +28,7 @@ from evaluation import scratch, study
 
 from search.audit.reader import AuditReader
 from search.child import run_in_child
+from search.engine import RECORDING
 from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
@@ -44,6 +45,17 @@ SHARES = {
 }
 """The hidden candidate, as shares of the ranges."""
 
+COLUMNS = (
+    "how",
+    "trials",
+    "all targets met after",
+    "first evaluation after",
+    "trials an hour from there",
+    "s a trial",
+    "s a trial beside evaluating",
+    "peak MB",
+    "lines written",
+)
 NAMES = {
     "ours": "scenario-search",
     "ray_tune": "Ray Tune, OptunaSearch, dbt commands",
@@ -61,6 +73,7 @@ class Course:
         seconds: Until it ended.
         lanes: Evaluations that it runs at the same time.
         trials: Begin and end of each evaluation, and whether all targets were met.
+        prepared: Trials whose metrics were a by-product of preparing; not in the pace.
         peak_bytes: Most that its processes took together, proportional set size.
         lines: Lines that its user writes.
     """
@@ -71,20 +84,23 @@ class Course:
     peak_bytes: int
     lines: int
     trials: list[tuple[float, float, bool]] = field(default_factory=list)
+    prepared: int = 0
 
     def row(self, name: str) -> str:
         """Return the line of the table."""
         met = min((end for _, end, is_met in self.trials if is_met), default=None)
         spent = sum(end - begin for begin, end, _ in self.trials)
         count = len(self.trials)
-        cells = [name, f"{count}", f"{count / self.seconds * 3600:,.0f}"]
+        cells = [name, f"{count + self.prepared}"]
         cells.append("not met" if met is None else f"{met - self.began:.0f} s")
         if count:
             first, last = min(t[0] for t in self.trials), max(t[1] for t in self.trials)
             idle = (last - first) * self.lanes - spent
-            cells += [f"{spent / count:.1f}", f"{max(0.0, idle) / count:.2f}"]
+            cells.append(f"{first - self.began:.0f} s")
+            cells.append(f"{count / (last - first) * 3600:,.0f}")
+            cells += [f"{spent / count:.2f}", f"{max(0.0, idle) / count:.2f}"]
         else:
-            cells += ["-", "-"]
+            cells += ["-", "-", "-", "-"]
         cells += [f"{self.peak_bytes / 1e6:,.0f}", f"{self.lines}"]
         return f"| {' | '.join(cells)} |"
 
@@ -162,7 +178,9 @@ def run_ours(document: dict[str, Any], workers: int, seconds: float, folder: Pat
     # As one would write it: the part of the flagship's file that defines this search.
     course.lines = written(Path(__file__).parents[1] / "configs" / "compensation-2026.yaml")
     for trial in AuditReader(folder / "results" / document["study"]).trials():
-        if trial.started_at is not None and trial.finished_at is not None:
+        if trial.worker == RECORDING:
+            course.prepared += 1
+        elif trial.started_at is not None and trial.finished_at is not None:
             span = trial.started_at.timestamp(), trial.finished_at.timestamp()
             course.trials.append((*span, bool(trial.is_all_targets_met)))
     return course
@@ -238,9 +256,7 @@ def main() -> None:
         f"{os.getloadavg()[0]:.1f}, {platform.system()}"
     )
     print()
-    print("| how | trials | trials an hour | all targets met after | s a trial "
-          "| s a trial beside evaluating | peak MB | lines written |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for name, course in courses.items():
         print(course.row(NAMES[name]))
 

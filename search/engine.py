@@ -132,6 +132,7 @@ def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
             return Outcome(
                 request=EvaluationRequest(trial=0, values=point.values, replication=seed),
                 metrics=point.metrics,
+                started_at=point.started_at,
                 seconds=point.seconds,
                 worker=RECORDING,
                 engine="dbt",

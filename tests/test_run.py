@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +206,14 @@ def test_metrics_and_targets_of_each_repetition(run: Run, tiny: Callable[..., Pa
 
 def test_the_compiled_engine_is_verified(run: Run, tiny: Callable[..., Path]) -> None:
     document = tiny_document(study="fast", resources={"engine": "auto"}, search={"sampler": "auto"})
+    began = datetime.now(UTC)
     result = run(write_study(tiny().parent, document))
     assert result.end.is_converged
     assert result.engine == "compiled" and result.is_verified is True
+    # The current candidate's metrics come from the recording, and so do its times.
+    first = AuditReader(result.folder).trials()[0]
+    assert first.worker == "recording" and first.started_at and first.finished_at
+    assert began <= first.started_at < first.finished_at <= datetime.now(UTC)
 
 
 TEST_OF_THE_RESULT = """

@@ -309,7 +309,8 @@ def _iterations(
             study=rows[0].study,
             iteration=iteration,
             started_at=min(starts, default=None),
-            finished_at=max(ends) if len(ends) == len(batch) else None,
+            # A result that was known before ended before it was asked for.
+            finished_at=max([*ends, *starts]) if len(ends) == len(batch) else None,
             trials=len(batch),
             complete_trials=sum(record.state == "complete" for record in rows),
             failed_trials=sum(record.state == "failed" for record in rows),

@@ -232,12 +232,12 @@ class _Compilation:
     ) -> Recording:
         self._report(f"recording dbt {what}")
         request = EvaluationRequest(trial=0, values=values, replication=seed)
-        started = time.perf_counter()
+        started_at, started = time.time(), time.perf_counter()
         recording = recorder.record(request) if ahead is None else ahead.result()
         seconds = time.perf_counter() - started
         if recording.unsupported:
             raise RecordingError("; ".join(recording.unsupported[:3]))
-        self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds))
+        self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds, started_at))
         return recording
 
     def _lifted_values(self, values: Values, seed: ParameterValue | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
@@ -42,12 +42,14 @@ class CheckPoint:
         replication: Value of the replication variable, or None.
         metrics: What dbt's evaluation yielded: what a replay must yield.
         seconds: Wall time of dbt's evaluation.
+        started_at: When it began, seconds since the epoch (UTC).
     """
 
     values: Mapping[str, ParameterValue]
     replication: ParameterValue | None
     metrics: Mapping[str, float]
     seconds: float = 0.0
+    started_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def save(program: Program, folder: Path) -> None:
                 "replication": one.replication,
                 "metrics": dict(one.metrics),
                 "seconds": one.seconds,
+                "started_at": one.started_at,
             }
             for one in program.checks
         ],
