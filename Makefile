@@ -9,8 +9,8 @@ EMPLOYEES ?= 20000
 # The study that `make run` runs.
 STUDY ?= configs/compensation-2026.yaml
 
-# Processes that share the tests; on two cores three of them, since some wait for servers.
-TESTERS ?= 3
+# Processes that share the tests.
+TESTERS ?= 2
 # Where `make ui` listens, on 127.0.0.1 alone, and where Dagster keeps its runs.
 UI_PORT ?= 3000
 UI_HOME ?= $(CURDIR)/results/.dagster/home

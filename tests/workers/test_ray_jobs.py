@@ -91,7 +91,8 @@ def test_a_job_spreads_over_the_cluster_and_leaves_its_results(
 def test_a_stopped_job_is_saved_and_taken_up(cluster: Cluster, study: Path, tmp_path: Path) -> None:
     results = tmp_path / "kept"
     words = ("slow.yml", "--results", results, "--set", "search.max_iterations=1")
-    words = (*words, "--set", "search.batch_size=4")
+    # Enough trials that Ray's command, which takes seconds to start, comes before the last.
+    words = (*words, "--set", "search.batch_size=12")
     sent = submit(cluster, study, *words, "--submission-id", "stopped", "--no-wait")
     assert sent.returncode == 0 and sent.stdout == "stopped\n", sent.stderr
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -121,7 +122,7 @@ def test_a_stopped_job_is_saved_and_taken_up(cluster: Cluster, study: Path, tmp_
     after = {t.number: t for t in stored_trials(results, "slow")}
     assert all(after[number] == trial for number, trial in before.items())
     complete = [t for t in after.values() if t.state.name == "COMPLETE"]
-    assert len(complete) == len({json.dumps(t.params) for t in complete}) == 5
+    assert len(complete) == len({json.dumps(t.params) for t in complete}) == 13
     # Saved within Ray's 3 seconds; published as well where the machine was quick enough.
     stopped_run, finished_run = AuditReader(results / "slow").runs()
     assert (stopped_run.state, finished_run.state) == ("interrupted", "finished")
