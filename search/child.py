@@ -1,4 +1,4 @@
-"""Runs one function in a process of its own.
+"""Runs functions in a process of their own.
 
 dbt changes the working directory, grows with every parse and may hang; none of that
 may happen to the driver. The child is a fresh interpreter, dies with its parent, and
@@ -7,15 +7,17 @@ answers over a pipe of its own, so that nothing printed can be mistaken for the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from search.errors import SearchError, WorkerError
 
@@ -29,6 +31,83 @@ Report = Callable[[str], None]
 """Takes a line of progress for a person."""
 
 
+class ChildProcess:
+    """A fresh interpreter that answers one call after another. A context manager.
+
+    Calls that need dbt share its import and what it keeps of a project's texts.
+
+    Args:
+        env: Environment variables on top of this process's.
+        is_stderr_shared: Whether the child writes to this process's stderr: for a child that
+            writes much. Else its last words are part of the error when it dies.
+        stop_seconds: How long the child gets to end when it is at work while it is left.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: dict[str, str] | None = None,
+        is_stderr_shared: bool = False,
+        stop_seconds: float = _STOP_SECONDS,
+    ) -> None:
+        self._env = os.environ | (env or {})
+        self._is_stderr_shared = is_stderr_shared
+        self._stop_seconds = stop_seconds
+
+    def __enter__(self) -> Self:
+        request_read, request_write = os.pipe()
+        answer_read, answer_write = os.pipe()
+        code = f"from search.child import serve; serve({request_read}, {answer_write})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            pass_fds=(request_read, answer_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=None if self._is_stderr_shared else subprocess.PIPE,
+            env=self._env,
+            start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the child
+        )
+        os.close(request_read)
+        os.close(answer_write)
+        self._requests = Connection(request_write, readable=False)
+        self._answers = Connection(answer_read, writable=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._requests.close()
+        self._answers.close()
+        _end(self._process, self._stop_seconds)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        report: Callable[[Any], None],
+        stop: threading.Event | None = None,
+    ) -> Any:
+        """Call ``function(*args, report=...)`` in the child and return what it returns.
+
+        Args:
+            function: A module-level function; it and its arguments travel by pickle.
+            *args: Its arguments.
+            report: Called here with whatever the child reports, most often a line of progress.
+            stop: Set by another thread, it ends this call; the child is still at work then,
+                and to be left.
+
+        Raises:
+            SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
+        """
+        with contextlib.suppress(BrokenPipeError):  # of a child that died: the answer says how
+            self._requests.send(sys.path)  # first: what follows may need it to be unpickled
+            self._requests.send((function, args))
+        return _await_answer(self._answers, self._process, report, stop or threading.Event())
+
+
 def run_in_child(
     function: Callable[..., Any],
     *args: Any,
@@ -38,43 +117,15 @@ def run_in_child(
     stop_seconds: float = _STOP_SECONDS,
     stop: threading.Event | None = None,
 ) -> Any:
-    """Call ``function(*args, report=...)`` in a child process and return what it returns.
-
-    Args:
-        function: A module-level function; it and its arguments travel by pickle.
-        *args: Its arguments.
-        report: Called here with whatever the child reports, most often a line of progress.
-        env: Environment variables on top of this process's.
-        is_stderr_shared: Whether the child writes to this process's stderr: for a child that
-            writes much. Else its last words are part of the error when it dies.
-        stop_seconds: How long the child gets to end when this call is left by an exception.
-        stop: Set by another thread, it ends the child and this call.
+    """Make one call in a ``ChildProcess`` of its own, and return what it returns.
 
     Raises:
         SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
     """
-    request_read, request_write = os.pipe()
-    answer_read, answer_write = os.pipe()
-    code = f"from search.child import serve; serve({request_read}, {answer_write})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        pass_fds=(request_read, answer_write),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=None if is_stderr_shared else subprocess.PIPE,
-        env=os.environ | (env or {}),
-        start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the child
-    )
-    os.close(request_read)
-    os.close(answer_write)
-    try:
-        with Connection(request_write, readable=False) as request:
-            request.send(sys.path)  # first: what follows may need it to be unpickled
-            request.send((function, args))
-        with Connection(answer_read, writable=False) as answers:
-            return _await_answer(answers, process, report, stop or threading.Event())
-    finally:
-        _end(process, stop_seconds)
+    with ChildProcess(
+        env=env, is_stderr_shared=is_stderr_shared, stop_seconds=stop_seconds
+    ) as child:
+        return child.call(function, *args, report=report, stop=stop)
 
 
 def _await_answer(
@@ -125,25 +176,36 @@ def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
 
 
 def serve(request_fd: int, answer_fd: int) -> None:
-    """Be the child: read one call, answer it, end."""
+    """Be the child: answer one call after another, until no more can come."""
     die_with_parent()
     # Told to stop, it leaves through every `finally` on the way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with Connection(request_fd, writable=False) as request:
-        sys.path[:] = request.recv()
-        function, args = request.recv()
-    with Connection(answer_fd, readable=False) as answers:
-        try:
-            result = function(*args, report=lambda line: answers.send(("progress", line)))
-            answers.send(("result", result))
-        except SearchError as error:
-            answers.send(("error", error))
-        except Exception as error:
-            if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
-                raise
-            text = f"unexpected {type(error).__name__} in a helper process: {error}"
-            advice = "set SCENARIO_SEARCH_TRACEBACK=1 to see where"
-            answers.send(("error", WorkerError(f"{text} ({advice})")))
+    with (
+        Connection(request_fd, writable=False) as requests,
+        Connection(answer_fd, readable=False) as answers,
+    ):
+        while True:
+            try:
+                sys.path[:] = requests.recv()
+                function, args = requests.recv()
+            except EOFError:
+                return
+            _answer(function, args, answers)
+
+
+def _answer(function: Callable[..., Any], args: Sequence[Any], answers: Connection) -> None:
+    """Make a call, and send back how it goes and what came of it."""
+    try:
+        result = function(*args, report=lambda line: answers.send(("progress", line)))
+        answers.send(("result", result))
+    except SearchError as error:
+        answers.send(("error", error))
+    except Exception as error:
+        if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
+            raise
+        text = f"unexpected {type(error).__name__} in a helper process: {error}"
+        advice = "set SCENARIO_SEARCH_TRACEBACK=1 to see where"
+        answers.send(("error", WorkerError(f"{text} ({advice})")))
 
 
 def die_with_parent() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.candidates import Candidates, NamedCandidate, StoredStudy
-from search.child import run_in_child
+from search.child import ChildProcess
 from search.continuation import FINGERPRINTS
 from search.errors import SpecError
 from search.figures import signed, with_unit
@@ -131,30 +131,31 @@ def _evaluated(
     """Evaluate what has no metrics; all, when the stored ones are of another scenario."""
     layout, memory = Layout(results, spec.study), memory_plan(spec)
     sweep_scratch(scratch_parent(spec))
-    prepared: Prepared = run_in_child(
-        prepare,
-        spec,
-        layout.baselines.absolute(),
-        preparation_limits(spec, memory),
-        report=progress.note,
-    )
-    then = stored.attributes.get(FINGERPRINTS, {}).get(SCENARIO)
-    wanted = [side for side in sides if not side.metrics]
-    if len(wanted) < len(sides) and then != prepared.plan.fingerprints[SCENARIO]:
-        progress.note("the scenario has changed since the trials ran, so all are evaluated")
-        wanted = list(sides)
-    by_key = {candidate_key(dict(side.values)): side for side in wanted}
-    replications = spec.scenario.replications
-    seeds = replications.values if replications else (None,)
-    requests = [
-        EvaluationRequest(trial=number, values=side.values, replication=seed)
-        for number, side in enumerate(by_key.values())
-        for seed in seeds
-    ]
-    factory = evaluator_factory(spec, prepared.plan, memory)
-    outcomes: list[Outcome] = run_in_child(
-        evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
-    )
+    with ChildProcess() as child:
+        prepared: Prepared = child.call(
+            prepare,
+            spec,
+            layout.baselines.absolute(),
+            preparation_limits(spec, memory),
+            report=progress.note,
+        )
+        then = stored.attributes.get(FINGERPRINTS, {}).get(SCENARIO)
+        wanted = [side for side in sides if not side.metrics]
+        if len(wanted) < len(sides) and then != prepared.plan.fingerprints[SCENARIO]:
+            progress.note("the scenario has changed since the trials ran, so all are evaluated")
+            wanted = list(sides)
+        by_key = {candidate_key(dict(side.values)): side for side in wanted}
+        replications = spec.scenario.replications
+        seeds = replications.values if replications else (None,)
+        requests = [
+            EvaluationRequest(trial=number, values=side.values, replication=seed)
+            for number, side in enumerate(by_key.values())
+            for seed in seeds
+        ]
+        factory = evaluator_factory(spec, prepared.plan, memory)
+        outcomes: list[Outcome] = child.call(
+            evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+        )
     done: dict[str, Side] = {}
     for number, (key, side) in enumerate(by_key.items()):
         own = [outcome for outcome in outcomes if outcome.request.trial == number]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.child import Report, run_in_child
+from search.child import ChildProcess, Report
 from search.engine import dead_parameters, source_of
 from search.errors import RecordingError
 from search.layout import Layout
@@ -58,17 +58,18 @@ def explain_study(spec: StudySpec, results: Path, progress: Progress) -> Explana
     """
     layout = Layout(results, spec.study)
     memory = memory_plan(spec)
-    prepared: Prepared = run_in_child(
-        prepare,
-        spec,
-        layout.baselines.absolute(),
-        preparation_limits(spec, memory),
-        report=progress.note,
-    )
-    factory = evaluator_factory(spec, prepared.plan, memory)
-    explanation: Explanation = run_in_child(
-        explain_plan, factory, spec, layout.programs.absolute(), report=progress.note
-    )
+    with ChildProcess() as child:
+        prepared: Prepared = child.call(
+            prepare,
+            spec,
+            layout.baselines.absolute(),
+            preparation_limits(spec, memory),
+            report=progress.note,
+        )
+        factory = evaluator_factory(spec, prepared.plan, memory)
+        explanation: Explanation = child.call(
+            explain_plan, factory, spec, layout.programs.absolute(), report=progress.note
+        )
     return explanation
 
 

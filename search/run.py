@@ -18,7 +18,7 @@ from search.audit.provenance import git_state, versions, who
 from search.audit.publish import DATABASE_NAME
 from search.audit.records import RunRecord
 from search.budget import MemoryPlan
-from search.child import run_in_child
+from search.child import ChildProcess, run_in_child
 from search.continuation import FINGERPRINTS, OnChange, version_to_run
 from search.driver import Driver, SearchEnd
 from search.engine import Engine, divergence_finder, prepare_engine
@@ -229,18 +229,19 @@ class _StudyRun:
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
-        prepared = self._prepare(memory)
-        reference = evaluator_factory(spec, prepared.plan, memory)
-        fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
-        version, is_new = version_to_run(
-            spec,
-            storage,
-            fingerprints,
-            is_restart=self._options.is_restart,
-            on_change=self._options.on_change,
-            progress=self._progress,
-        )
-        engine = self._engine(reference, memory, prepared.warnings)
+        with ChildProcess() as child:  # one for both: importing dbt takes seconds
+            prepared = self._prepare(child, memory)
+            reference = evaluator_factory(spec, prepared.plan, memory)
+            fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
+            version, is_new = version_to_run(
+                spec,
+                storage,
+                fingerprints,
+                is_restart=self._options.is_restart,
+                on_change=self._options.on_change,
+                progress=self._progress,
+            )
+            engine = self._engine(child, reference, memory, prepared.warnings)
         session = _Session(
             memory=memory,
             pool=pool,
@@ -264,9 +265,13 @@ class _StudyRun:
         return self._run_version(session, next_version(session.storage, spec.study), slow, None)
 
     def _engine(
-        self, reference: DbtEvaluatorFactory, memory: MemoryPlan, warnings: tuple[str, ...]
+        self,
+        child: ChildProcess,
+        reference: DbtEvaluatorFactory,
+        memory: MemoryPlan,
+        warnings: tuple[str, ...],
     ) -> Engine:
-        engine: Engine = run_in_child(
+        engine: Engine = child.call(
             prepare_engine,
             reference,
             self._spec,
@@ -443,8 +448,8 @@ class _StudyRun:
         prefix = "sqlite:///"
         return not url.startswith(prefix) or Path(url.removeprefix(prefix)).exists()
 
-    def _prepare(self, memory: MemoryPlan) -> Prepared:
-        prepared: Prepared = run_in_child(
+    def _prepare(self, child: ChildProcess, memory: MemoryPlan) -> Prepared:
+        prepared: Prepared = child.call(
             prepare,
             self._spec,
             self._layout.baselines.absolute(),

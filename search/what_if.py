@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
 from search.candidates import stored_study
-from search.child import Report, run_in_child
+from search.child import ChildProcess, Report
 from search.engine import source_of
 from search.errors import SpecError
 from search.layout import Layout
@@ -88,22 +88,23 @@ def evaluate_once(
     layout = Layout(results, spec.study)
     memory = memory_plan(spec)
     sweep_scratch(scratch_parent(spec))
-    prepared: Prepared = run_in_child(
-        prepare,
-        spec,
-        layout.baselines.absolute(),
-        preparation_limits(spec, memory),
-        report=progress.note,
-    )
-    factory = evaluator_factory(spec, prepared.plan, memory)
     replications = spec.scenario.replications
     requests = [
         EvaluationRequest(trial=from_trial or 0, values=values, replication=seed)
         for seed in (replications.values if replications else (None,))
     ]
-    outcomes: list[Outcome] = run_in_child(
-        evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
-    )
+    with ChildProcess() as child:
+        prepared: Prepared = child.call(
+            prepare,
+            spec,
+            layout.baselines.absolute(),
+            preparation_limits(spec, memory),
+            report=progress.note,
+        )
+        factory = evaluator_factory(spec, prepared.plan, memory)
+        outcomes: list[Outcome] = child.call(
+            evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+        )
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
     statistic = replications.statistic if replications else "mean"
     evaluated = [outcome.metrics for outcome in outcomes]
@@ -182,26 +183,26 @@ def verify_trial(
     if not evaluations:
         raise SpecError(f"--trial must be a complete trial, but trial {number} is not")
     memory = memory_plan(spec)
-    prepared: Prepared = run_in_child(
-        prepare,
-        spec,
-        Layout(results, spec.study).baselines.absolute(),
-        preparation_limits(spec, memory),
-        report=progress.note,
-    )
+    layout = Layout(results, spec.study)
     requests = [EvaluationRequest(number, values, seed) for seed, _ in evaluations]
-    reference = evaluator_factory(spec, prepared.plan, memory)
-    library = Library.of(
-        source_of(reference, spec), Layout(results, spec.study).programs.absolute()
-    )
-    verification: Verification = run_in_child(
-        verify,
-        reference,
-        requests,
-        [metrics for _, metrics in evaluations],
-        DivergenceFinder(library) if library.find(values) is not None else None,
-        report=progress.note,
-    )
+    with ChildProcess() as child:
+        prepared: Prepared = child.call(
+            prepare,
+            spec,
+            layout.baselines.absolute(),
+            preparation_limits(spec, memory),
+            report=progress.note,
+        )
+        reference = evaluator_factory(spec, prepared.plan, memory)
+        library = Library.of(source_of(reference, spec), layout.programs.absolute())
+        verification: Verification = child.call(
+            verify,
+            reference,
+            requests,
+            [metrics for _, metrics in evaluations],
+            DivergenceFinder(library) if library.find(values) is not None else None,
+            report=progress.note,
+        )
     return number, verification
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -59,16 +60,24 @@ def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared") / "results"
 
 
+class ThisProcess(contextlib.AbstractContextManager["ThisProcess"]):
+    """Stands for a child process, and makes its calls here."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def call(self, function: Callable[..., Any], *args: Any, report: Any) -> Any:
+        return function(*args, report=report)
+
+
 @pytest.fixture
 def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Prepare in this process, where dbt is imported already: seconds become tenths."""
 
-    def call(function: Callable[..., Any], *args: Any, report: Any, env: Any = None) -> Any:
-        return function(*args, report=report)
-
     folder = os.getcwd()
-    monkeypatch.setattr("search.run.run_in_child", call)
-    monkeypatch.setattr("search.what_if.run_in_child", call)
+    for module in ("run", "what_if"):
+        monkeypatch.setattr(f"search.{module}.ChildProcess", ThisProcess)
+    monkeypatch.setattr("search.run.run_in_child", ThisProcess().call)
     yield
     assert os.getcwd() == folder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.child import run_in_child
+from search.child import ChildProcess, run_in_child
 from search.errors import ProjectError, SpecError, WorkerError
 
 HELPERS = """
@@ -84,6 +84,25 @@ def test_a_child_answers_and_reports(helpers: object, capfd: pytest.CaptureFixtu
     assert pid != os.getpid() and session == pid
     assert not psutil.pid_exists(pid)
     assert capfd.readouterr().out == ""
+
+
+def test_one_child_answers_call_after_call(helpers: object) -> None:
+    with ChildProcess() as child:
+        first, pid, _ = child.call(helpers.add, 2, 3, report=silent)  # type: ignore[attr-defined]
+        with pytest.raises(SpecError):
+            child.call(helpers.refuse, report=silent)  # type: ignore[attr-defined]
+        second, again, _ = child.call(helpers.add, 4, 5, report=silent)  # type: ignore[attr-defined]
+        assert (first, second) == (5, 9) and pid == again
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.fault
+def test_a_child_that_died_between_calls_is_told(helpers: object) -> None:
+    with ChildProcess() as child:
+        _, pid, _ = child.call(helpers.add, 2, 3, report=silent)  # type: ignore[attr-defined]
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerError, match="killed by SIGKILL"):
+            child.call(helpers.add, 2, 3, report=silent)  # type: ignore[attr-defined]
 
 
 def test_errors_cross_with_all_their_fields(helpers: object) -> None:

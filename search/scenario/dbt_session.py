@@ -3,7 +3,8 @@
 dbt-core keeps global state (flags, adapters, the working directory) and is not
 thread-safe, so a process has one session at a time. Every invocation parses the
 project in full: a manifest that was parsed with other vars gives wrong results
-silently when a var decides a config, an alias or a ``ref``.
+silently when a var decides a config, an alias or a ``ref``. What outlives an invocation
+is only what follows from a text alone: its Jinja syntax tree, and that it fits its schema.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource
 from search.scenario.plan import Profile, StatementObserver
 
 _LOCK_MESSAGE = "Could not set lock"
+
+_VALID: set[tuple[type, str]] = set()
+"""Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
+_MAX_VALID = 20_000
 
 
 @dataclass(frozen=True)
@@ -269,6 +274,7 @@ class DbtSession:
         ]
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none", "--no-print"]
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
+        quiet += ["--no-write-json"]  # nobody reads the artifacts of a folder that goes
         sender = _Sender(observer)
         with _dbt_process_state(sender):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
@@ -313,15 +319,22 @@ def _dbt_process_state(sender: _Sender) -> Iterator[None]:
     its two threads happen to run. Here it always waits for the end: two recordings of a
     scenario then have their nodes in one order. (``--single-threaded`` would do the same, but
     closes the connection that a project's hooks use.)
+
+    More than half of what a step costs in dbt is to parse the Jinja of the same 700 macros again,
+    and to hold the same documents against their JSON schemas. The syntax trees are kept by the
+    switch that dbt's own tests use, the documents that fit are remembered here.
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
     from dbt.graph.thread_pool import DbtThreadPool
+    from dbt_common.dataclass_schema import dbtClassMixin
+    from dbt_common.tests import enable_test_caching
 
     folder = os.getcwd()
     dbts_thread = threading.current_thread()
     execute: Any = DuckDBCursorWrapper.execute
     submit: Any = DbtThreadPool.apply_async
+    validate: Any = vars(dbtClassMixin)["validate"]
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
         allowed = strip_resource_settings(sql) or "select 1"
@@ -334,9 +347,20 @@ def _dbt_process_state(sender: _Sender) -> Iterator[None]:
             submitted.wait()
         return submitted
 
+    def validate_once(cls: Any, data: Any) -> None:
+        document = (cls, repr(data))
+        if document not in _VALID:
+            validate.__func__(cls, data)
+            if len(_VALID) >= _MAX_VALID:
+                _VALID.clear()
+            _VALID.add(document)
+
     cursor_class: Any = DuckDBCursorWrapper
     manager: Any = DuckDBConnectionManager
     pool_class: Any = DbtThreadPool
+    schema_class: Any = dbtClassMixin
+    enable_test_caching()
+    schema_class.validate = classmethod(validate_once)
     cursor_class.execute = guarded
     pool_class.apply_async = one_after_the_other
     try:
@@ -344,6 +368,7 @@ def _dbt_process_state(sender: _Sender) -> Iterator[None]:
     finally:
         cursor_class.execute = execute
         pool_class.apply_async = submit
+        schema_class.validate = validate
         if manager._ENV is not None:
             manager._ENV.close()
         manager.close_all_connections()

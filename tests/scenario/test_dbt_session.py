@@ -1,0 +1,80 @@
+"""Several invocations of dbt in one process: each sees the project as it is then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from studies import MIB, copy_project
+
+from search.errors import ScenarioError
+from search.scenario.dbt_session import DbtSession, resolve_profile
+from search.scenario.limits import DuckLimits
+
+pytestmark = pytest.mark.dbt
+
+VALUES = {"x": 2, "y": 3}
+MACRO = "{% macro factor() %}10{% endmacro %}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = copy_project("tiny", tmp_path / "project")
+    model = folder / "models" / "fct_result.sql"
+    model.write_text(model.read_text().replace("* 10", "* {{ factor() }}"))
+    (folder / "macros").mkdir()
+    (folder / "macros" / "factor.sql").write_text(MACRO)
+    return folder
+
+
+@pytest.fixture
+def session(project: Path, tmp_path: Path) -> DbtSession:
+    return DbtSession(
+        project_dir=project,
+        profile=resolve_profile(project),
+        database=tmp_path / "tiny.duckdb",
+        home=tmp_path / "home",
+        limits=DuckLimits(200 * MIB, 1, tmp_path / "spill", 200 * MIB),
+    )
+
+
+def result(tmp_path: Path) -> object:
+    with duckdb.connect(tmp_path / "tiny.duckdb", read_only=True) as connection:
+        return connection.execute("select result from fct_result").fetchall()
+
+
+def test_an_edited_macro_counts_at_the_next_invocation(
+    session: DbtSession, project: Path, tmp_path: Path
+) -> None:
+    session.run("run", dbt_vars=VALUES)
+    assert result(tmp_path) == [(23,)]
+    (project / "macros" / "factor.sql").write_text(MACRO.replace("10", "100"))
+    session.run("run", dbt_vars=VALUES)
+    assert result(tmp_path) == [(203,)]
+    (project / "macros" / "factor.sql").write_text(MACRO)
+    session.run("run", dbt_vars=VALUES)
+    assert result(tmp_path) == [(23,)]
+
+
+def test_a_wrong_config_is_refused_each_time_and_a_mended_one_taken(
+    session: DbtSession, project: Path, tmp_path: Path
+) -> None:
+    properties = project / "models" / "properties.yml"
+    wrong = "models: [{name: fct_result, config: {tags: [a], enabled: 'perhaps'}}]\n"
+    session.run("run", dbt_vars=VALUES)
+    for _ in range(2):
+        properties.write_text(wrong)
+        with pytest.raises(ScenarioError, match="perhaps"):
+            session.run("run", dbt_vars=VALUES)
+        properties.write_text(wrong.replace("'perhaps'", "true"))
+        session.run("run", dbt_vars=VALUES | {"x": 1})
+    assert result(tmp_path) == [(13,)]
+
+
+def test_nothing_of_ours_stays_in_dbts_classes(session: DbtSession) -> None:
+    from dbt_common.dataclass_schema import dbtClassMixin
+
+    before = vars(dbtClassMixin)["validate"]
+    session.run("run", dbt_vars=VALUES)
+    assert vars(dbtClassMixin)["validate"] is before
