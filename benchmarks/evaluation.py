@@ -1,4 +1,4 @@
-"""Seconds a candidate: dbt's commands, dbt in one process, the compiled engine, bare SQL.
+"""Seconds a candidate: dbt's commands, its runner, our two engines, bare SQL.
 
 All engines evaluate the same candidates of the flagship scenario on the same baseline, in turn
 and in one run, so that their ratios hold on a busy machine as well. Metrics must be the same.
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,41 @@ def with_command_line(
     factory: DbtEvaluatorFactory, asked: Sequence[EvaluationRequest], *, report: Report
 ) -> Measured:
     """Evaluate with ``dbt`` commands as one types them, on a copy of the baseline."""
+
+    def dbt(words: list[str], environment: Mapping[str, str]) -> None:
+        command = [str(Path(sys.prefix, "bin", "dbt")), *words]
+        folder = factory.plan.project_dir
+        subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
+
+    return with_dbt(factory, asked, dbt, report=report)
+
+
+def with_runner(
+    factory: DbtEvaluatorFactory, asked: Sequence[EvaluationRequest], *, report: Report
+) -> Measured:
+    """Evaluate with dbt's own ``dbtRunner`` in one warm process, nothing of ours around it."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    def dbt(words: list[str], environment: Mapping[str, str]) -> None:
+        os.environ.update(environment)
+        os.chdir(factory.plan.project_dir)
+        done = dbtRunner().invoke(words)
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        if not done.success:
+            raise SystemExit(f"dbt {' '.join(words)}: {done.exception}")
+
+    return with_dbt(factory, asked, dbt, report=report)
+
+
+def with_dbt(
+    factory: DbtEvaluatorFactory,
+    asked: Sequence[EvaluationRequest],
+    dbt: Callable[[list[str], Mapping[str, str]], None],
+    *,
+    report: Report,
+) -> Measured:
+    """Evaluate with a way to call dbt, one call a step, on a copy of the baseline."""
     plan, measured = factory.plan, Measured()
     with scratch() as folder:
         database = folder / f"{plan.profile.catalog}.duckdb"
@@ -103,18 +138,16 @@ def with_command_line(
             shutil.copyfile(plan.baseline, database)
             for step in plan.steps:
                 said = plan.vars_of(request) | dict(step.vars)
-                command = [str(Path(sys.prefix, "bin", "dbt")), "--quiet", str(step.command)]
-                command += ["--select", *step.select, "--vars", json.dumps(said)]
-                command += ["--target-path", str(folder / "target")]
-                command += ["--log-path", str(folder / "logs")]
-                environment = os.environ | {"WORKFORCE_DB": str(database)}
-                subprocess.run(command, cwd=plan.project_dir, env=environment, check=True)
+                words = ["--quiet", str(step.command), "--select", *step.select]
+                words += ["--vars", json.dumps(said), "--target-path", str(folder / "target")]
+                words += ["--log-path", str(folder / "logs")]
+                dbt(words, {"WORKFORCE_DB": str(database)})
             reader = MetricReader(plan.metrics)
             with connect(database, limits) as connection:
                 prepare_author_sql(connection, plan)
                 metrics = dict(reader.finish(connection))
             note(measured, number, clock.stop(), metrics)
-            report(f"  dbt command line {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
+            report(f"  calls of dbt {number}/{len(asked) - 1}: {measured.seconds[-1:]}")
     return measured
 
 
@@ -260,6 +293,7 @@ def measure(
         asked = requests(spec, repeats)
         calls = {
             "cli": lambda: (with_command_line, factory),
+            "runner": lambda: (with_runner, factory),
             "dbt": lambda: (with_evaluator, factory),
             "compiled": lambda: (
                 with_evaluator,
@@ -287,7 +321,8 @@ def measure(
 
 NAMES = {
     "cli": "dbt commands, one process a step",
-    "dbt": "engine `dbt`: dbt in one warm process",
+    "runner": "dbt's own runner in one warm process",
+    "dbt": "engine `dbt`: the same, what repeats kept",
     "compiled": "engine `compiled`: recorded SQL",
     "sql": "the same statements typed into DuckDB",
 }
