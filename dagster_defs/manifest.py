@@ -89,7 +89,7 @@ def _build(project_dir: Path, target: Path) -> None:
             home=private,
             limits=limits,
         )
-        session.parse()
+        session.parse(with_artifacts=True)
         finished = private / "finished"
         finished.mkdir()
         for name in (MANIFEST, PARTIAL_PARSE):

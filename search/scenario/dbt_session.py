@@ -212,13 +212,20 @@ class DbtSession:
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
         return nodes
 
-    def parse(self, dbt_vars: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, dbt_vars: Mapping[str, Any] | None = None, *, with_artifacts: bool = False
+    ) -> Any:
         """Parse the project and return dbt's manifest.
+
+        Args:
+            dbt_vars: The vars that the project is parsed with.
+            with_artifacts: Whether dbt writes ``manifest.json`` to ``target/`` of the home too.
 
         Raises:
             ProjectError: If the project does not parse; dbt's message is passed on.
         """
-        result = self._invoke(["parse", *_vars(dbt_vars)])
+        artifacts = ["--write-json"] if with_artifacts else []
+        result = self._invoke(["parse", *artifacts, *_vars(dbt_vars)])
         if not result.success or result.result is None:
             message = _text(result.exception) if result.exception else "dbt parse failed"
             raise ProjectError(
@@ -274,7 +281,8 @@ class DbtSession:
         ]
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none", "--no-print"]
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
-        quiet += ["--no-write-json"]  # nobody reads the artifacts of a folder that goes
+        if "--write-json" not in args:
+            quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
         sender = _Sender(observer)
         with _dbt_process_state(sender):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
