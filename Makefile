@@ -10,7 +10,7 @@ EMPLOYEES ?= 20000
 STUDY ?= configs/compensation-2026.yaml
 
 # Processes that share the tests.
-TESTERS ?= 2
+TESTERS ?= 3
 # Where `make ui` listens, on 127.0.0.1 alone, and where Dagster keeps its runs.
 UI_PORT ?= 3000
 UI_HOME ?= $(CURDIR)/results/.dagster/home

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -74,18 +76,26 @@ class Page:
 
 @contextmanager
 def chromium_page(program: str, profile: Path) -> Iterator[Page]:
-    """Start Chromium with a profile of its own, and leave none of its processes."""
+    """Start Chromium with a profile of its own, and leave none of its processes and files."""
+    with tempfile.TemporaryDirectory(prefix="ch-", dir="/tmp") as temp:  # it puts a socket there
+        with _started(program, profile, Path(temp)) as process:
+            port = _port(process, profile / "DevToolsActivePort")
+            with connect(_page_address(port), max_size=2**27) as connection:
+                yield Page(connection)
+
+
+@contextmanager
+def _started(program: str, profile: Path, temp: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         + ["--remote-debugging-port=0", "--no-first-run", "--hide-scrollbars"]
         + [f"--user-data-dir={profile}", f"--window-size={SIZE[0]},{SIZE[1]}", "about:blank"],
+        env=os.environ | {"TMPDIR": str(temp)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        port = _port(process, profile / "DevToolsActivePort")
-        with connect(_page_address(port), max_size=2**27) as connection:
-            yield Page(connection)
+        yield process
     finally:
         family = [*psutil.Process(process.pid).children(recursive=True)]
         process.terminate()

@@ -54,7 +54,13 @@ print("done")
 def killed_at(spec: StudySpec, at: int) -> bool:
     """Apply in a process that kills itself before its n-th step on the disk; False if it ends."""
     code = KILLED.format(path=sys.path, at=at, file=str(spec.file), values=VALUES_OF_BOTH_FILES)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(spec.file.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0
 

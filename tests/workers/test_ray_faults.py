@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -42,10 +44,18 @@ class Driver:
         return [" ".join(process.cmdline()) for process in self.descendants]
 
 
-def launch(folder: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def temp() -> Iterator[Path]:
+    """A temp folder that no other test's start sweeps, with a path that sockets can have."""
+    with tempfile.TemporaryDirectory(prefix="rf-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def launch(folder: Path, temp: Path) -> subprocess.Popen[str]:
     folder.mkdir()
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(folder)],
+        env=os.environ | {"TMPDIR": str(temp)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -83,16 +93,16 @@ def guard(stack: ExitStack, process: subprocess.Popen[str]) -> None:
 
 
 def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
-    drivers: ExitStack, tmp_path: Path
+    drivers: ExitStack, tmp_path: Path, temp: Path
 ) -> None:
-    guard(drivers, first := launch(tmp_path / "first"))
+    guard(drivers, first := launch(tmp_path / "first", temp))
     killed = when_ready(first)
     first.kill()
     first.wait()
     assert not still_alive(killed.descendants)
     assert killed.folder.exists()
 
-    guard(drivers, second := launch(tmp_path / "second"))
+    guard(drivers, second := launch(tmp_path / "second", temp))
     next_one = when_ready(second)
     assert not killed.folder.exists()
 
@@ -102,9 +112,9 @@ def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
 
 @pytest.mark.parametrize("name", ["gcs_server", "raylet"])
 def test_a_server_of_ray_that_dies_ends_the_search_with_a_message(
-    drivers: ExitStack, tmp_path: Path, name: str
+    drivers: ExitStack, tmp_path: Path, temp: Path, name: str
 ) -> None:
-    guard(drivers, process := launch(tmp_path / "study"))
+    guard(drivers, process := launch(tmp_path / "study", temp))
     driver = when_ready(process)
     [server] = [
         one
@@ -119,9 +129,9 @@ def test_a_server_of_ray_that_dies_ends_the_search_with_a_message(
 
 
 def test_two_drivers_at_the_same_time_do_not_see_each_other(
-    drivers: ExitStack, tmp_path: Path
+    drivers: ExitStack, tmp_path: Path, temp: Path
 ) -> None:
-    processes = [launch(tmp_path / name) for name in ("one", "two")]
+    processes = [launch(tmp_path / name, temp) for name in ("one", "two")]
     for process in processes:
         guard(drivers, process)
     one, two = (when_ready(process) for process in processes)
