@@ -81,6 +81,7 @@ ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenari
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/dagster dev -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
 
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
+	@$(BIN)/python -m compileall -q search dagster_defs # also where Python is told to keep no bytecode
 	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
