@@ -29,7 +29,8 @@
 {%- endmacro -%}
 
 {%- macro full_years(since) -%}
-  {#- Full years from a date to January 1 of the simulated year: computed from dates every
-      year, so nothing can be counted up twice. -#}
-cast(date_sub('year', {{ since }}, {{ year_start() }}) as integer)
+  {#- Full years from an earlier date to January 1 of the simulated year: computed from dates
+      every year, so nothing can be counted up twice. No day of a year comes before its January 1,
+      so they are the years between, and one more from a January 1. -#}
+cast({{ simulation_year() - 1 }} - year({{ since }} - 1) as integer)
 {%- endmacro -%}

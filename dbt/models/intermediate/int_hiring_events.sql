@@ -14,6 +14,16 @@ salary_adjustments as (
   select * from {{ level_levers('new_hire_salary_adjustment') }}
 ),
 
+offers as (
+  select
+    job_levels.job_level,
+    -- Whole millionths of USD. Wide, because DuckDB lets 18 digits overflow.
+    cast(cast(job_levels.new_hire_base_pay as decimal(28, 6)) * 1000000 as bigint) as base_pay_millionths,
+    salary_adjustments.parameter_value as salary_adjustment
+  from job_levels
+  inner join salary_adjustments on job_levels.job_level = salary_adjustments.job_level
+),
+
 new_hire_ages as (
   select * from {{ ref('stg_new_hire_ages') }}
 ),
@@ -112,14 +122,13 @@ described as (
           ) as integer)
     end as termination_date,
     departments.department,
-    {{ money(
-      "job_levels.new_hire_base_pay * " ~ exact(
-        "salary_adjustments.parameter_value * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"
-      )
-    ) }} as annual_salary
+    {{ dollars(cents_times(
+      "offers.base_pay_millionths",
+      rate_units("offers.salary_adjustment * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"),
+      places=6
+    )) }} as annual_salary
   from hired
-  inner join job_levels on hired.job_level = job_levels.job_level
-  inner join salary_adjustments on hired.job_level = salary_adjustments.job_level
+  inner join offers on hired.job_level = offers.job_level
   inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
   left join departments
     on departments.department_number = 1 + cast(floor(hired.department_draw * departments.departments) as integer)

@@ -65,7 +65,7 @@ banded as (
     aged.tenure,
     age_years.age_band,
     tenure_years.tenure_band,
-    aged.hire_date >= {{ year_start() }} - interval 1 year as is_hired_last_year,
+    aged.hire_date >= make_date({{ simulation_year() }} - 1, 1, 1) as is_hired_last_year,
     cast(
       age_years.termination_multiplier * tenure_years.termination_multiplier * job_levels.termination_multiplier
       as decimal(12, 6)

@@ -113,8 +113,8 @@ level_rates as (
     merit_rates.job_level,
     merit_rates.parameter_value * merit_scale.merit_scale as merit_rate,
     cola_rates.parameter_value as cola_rate,
-    {{ raise_factor("(merit_rates.parameter_value * merit_scale.merit_scale + cola_rates.parameter_value)") }}
-      as raise_factor
+    {{ raise_units("(merit_rates.parameter_value * merit_scale.merit_scale + cola_rates.parameter_value)") }}
+      as raise_units
   from merit_rates
   inner join cola_rates on merit_rates.job_level = cola_rates.job_level
   cross join merit_scale
@@ -129,7 +129,7 @@ raised as (
     level_rates.merit_rate,
     level_rates.cola_rate,
     leveled.pay_before,
-    {{ raised_pay("leveled.pay_before", "level_rates.raise_factor") }} as pay_after
+    {{ raised_pay("leveled.pay_before", "level_rates.raise_units") }} as pay_after
   from leveled
   inner join level_rates on leveled.job_level = level_rates.job_level
 )

@@ -126,9 +126,7 @@ snapshot as (
     opening_salary,
     annual_salary,
     -- Whole cents, half-up: (2 x numerator + denominator) // (2 x denominator).
-    cast(
-      ((2 * cent_days + {{ days_in_year() }}) // (2 * {{ days_in_year() }})) * 0.01 as decimal(18, 2)
-    ) as paid_compensation,
+    {{ dollars("(2 * cent_days + " ~ days_in_year() ~ ") // (2 * " ~ days_in_year() ~ ")") }} as paid_compensation,
     cast(last_day - first_day + 1 as integer) as days_employed,
     age,
     tenure,
