@@ -136,7 +136,7 @@ def test_lever_rows_that_contradict_or_do_nothing_stop_the_build(foundation, tmp
         ("null, null, 'cola_rate'", "false", "2 rows of equal rank (scenario)"),
         ("2026, 1, 'cola_rate'", "true", "comp_levers locks cola_rate"),
     ]
-    stg = ["run", "--select", "stg_comp_levers", "int_effective_parameters"]
+    stg = ["run", "--select", "stg_comp_levers", "int_lever_rows", "int_effective_parameters"]
     for place, is_locked, reason in cases:
         with duckdb.connect(str(simulation.database)) as connection:
             connection.execute("create or replace table saved as from comp_levers")
