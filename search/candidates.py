@@ -44,6 +44,19 @@ class StoredStudy:
         """Return the study's goals, relative ones resolved as far as that is known."""
         return resolved_goals(goals_of(spec), self.trials.values())
 
+    def trial(self, number: int, *, option: str) -> FrozenTrial:
+        """Return a trial, whatever became of it; ``option`` is what asked for it.
+
+        Raises:
+            SpecError: If there is no such trial.
+        """
+        if number not in self.trials:
+            known = f"0 to {max(self.trials)}" if self.trials else "none; the study has not run yet"
+            raise SpecError(
+                f"{option} must be a trial of the study, but got {number}; there are {known}"
+            )
+        return self.trials[number]
+
     def best(self, spec: StudySpec) -> FrozenTrial | None:
         """Return the trial that ranks first; None while none is complete."""
         return best_trial(self.trials.values(), self.goals(spec))
@@ -134,13 +147,7 @@ class Candidates:
         Raises:
             SpecError: If there is no such trial, or it is not complete.
         """
-        trials = self.stored.trials
-        if number not in trials:
-            known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
-            raise SpecError(
-                f"{option} must be a trial of the study, but got {number}; there are {known}"
-            )
-        trial = trials[number]
+        trial = self.stored.trial(number, option=option)
         if trial.state != TrialState.COMPLETE:
             raise SpecError(
                 f"{option} must be a complete trial, but trial {number} is "

@@ -31,7 +31,6 @@ from search.errors import (
     EXIT_NOT_CONVERGED,
     EXIT_OK,
     SearchError,
-    SpecError,
 )
 from search.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.ray_job import require_lasting
@@ -245,8 +244,6 @@ def exit_code(call: Callable[[], Any]) -> int:
         return error.exit_code
     except SearchError as error:
         _complain(str(error))
-        if isinstance(error, SpecError) and "file" not in error.fields:
-            _complain("see `scenario-search schema` for what a study file may hold")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted; the state is saved, the same command goes on")

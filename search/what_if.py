@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.trial import FrozenTrial
-
-from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
+from search.audit.assemble import candidate, metrics_of
 from search.candidates import stored_study
 from search.child import ChildProcess, Report
 from search.engine import source_of
@@ -27,7 +25,7 @@ from search.scratch import sweep_scratch
 from search.space import current_candidate, parse_value, validate_candidate
 from search.spec import StudySpec, expand_metrics
 from search.storage.attributes import OUTCOME
-from search.targets import Goal, goals_of
+from search.targets import Goal
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,9 @@ def evaluate_once(
     Raises:
         SpecError: If a parameter or a trial does not exist, or a value is not allowed.
     """
-    trials = dict(stored_study(spec, results).trials)
-    start = _candidate_of(from_trial, trials) if from_trial is not None else current_candidate(spec)
+    stored = stored_study(spec, results)
+    repeated = None if from_trial is None else stored.trial(from_trial, option="--from-trial")
+    start = current_candidate(spec) if repeated is None else candidate(repeated)
     values = validate_candidate(spec, start | assigned(spec, assignments))
     layout = Layout(results, spec.study)
     memory = memory_plan(spec)
@@ -110,8 +109,8 @@ def evaluate_once(
     evaluated = [outcome.metrics for outcome in outcomes]
     metrics = over_replications(evaluated, statistic) if failure is None else {}
     matches = None
-    if from_trial is not None and not assignments:
-        matches = metrics == metrics_of(trials[from_trial])
+    if repeated is not None and not assignments:
+        matches = metrics == metrics_of(repeated)
     return Evaluation(
         study=spec.study,
         values=values,
@@ -119,7 +118,7 @@ def evaluate_once(
         units={metric.name: metric.unit for metric in expand_metrics(spec)},
         goals=tuple(
             goal
-            for goal in resolved_goals(goals_of(spec), trials.values())
+            for goal in stored.goals(spec)
             if goal.change is None or goal.value is not None
         ),
         failure=_failure_text(failure) if failure else None,
@@ -170,14 +169,15 @@ def verify_trial(
     Raises:
         SpecError: If there is no such complete trial.
     """
-    trials = dict(stored_study(spec, results).trials)
+    stored = stored_study(spec, results)
     if number is None:
-        best = best_trial(trials.values(), resolved_goals(goals_of(spec), trials.values()))
+        best = stored.best(spec)
         number = best.number if best is not None else 0
-    values = _candidate_of(number, trials)
+    trial = stored.trial(number, option="--trial")
+    values = candidate(trial)
     evaluations = [
         (one["replication"], one["metrics"])
-        for one in (trials[number].user_attrs.get(OUTCOME) or {}).get("evaluations", [])
+        for one in (trial.user_attrs.get(OUTCOME) or {}).get("evaluations", [])
         if one["failure"] is None
     ]
     if not evaluations:
@@ -217,15 +217,6 @@ def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) 
 def _failure_text(failure: Failure) -> str:
     where = ", ".join(part for part in (failure.step, failure.model) if part)
     return f"{where}: {failure.message}" if where else failure.message
-
-
-def _candidate_of(number: int, trials: Mapping[int, FrozenTrial]) -> dict[str, ParameterValue]:
-    if number not in trials:
-        known = f"0 to {max(trials)}" if trials else "none; the study has not run yet"
-        raise SpecError(
-            f"--from-trial must be a trial of the study, but got {number}; there are {known}"
-        )
-    return candidate(trials[number])
 
 
 def assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, ParameterValue]:
