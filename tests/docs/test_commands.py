@@ -18,7 +18,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,8 @@ LEFT_OUT = re.compile(r"# not run by the tests: (.+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 SERVER = re.compile(r"^(optuna-dashboard|scenario-search dashboard) ")
 PREPARED = ("baselines", "programs")
+"""What studies keep for each other; nothing else of a page is there for the next."""
+MADE = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
 DEADLINE_SECONDS = 60.0
 
 # A study that ended without meeting its targets ends with 3, which is no fault of the page.
@@ -99,36 +100,40 @@ def test_every_page_is_in_the_index() -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keeps the baselines and recorded scenarios of one page's studies for the next page."""
-    return tmp_path_factory.mktemp("prepared")
-
-
-@pytest.fixture
-def reader(tmp_path: Path, prepared: Path) -> Iterator[Path]:
-    """A folder as the reader has it after other pages, without the results of studies."""
-    made = ("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
-    ignored = shutil.ignore_patterns(*made)
-    for name in ("configs", "dbt", "docs", "benchmarks", "tests/projects"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    census = "{employees: 500, path: data/census.parquet}"
-    (tmp_path / "dbt" / "data").mkdir()
+def census(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample census, written as ``make census`` writes it."""
+    folder = tmp_path_factory.mktemp("census")
+    dbt = shutil.copytree(ROOT / "dbt", folder / "dbt", ignore=MADE)
     subprocess.run(
         [Path(sys.prefix, "bin", "dbt"), "--quiet", "run-operation", "write_sample_census"]
-        + ["--args", census],
-        cwd=tmp_path / "dbt",
+        + ["--args", f"{{employees: 500, path: {folder / 'census.parquet'}}}"],
+        cwd=dbt,
         env=os.environ | {"WORKFORCE_DB": ":memory:"},
         check=True,
     )
-    for name in PREPARED:
-        if (prepared / name).exists():
-            shutil.copytree(prepared / name, tmp_path / "results" / name)
-    yield tmp_path
-    for name in PREPARED:
-        if (tmp_path / "results" / name).exists():
-            shutil.rmtree(prepared / name, ignore_errors=True)
-            (tmp_path / "results" / name).rename(prepared / name)
+    return folder / "census.parquet"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reader's folder, the same for every page: what dbt said is kept by its place."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture
+def reader(home: Path, census: Path) -> Path:
+    """A folder as the reader has it after other pages, without the results of studies."""
+    for one in (*home.iterdir(), *(home / "results").glob("*")):
+        if one.is_symlink():
+            one.unlink()
+        elif one.name not in ("results", *PREPARED):
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+    for name in ("configs", "dbt", "docs", "benchmarks", "tests/projects"):
+        shutil.copytree(ROOT / name, home / name, ignore=MADE)
+    (home / ".venv").symlink_to(sys.prefix)
+    (home / "dbt" / "data").mkdir()
+    shutil.copy(census, home / "dbt" / "data")
+    return home
 
 
 @pytest.mark.dbt
