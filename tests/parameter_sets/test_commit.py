@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,46 +25,72 @@ BY_VALUES = Origin(kind=VALUES)
 VALUES_OF_BOTH_FILES = {"tip": 2.0, "cola": 0.01, "days": 60}
 
 KILLED = """
-import os, signal, sys
+import itertools, json, os, signal, sys, tempfile
 from pathlib import Path
-sys.path[:0] = {path!r}
+sys.path[:0] = json.loads(sys.argv[1])
 import search.audit.files as files
 from search.parameter_sets.journal import VALUES, Origin
 from search.parameter_sets.sets import Author, ParameterSets
 from search.spec import load_study
 
-calls = 0
-real = {{name: getattr(os, name) for name in ("replace", "fsync", "unlink")}}
-
-def counted(name):
+def counted(function, at, numbers):
     def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == {at}:
+        if next(numbers) == at:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real[name](*args, **kwargs)
+        return function(*args, **kwargs)
     return call
 
-for name in real:
-    setattr(os, name, counted(name))
-spec = load_study(Path({file!r}))
-ParameterSets(spec).apply({values!r}, Origin(kind=VALUES), Author("ana", "a test"))
-print("done")
+def apply(file, at, values):
+    numbers = itertools.count(1)
+    for name in ("replace", "fsync", "unlink"):
+        setattr(os, name, counted(getattr(os, name), at, numbers))
+    tempfile.tempdir = str(Path(file).parent)
+    spec = load_study(Path(file))
+    ParameterSets(spec).apply(values, Origin(kind=VALUES), Author("ana", "a test"))
+
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            apply(*json.loads(line))
+            code = 0
+        except BaseException as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}")
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
+KilledAt = Callable[[StudySpec, int], bool]
 
-def killed_at(spec: StudySpec, at: int) -> bool:
-    """Apply in a process that kills itself before its n-th step on the disk; False if it ends."""
-    code = KILLED.format(path=sys.path, at=at, file=str(spec.file), values=VALUES_OF_BOTH_FILES)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TMPDIR": str(spec.file.parent)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0
+
+@pytest.fixture
+def killed_at(tmp_path: Path) -> Iterator[KilledAt]:
+    """Applies in a process that kills itself before its n-th step on the disk.
+
+    The processes are forks of one that has imported everything. False when the process ends.
+    """
+    with (tmp_path / "said").open("w+") as said:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", KILLED, json.dumps(sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+        )  # fmt: skip
+        assert parent.stdin is not None and parent.stdout is not None
+
+        def killed(spec: StudySpec, at: int) -> bool:
+            assert parent.stdin is not None and parent.stdout is not None
+            parent.stdin.write(json.dumps([str(spec.file), at, VALUES_OF_BOTH_FILES]) + "\n")
+            parent.stdin.flush()
+            code = int(parent.stdout.readline() or 1)
+            assert code in (0, -signal.SIGKILL), (tmp_path / "said").read_text()
+            return code != 0
+
+        yield killed
+        parent.stdin.close()
+        assert parent.wait(60) == 0
+        parent.stdout.close()
 
 
 def applied_files(folder: Path) -> tuple[str, str]:
@@ -72,7 +100,7 @@ def applied_files(folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.fault
-def test_killed_at_any_step_it_is_done_or_not(tmp_path: Path) -> None:
+def test_killed_at_any_step_it_is_done_or_not(tmp_path: Path, killed_at: KilledAt) -> None:
     done = applied_files(tmp_path / "undisturbed")
     outcomes = []
     for at in range(1, 40):
