@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import termios
@@ -17,7 +18,15 @@ from typing import Any
 
 import psutil
 import pytest
-from studies import run_search, search_command, stored_trials, tiny_document, write_study
+from studies import (
+    changed,
+    copy_project,
+    run_search,
+    search_command,
+    stored_trials,
+    tiny_document,
+    write_study,
+)
 
 from search.audit.reader import AuditReader
 from search.cli import exit_code, main
@@ -101,12 +110,18 @@ def test_what_libraries_print_meanwhile_does_not_reach_stdout(
 
 
 class Study:
-    """A study of the tiny project, run by processes of its own with their own temp folder."""
+    """A study of the tiny project, run by processes of its own with their own temp folder.
 
-    def __init__(self, file: Path) -> None:
+    Its results are its own as well, but for what is prepared, when that is given.
+    """
+
+    def __init__(self, file: Path, prepared: Path | None = None) -> None:
         self.file = file
         self.home = file.parent.parent
         self.results = self.home / "results"
+        if prepared is not None:
+            self.results.mkdir()
+            (self.results / "baselines").symlink_to(prepared)
         self.temp = self.home / "temp"
         self.temp.mkdir()
         self.name = file.stem
@@ -172,12 +187,23 @@ class Running:
         return code, out
 
 
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The project, and a folder for what the first run prepares of it: dbt's answers, baselines."""
+    folder = tmp_path_factory.mktemp("ready")
+    (folder / "baselines").mkdir()
+    return copy_project("tiny", folder / "project"), folder / "baselines"
+
+
 @pytest.fixture
-def study(tiny: Callable[..., Path]) -> Iterator[Callable[..., Study]]:
+def study(ready: tuple[Path, Path], tmp_path: Path) -> Iterator[Callable[..., Study]]:
+    """Makes a study for which dbt need not be asked again."""
+    project, prepared = ready
     made: list[Study] = []
 
     def make(**changes: Any) -> Study:
-        made.append(Study(tiny(**changes)))
+        document = changed(tiny_document(**changes), {"scenario": {"dbt_project": str(project)}})
+        made.append(Study(write_study(tmp_path / "study", document, name="tiny.yml"), prepared))
         return made[-1]
 
     yield make
@@ -315,8 +341,8 @@ def test_a_killed_driver_is_followed_by_one_that_takes_up_its_trials(study: Make
 
 @pytest.mark.dbt
 @pytest.mark.fault
-def test_ctrl_c_while_dbt_prepares(study: Make) -> None:
-    one = study(targets=NEVER)
+def test_ctrl_c_while_dbt_prepares(tiny: Callable[..., Path]) -> None:
+    one = Study(tiny(targets=NEVER))
     running = one.start("--workers", 0)
     running.wait_for("parsing the dbt project")
     began = time.monotonic()
@@ -324,16 +350,18 @@ def test_ctrl_c_while_dbt_prepares(study: Make) -> None:
     assert code == 130 and out == "" and time.monotonic() - began < 60
     assert not any("Traceback" in line for line in running.lines)
     assert not (one.results / "tiny").exists()
+    assert one.left() == []
 
 
 @pytest.mark.dbt
 @pytest.mark.ray
-def test_one_worker_and_none_give_the_same_trials(study: Make, tiny: Callable[..., Path]) -> None:
+def test_one_worker_and_none_give_the_same_trials(study: Make) -> None:
     one = study(targets=NEVER, study="tiny")
     limits = ("--set", "search.max_iterations=1", "--json")
     told = []
     for workers in (0, 1):
         results = one.home / f"results-{workers}"
+        shutil.copytree(one.results, results, symlinks=True)  # what is prepared, and nothing else
         words = ("run", one.file, "--results", results, "--workers", workers, *limits)
         finished = run_search(*words, cwd=one.home, env={"TMPDIR": str(one.temp)})
         assert finished.returncode == 3, finished.stderr
