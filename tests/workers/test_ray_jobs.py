@@ -23,11 +23,10 @@ PATIENCE_SECONDS = 120.0
 SLOW = [
     {
         "sql": "create or replace table result as select {{ var('x') }} * 10"
-        " + (select value from levers) + (select 0 * sum(hash(range) % 7) from range(200000000))"
-        " as v"
+        " + (select value from levers) + coalesce(sleep_ms(2000)::int, 0) as v"
     }
 ]
-"""A step of about two seconds."""
+"""A step of two seconds, which leaves the processor to the programs that are waited for."""
 TWO_WORKERS = {"workers": 2, "memory_budget": "3GB"}
 
 
