@@ -31,6 +31,33 @@ def pytest_report_header() -> str:
     return ", ".join(f"{name} {version(name)}" for name in names)
 
 
+LONGEST = (
+    "docs/test_commands.py",
+    "dagster_defs/test_server.py",
+    "dagster_defs/test_jobs.py",
+    "simulation/test_bad_input.py",
+    "test_cli.py",
+    "workers/test_ray_jobs.py",
+    "simulation/test_reproducibility.py",
+    "simulation/test_oracle.py",
+    "workers/test_ray_faults.py",
+    "workers/test_ray_pool.py",
+    "docs/test_cluster_commands.py",
+    "workers/test_nodes.py",
+    "compiled/test_interpreter.py",
+    "compiled/test_beyond.py",
+    "scenario/test_retail.py",
+    "faults/test_driver_faults.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, so that no process is left with one at the end."""
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., Path]:
     """Writes a study of the tiny project in a folder of its own and returns the study file."""
