@@ -83,6 +83,11 @@ class ChildProcess:
         self._answers.close()
         _end(self._process, self._stop_seconds)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be called still."""
+        return self._process.poll() is None
+
     def call(
         self,
         function: Callable[..., Any],

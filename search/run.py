@@ -18,10 +18,10 @@ from search.audit.provenance import git_state, versions, who
 from search.audit.publish import DATABASE_NAME
 from search.audit.records import RunRecord
 from search.budget import MemoryPlan
-from search.child import ChildProcess, run_in_child
+from search.child import ChildProcess
 from search.continuation import FINGERPRINTS, OnChange, version_to_run
 from search.driver import Driver, SearchEnd
-from search.engine import Engine, divergence_finder, prepare_engine
+from search.engine import Engine, prepare_engine
 from search.errors import AuditError, SearchError, StorageError
 from search.layout import Layout
 from search.progress import Progress
@@ -38,8 +38,9 @@ from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
 from search.scenario.preparation import Prepared, prepare
-from search.scenario.verification import Verification, verify
+from search.scenario.verification import Verification
 from search.scratch import sweep_scratch
+from search.space import current_candidate
 from search.spec import StudySpec, study_fingerprint
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
@@ -47,6 +48,7 @@ from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, next_version
 from search.targets import directions, goals_of
+from search.verifier import Verifier
 from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
@@ -57,8 +59,6 @@ from search.workers.watchdog import MemoryWatchdog
 MAX_AUTO_BATCH = 64
 APPRAISED = "appraised"
 """Study attribute: what was found out at the end, and for which winner."""
-VERIFIED = "verified"
-"""Study attribute: the winner's number to what real dbt said of it."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,6 @@ class _Session:
     pool: WorkerPool
     sampler: MemorySampler
     storage: GroupingStorage
-    reference: DbtEvaluatorFactory
     fingerprints: Mapping[str, str]
     earlier: tuple[EarlierStudy, ...]
 
@@ -229,7 +228,7 @@ class _StudyRun:
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
-        with ChildProcess() as child:  # one for both: importing dbt takes seconds
+        with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
             prepared = self._prepare(child, memory)
             reference = evaluator_factory(spec, prepared.plan, memory)
             fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
@@ -242,16 +241,19 @@ class _StudyRun:
                 progress=self._progress,
             )
             engine = self._engine(child, reference, memory, prepared.warnings)
-        session = _Session(
-            memory=memory,
-            pool=pool,
-            sampler=sampler,
-            storage=storage or open_storage(url),
-            reference=reference,
-            fingerprints=fingerprints,
-            earlier=earlier,
-        )
-        result = self._run_version(session, version, engine, engine.first if is_new else None)
+            session = _Session(
+                memory=memory,
+                pool=pool,
+                sampler=sampler,
+                storage=storage or open_storage(url),
+                fingerprints=fingerprints,
+                earlier=earlier,
+            )
+            current = EvaluationRequest(trial=0, values=current_candidate(spec))
+            with Verifier(child, reference, engine, current, self._progress) as verifier:
+                result = self._run_version(
+                    session, version, engine, engine.first if is_new else None, verifier
+                )
         if result.verification is None or result.verification.is_equal:
             return result
         with self._results_cache(session, engine) as cache:
@@ -285,7 +287,12 @@ class _StudyRun:
         return engine
 
     def _run_version(
-        self, session: _Session, version: StudyVersion, engine: Engine, first: Outcome | None
+        self,
+        session: _Session,
+        version: StudyVersion,
+        engine: Engine,
+        first: Outcome | None,
+        verifier: Verifier | None = None,
     ) -> RunResult:
         """Search one version of the study with one engine, and record how it ended."""
         spec = self._spec
@@ -336,7 +343,7 @@ class _StudyRun:
                 pool.open(spool.factory(engine.factory))
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
-                verification = self._verify(session.reference, engine, store, end)
+                verification = verifier.verify(store, end) if verifier else None
             except KeyboardInterrupt:
                 store.set_aside()
                 # Who interrupts may kill what is left some seconds later: what matters goes first.
@@ -415,33 +422,6 @@ class _StudyRun:
             write_report(self._layout.folder, study=study)
         except AuditError as error:
             self._progress.note(f"warning: {error}")
-
-    def _verify(
-        self, reference: DbtEvaluatorFactory, engine: Engine, store: StudyStore, end: SearchEnd
-    ) -> Verification | None:
-        """Let real dbt evaluate the winner with its tests, when it was replayed."""
-        if engine.name == "dbt" or end.best is None:
-            return None
-        best = end.best
-        known = store.attributes().get(VERIFIED, {}).get(str(best.number))
-        if known is not None:
-            return Verification.of_document(known)
-        requests = [
-            EvaluationRequest(trial=best.number, values=best.values, replication=seed)
-            for seed, _ in best.evaluations
-        ]
-        found = [metrics for _, metrics in best.evaluations]
-        verification: Verification = run_in_child(
-            verify,
-            reference,
-            requests,
-            found,
-            divergence_finder(engine.factory),
-            report=self._progress.note,
-        )
-        self._progress.note(f"trial {best.number}: {verification.text()}")
-        store.set_attributes({VERIFIED: {str(best.number): verification.document()}})
-        return verification
 
     def _is_storage_there(self, url: str) -> bool:
         """Whether opening the storage early tells of a mistake without writing anything."""

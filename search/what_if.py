@@ -117,9 +117,7 @@ def evaluate_once(
         metrics=metrics,
         units={metric.name: metric.unit for metric in expand_metrics(spec)},
         goals=tuple(
-            goal
-            for goal in stored.goals(spec)
-            if goal.change is None or goal.value is not None
+            goal for goal in stored.goals(spec) if goal.change is None or goal.value is not None
         ),
         failure=_failure_text(failure) if failure else None,
         from_trial=from_trial,

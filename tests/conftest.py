@@ -16,7 +16,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 
-from studies import copy_project, tiny_document, write_study
+from studies import copy_project, read_migrations_once, tiny_document, write_study
+
+read_migrations_once()
 
 # A shell that starts the tests in the background ignores Ctrl-C for them, and `nohup` a closed
 # terminal; the programs that the tests interrupt would inherit that, but inherit no handler.
@@ -90,10 +92,12 @@ def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class ThisProcess(contextlib.AbstractContextManager["ThisProcess"]):
     """Stands for a child process, and makes its calls here."""
 
+    is_alive = True
+
     def __exit__(self, *_: object) -> None:
         pass
 
-    def call(self, function: Callable[..., Any], *args: Any, report: Any) -> Any:
+    def call(self, function: Callable[..., Any], *args: Any, report: Any, stop: Any = None) -> Any:
         return function(*args, report=report)
 
 
@@ -104,7 +108,7 @@ def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = os.getcwd()
     for module in ("run", "what_if"):
         monkeypatch.setattr(f"search.{module}.ChildProcess", ThisProcess)
-    monkeypatch.setattr("search.run.run_in_child", ThisProcess().call)
+    monkeypatch.setattr("search.verifier.run_in_child", ThisProcess().call)
     yield
     assert os.getcwd() == folder
 

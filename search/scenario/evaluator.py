@@ -204,6 +204,15 @@ class DbtEvaluator(Evaluator):
             limits=self._limits,
         )
 
+    def read_project(self, request: EvaluationRequest) -> None:
+        """Parse the dbt project as a candidate's first step does; what its texts say is kept.
+
+        Raises:
+            ProjectError: If it does not parse.
+        """
+        first = next((step.vars for step in self._plan.steps if step.command is not None), {})
+        self._session.parse(self.candidate_vars(request) | dict(first))
+
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Run the scenario through dbt and return the candidate's metrics.
 

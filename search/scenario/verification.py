@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -94,6 +95,27 @@ class _TestingEvaluator(DbtEvaluator):
             if "model" not in error.fields:
                 raise
             self.failed_tests.append(str(error))
+
+
+def warm_up(factory: DbtEvaluatorFactory, request: EvaluationRequest, *, report: Report) -> None:
+    """Import dbt and read the project, so that a verification in this process need not.
+
+    Args:
+        factory: Makes the reference evaluator.
+        request: Any candidate: a project may not parse without its vars.
+        report: Takes nothing.
+
+    Raises:
+        SearchError: If the project does not parse.
+    """
+    if "dbt.cli.main" in sys.modules:
+        return
+    evaluator = DbtEvaluator(factory)
+    evaluator.open()
+    try:
+        evaluator.read_project(request)
+    finally:
+        evaluator.close()
 
 
 def verify(

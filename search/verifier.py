@@ -1,0 +1,105 @@
+"""Verification of a study's winner by real dbt, in the process that prepared the study."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import TracebackType
+from typing import Self
+
+from search.child import ChildProcess, run_in_child
+from search.driver import SearchEnd
+from search.engine import Engine, divergence_finder
+from search.errors import SearchError
+from search.progress import Progress
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest
+from search.scenario.verification import Verification, verify, warm_up
+from search.storage.study_store import StudyStore
+
+VERIFIED = "verified"
+"""Study attribute: the winner's number to what real dbt said of it."""
+
+
+class Verifier:
+    """Has dbt at hand by the time that the winner is known. A context manager.
+
+    A process imports dbt and reads a project for the first time in 4 to 6 s. Where the study was
+    recorded just now, the child has done that already; where the program came from the cache, it
+    does so while workers start and evaluate.
+
+    Args:
+        child: The process that prepared the study; nobody else calls it from now on.
+        reference: Makes the reference evaluator.
+        engine: How candidates are evaluated; what dbt evaluates needs no verification.
+        current: The current candidate.
+        progress: Takes news for a person.
+    """
+
+    def __init__(
+        self,
+        child: ChildProcess,
+        reference: DbtEvaluatorFactory,
+        engine: Engine,
+        current: EvaluationRequest,
+        progress: Progress,
+    ) -> None:
+        self._child = child
+        self._reference = reference
+        self._engine = engine
+        self._current = current
+        self._progress = progress
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._warm_up, name="dbt warms up", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._engine.name != "dbt":
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def verify(self, store: StudyStore, end: SearchEnd) -> Verification | None:
+        """Let dbt evaluate the winner with its tests, unless it did; None when it need not.
+
+        Raises:
+            SearchError: If that cannot be found out.
+        """
+        if self._engine.name == "dbt" or end.best is None:
+            return None
+        best = end.best
+        known = store.attributes().get(VERIFIED, {}).get(str(best.number))
+        if known is not None:
+            return Verification.of_document(known)
+        while self._thread.is_alive():
+            self._thread.join(0.5)  # in slices, so that an interrupt arrives
+        # The system may have ended a process that only waited; another one does as well.
+        call = self._child.call if self._child.is_alive else run_in_child
+        verification: Verification = call(
+            verify,
+            self._reference,
+            [
+                EvaluationRequest(trial=best.number, values=best.values, replication=seed)
+                for seed, _ in best.evaluations
+            ],
+            [metrics for _, metrics in best.evaluations],
+            divergence_finder(self._engine.factory),
+            report=self._progress.note,
+        )
+        self._progress.note(f"trial {best.number}: {verification.text()}")
+        store.set_attributes({VERIFIED: {str(best.number): verification.document()}})
+        return verification
+
+    def _warm_up(self) -> None:
+        with contextlib.suppress(SearchError):  # the verification will say it
+            self._child.call(
+                warm_up, self._reference, self._current, report=lambda _: None, stop=self._stop
+            )
