@@ -241,3 +241,22 @@ def stored_trials(results: Path, study: str) -> Sequence[Any]:
     if study not in optuna.get_all_study_names(storage):
         return []
     return optuna.load_study(study_name=study, storage=storage).trials
+
+
+def read_migrations_once() -> None:
+    """Let Optuna read its migrations, which are files of its package, once in this process.
+
+    It reads and runs all of them for each storage that is opened or made, which takes about as
+    long as everything else that a study of a few trials does.
+    """
+    from optuna.storages._rdb.storage import _VersionManager
+
+    read = _VersionManager._create_alembic_script
+    scripts: list[Any] = []
+
+    def kept(self: Any) -> Any:
+        if not scripts:
+            scripts.append(read(self))
+        return scripts[0]
+
+    _VersionManager._create_alembic_script = kept
