@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from search.allocator import ALLOCATOR
 from search.errors import WorkerError
 from search.scratch import create_scratch, remove_scratch, sweep_scratch
 from search.workers import guard
@@ -36,18 +37,6 @@ ANSWER_SECONDS = 5.0
 
 GOODBYE_SECONDS = 10.0
 """How long Ray's processes get to end before they are killed by pid."""
-
-ALLOCATOR = {
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=60000"
-    ":glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=16777216"
-}
-"""What a worker tells the C library of its allocations; other libraries do not look at it.
-
-DuckDB plans a statement with hundreds of thousands of small pieces, and a tenth to a fifth of a
-candidate's processor time went into giving them back to the heap and asking for them again. So a
-thread keeps what it freed, and the heap does not shrink between candidates (figures in
-``docs/performance.md``). The C library reads this once, when a process starts.
-"""
 
 _ENVIRONMENT = {
     **ALLOCATOR,

@@ -15,6 +15,7 @@ import worker_fakes
 from pool_contract import PATIENCE_SECONDS, PoolContract, attempts, collect, request_of, submit_all
 from worker_fakes import FakeFactory
 
+from search.allocator import ALLOCATOR
 from search.errors import WorkerError
 from search.scenario.outcome import Outcome
 from search.workers import WorkerPool, make_pool
@@ -24,7 +25,9 @@ from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 pytestmark = pytest.mark.ray
 
-RAY_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_memory_monitor_refresh_ms")
+RAY_VARIABLES = (
+    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_memory_monitor_refresh_ms", *ALLOCATOR,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,8 @@ def test_work_is_shared_between_two_other_processes(opened: RayPool) -> None:
     workers = {outcome.worker for outcome in collect(opened).values()}
     assert f":{os.getpid()}" not in "".join(workers)
     assert 1 <= len(workers) <= 2 == opened.size
+    for worker in workers:
+        assert ALLOCATOR.items() <= psutil.Process(int(worker.split(":")[1])).environ().items()
 
 
 def test_what_has_come_in_is_taken_without_waiting(opened: RayPool) -> None:
