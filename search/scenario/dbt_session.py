@@ -10,6 +10,7 @@ is only what follows from a text alone: its Jinja syntax tree, and that it fits 
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import re
@@ -33,6 +34,28 @@ _LOCK_MESSAGE = "Could not set lock"
 _VALID: set[tuple[type, str]] = set()
 """Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
 _MAX_VALID = 20_000
+
+COLLECT_AFTER = (5_000, 10, 5)
+"""Thresholds of Python's garbage collector while dbt is at work."""
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python look for garbage less often, and not again at what dbt keeps for good.
+
+    dbt makes millions of objects that live as long as its modules or its manifest. Looking through
+    them took a fifth of its processor time, 1.5 of 7.7 s for six steps of the flagship in a warm
+    process; 0.5 s is left, for 7 MB more.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        if not gc.get_freeze_count():
+            gc.collect()
+            gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -263,6 +286,7 @@ class DbtSession:
             raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
         return [json.loads(line)["unique_id"] for line in result.result or []]
 
+    @_rare_collections()
     def _invoke(
         self,
         args: list[str],
