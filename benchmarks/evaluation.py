@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.allocator import ALLOCATOR
 from search.child import Report, run_in_child
 from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock, prepare_author_sql
@@ -37,13 +36,12 @@ from search.scenario.project import package_versions
 from search.space import current_candidate
 from search.spec import StudySpec, load_study
 from search.workers.memory import MemorySampler
+from search.workers.ray_host import ALLOCATOR
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 STUDY = ROOT / "configs" / "compensation-2026.yaml"
 FIRST_YEAR = 2026
-BY_HAND = ("cli", "runner", "sql")
-"""Engines with nothing of ours around dbt or DuckDB."""
 
 
 @dataclass
@@ -308,8 +306,7 @@ def measure(
         for engine in engines:
             function, made = calls[engine]()
             opening = 0.0
-            # What one types by hand runs without what our processes tell the C library.
-            plain = {name: "" for name in ALLOCATOR} if engine in BY_HAND else {}
+            allocator = ALLOCATOR if engine == "compiled" else {}  # as a worker has it
             if engine in ("compiled", "sql"):  # in a process of its own: workers never load dbt
                 opening = run_in_child(
                     compile_scenario, made, asked[0], report=report, env=environment
@@ -317,7 +314,7 @@ def measure(
             with MemorySampler(interval_seconds=0.1) as sampler:
                 before = sampler.look()
                 results[engine] = run_in_child(
-                    function, made, asked, report=report, env=environment | plain
+                    function, made, asked, report=report, env=environment | allocator
                 )
             results[engine].peak_bytes = sampler.peak_bytes - before
             results[engine].opening_seconds += opening

@@ -19,7 +19,6 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from search.allocator import ALLOCATOR
 from search.errors import SearchError, WorkerError
 
 _PR_SET_PDEATHSIG = 1
@@ -51,7 +50,7 @@ class ChildProcess:
         is_stderr_shared: bool = False,
         stop_seconds: float = _STOP_SECONDS,
     ) -> None:
-        self._env = ALLOCATOR | os.environ | (env or {})
+        self._env = os.environ | (env or {})
         self._is_stderr_shared = is_stderr_shared
         self._stop_seconds = stop_seconds
 

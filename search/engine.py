@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.child import Report
-from search.errors import RecordingError, ScenarioError, SearchError, SpecError
+from search.errors import RecordingError, ScenarioError, SpecError
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
-from search.scenario.compiled.replay import OVERLAY, Replay
-from search.scenario.evaluator import DbtEvaluatorFactory, StageClock, failure_of
-from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
+from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import preflight, scenario_problem
 from search.scenario.project import DbtProject
 from search.space import current_candidate
@@ -23,8 +21,6 @@ from search.workers import EvaluatorFactory
 
 RECORDING = "recording"
 """Name of the worker in the trail of what dbt evaluated while it was recorded."""
-EFFECT_CHECK_SECONDS = 10.0
-"""What looking for parameters without effect may cost, in replays."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def prepare_engine(
         return _reference(factory, spec, (), report)
     library = Library.of(source_of(factory, spec, recorders), programs)
     try:
-        program, folder = library.find_or_compile(current_candidate(spec), report=report)
+        program, _ = library.find_or_compile(current_candidate(spec), report=report)
     except RecordingError as error:
         if asked == "compiled":
             raise RecordingError(
@@ -97,7 +93,7 @@ def prepare_engine(
         name="compiled",
         isolation=isolation,
         first=_first_outcome(program, spec),
-        warnings=tuple(_without_effect(program, folder, factory, spec)),
+        warnings=program.warnings,
     )
 
 
@@ -179,32 +175,3 @@ def dead_parameters(
         if cell.parameter not in alive:
             dead[cell.parameter] = cell.table
     return dead
-
-
-def _without_effect(
-    program: Program, folder: Path, factory: DbtEvaluatorFactory, spec: StudySpec
-) -> list[str]:
-    """Return a warning for each parameter that moves no metric between two of its values."""
-    first, second = program.checks[0], program.checks[1]
-    replay = Replay(factory, program, folder, OVERLAY)
-    spent = 0.0
-    warnings: list[str] = []
-    try:
-        for name, value in second.values.items():
-            if value == first.values[name] or spent > EFFECT_CHECK_SECONDS:
-                continue
-            clock = StageClock()
-            changed: Mapping[str, ParameterValue] = dict(first.values) | {name: value}
-            request = EvaluationRequest(0, changed, first.replication)
-            try:
-                metrics = replay.measure(request, clock)
-            except SearchError:
-                continue
-            spent += sum(clock.seconds.values())
-            if metrics == first.metrics:
-                warnings.append(
-                    f"parameter {name} moves no metric between {first.values[name]} and {value}"
-                )
-    finally:
-        replay.close()
-    return warnings

@@ -15,11 +15,11 @@ import worker_fakes
 from pool_contract import PATIENCE_SECONDS, PoolContract, attempts, collect, request_of, submit_all
 from worker_fakes import FakeFactory
 
-from search.allocator import ALLOCATOR
 from search.errors import WorkerError
 from search.scenario.outcome import Outcome
 from search.workers import WorkerPool, make_pool
 from search.workers.memory import MemorySampler
+from search.workers.ray_host import ALLOCATOR
 from search.workers.ray_pool import RayPool
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 

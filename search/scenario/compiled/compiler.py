@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from search.child import Report
-from search.errors import RecordingError, ScenarioError, SearchError
+from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.ahead import RecordingAhead
+from search.scenario.compiled.checking import check
 from search.scenario.compiled.dataflow import BaselineRelation, Key
-from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
 from search.scenario.compiled.lifting import Unliftable, agrees, hole_texts, lift
 from search.scenario.compiled.probes import PROBE_DIGITS, is_watched, probe_values
 from search.scenario.compiled.program import HOISTED_FILE, CheckPoint, Program, save
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
-from search.scenario.compiled.replay import ISOLATIONS, Replay, author_schema, perform
+from search.scenario.compiled.replay import author_schema, perform
 from search.scenario.compiled.statements import shortened
-from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
+from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import connect
 from search.scenario.outcome import EvaluationRequest, ParameterValue
 from search.scenario.plan import ScenarioPlan
-from search.scenario.verification import differing
 from search.spec.parameters import ParameterSpec
 
 MAX_STATIC_VALUES = 12
@@ -63,8 +62,8 @@ class Source:
         factory: Makes the reference evaluator.
         parameters: What the study's parameters may be.
         replication: First value of the replication variable, or None.
-        recorders: Processes that may record at the same time, 1 or 2; each takes a worker's
-            memory.
+        recorders: Recordings that may run at the same time, and replays that check them, 1 or
+            2; each takes a worker's memory.
     """
 
     factory: DbtEvaluatorFactory
@@ -99,9 +98,10 @@ def compile_program(
         _hoist(program, source.factory, folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    save(program, folder)
     report(_summary(program))
-    _check(program, source.factory, folder, report)
+    warnings = check(program, source.factory, folder, lanes=source.recorders, report=report)
+    program = replace(program, warnings=warnings)
+    save(program, folder)
     return program
 
 
@@ -420,37 +420,6 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
                 raise RecordingError(f"a hoisted statement fails in replay: {error}") from error
         connection.execute(f"checkpoint {HOISTED}")
         connection.execute(f"detach {HOISTED}")
-
-
-def _check(program: Program, factory: DbtEvaluatorFactory, folder: Path, report: Report) -> None:
-    """Replay every recorded candidate on both workspaces, and compare with what dbt made of it."""
-
-    def find(request: EvaluationRequest) -> str:
-        found = first_divergence(factory, program, folder, request)
-        return "" if found is None else f"; {found.text()}"
-
-    for isolation in ISOLATIONS:
-        replay = Replay(factory, program, folder, isolation)
-        try:
-            for point in program.checks:
-                _check_point(replay, point, factory.threads, find)
-        finally:
-            replay.close()
-    report(f"replay agrees with dbt at {len(program.checks)} points, on overlay and file copy")
-
-
-def _check_point(
-    replay: Replay, point: CheckPoint, threads: int, find: Callable[[EvaluationRequest], str]
-) -> None:
-    request = EvaluationRequest(trial=0, values=point.values, replication=point.replication)
-    try:
-        metrics = replay.measure(request, StageClock())
-    except (SearchError, duckdb.Error) as error:
-        raise RecordingError(f"a replayed statement fails where dbt's did not: {error}") from error
-    differences = differing(point.metrics, metrics, threads=threads)
-    if differences:
-        where = find(request)
-        raise RecordingError(f"on {replay.isolation}, replay gives {differences[0]}{where}")
 
 
 def _summary(program: Program) -> str:

@@ -27,7 +27,7 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
@@ -64,7 +64,7 @@ class Program:
         catalog: The database's name, which the statements carry.
         default_schema: Schema of unqualified names in the study author's own SQL.
         checks: Candidates with dbt's own metrics.
-        notes: What was noticed while recording, one sentence each.
+        warnings: What its user should know, one sentence each.
     """
 
     statements: tuple[tuple[RecordedStatement, Template], ...]
@@ -74,7 +74,7 @@ class Program:
     catalog: str
     default_schema: str
     checks: tuple[CheckPoint, ...]
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def moved(self, recorded: Path, project: Path) -> Program:
         """Return the program for a project that is elsewhere than when it was recorded.
@@ -183,7 +183,7 @@ def save(program: Program, folder: Path) -> None:
             }
             for one in program.checks
         ],
-        "notes": program.notes,
+        "warnings": program.warnings,
     }
     (folder / PROGRAM_FILE).write_text(json.dumps(document), encoding="utf-8")
 
@@ -206,7 +206,7 @@ def load(folder: Path) -> Program:
             catalog=document["catalog"],
             default_schema=document["default_schema"],
             checks=tuple(CheckPoint(**one) for one in document["checks"]),
-            notes=tuple(document["notes"]),
+            warnings=tuple(document["warnings"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(f"the program in {folder} is not whole: {error}") from error
