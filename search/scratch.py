@@ -48,7 +48,12 @@ def sweep_scratch(parent: Path | None = None) -> list[Path]:
     """
     swept = []
     for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*")):
-        if folder.is_dir() and folder.stat().st_uid == os.getuid() and not _has_live_owner(folder):
+        try:
+            is_ours = folder.is_dir() and folder.stat().st_uid == os.getuid()
+            is_stale = is_ours and not _has_live_owner(folder)
+        except FileNotFoundError:
+            continue  # its owner removed it just now
+        if is_stale:
             remove_scratch(folder)
             swept.append(folder)
     return swept

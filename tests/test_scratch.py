@@ -66,3 +66,19 @@ def test_folders_cut_off_in_the_making(tmp_path: Path) -> None:
     assert sweep_scratch(tmp_path) == [empty]
     assert full.exists() and foreign.exists()
     assert sweep_scratch(tmp_path / "missing") == []
+
+
+def test_a_folder_that_its_owner_removes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = tmp_path / f"{PREFIX}going"
+    going.mkdir()
+    read_text = Path.read_text
+
+    def read_too_late(file: Path) -> str:
+        remove_scratch(going)
+        return read_text(file)
+
+    monkeypatch.setattr(Path, "read_text", read_too_late)
+    assert sweep_scratch(tmp_path) == []
+    assert not going.exists()
