@@ -18,8 +18,8 @@ cast({{ rate }} * 10000000000 as bigint)
 {%- macro cents_times(amount, units, places=2) -%}
   {#- Cents, rounded half-up once, of an amount times a rate. `amount` counts 10^-places USD (2 for
       cents), `units` are rate_units of a rate that is not negative. The rate is split in two, so
-      that amount x rate stays below 9 x 10^13 USD without overflow; that the floor of a floor is
-      the floor of the whole makes the result exact. -#}
+      that nothing overflows while amount x rate is below 9 x 10^13 (9 x 10^11 USD in cents, 9 x 10^7
+      in millionths); that the floor of a floor is the floor of the whole makes the result exact. -#}
   {%- set divisor = 10 ** (places + 3) -%}
 (({{ amount }} * ({{ units }} // 100000) + ({{ amount }} * ({{ units }} % 100000)) // 100000 + {{ divisor // 2 }}) // {{ divisor }})
 {%- endmacro -%}
