@@ -104,7 +104,13 @@ def single_iteration_job(places: Places) -> dg.JobDefinition:
         context.add_output_metadata({"verdict": verdict, "iterations": last})
         return is_converged
 
-    @dg.job(partitions_def=SCENARIOS, config=scenario_config(places))
+    # In one process: one op follows the other, and a process for each would load the definitions
+    # anew, which takes longer than what most of the ops do.
+    @dg.job(
+        partitions_def=SCENARIOS,
+        config=scenario_config(places),
+        executor_def=dg.in_process_executor,
+    )
     def single_iteration_tuning_job() -> None:
         """One iteration of a scenario's study: compare, adjust, compare again, check."""
         adjusted = adjust_parameters_based_on_variance(compare_outcomes_to_targets())

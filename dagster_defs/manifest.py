@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search.child import Report, run_in_child
 from search.errors import ProjectError
 from search.scenario.project import TEXT_SUFFIXES, DbtProject, hash_parts, package_versions
 from search.scenario.relations import Relations
@@ -40,7 +41,8 @@ def prepared_manifest(project_dir: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if not manifest.exists():
-            _build(project_dir, manifest.parent)
+            # In a process of its own: Dagster's keep neither dbt nor what its imports leave behind.
+            run_in_child(_build, project_dir, manifest.parent, report=lambda line: None)
             _forget_old(folder)
     return manifest
 
@@ -70,12 +72,10 @@ def _content_of(project_dir: Path) -> str:
     return hash_parts([str(project_dir), project.fingerprint_of(files), *versions])[:16]
 
 
-def _build(project_dir: Path, target: Path) -> None:
-    # dbt is imported when there is something to parse, and not by every process of Dagster.
+def _build(project_dir: Path, target: Path, *, report: Report) -> None:
     from search.scenario.dbt_session import DbtSession, resolve_profile
     from search.scenario.limits import DuckLimits
 
-    working_directory = os.getcwd()
     private = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
     try:
         profile = resolve_profile(project_dir)
@@ -99,7 +99,6 @@ def _build(project_dir: Path, target: Path) -> None:
             raise ProjectError(f"dbt parsed {project_dir} but wrote no {MANIFEST}")
         os.replace(finished, target)
     finally:
-        os.chdir(working_directory)
         shutil.rmtree(private, ignore_errors=True)
 
 
