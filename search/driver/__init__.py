@@ -1,0 +1,1 @@
+"""The loop of a search, and what belongs to one run of a study."""

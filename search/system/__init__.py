@@ -1,0 +1,1 @@
+"""The ground: files, processes, scratch folders, memory."""

@@ -1,0 +1,1 @@
+"""Workers as Ray actors, and what Ray needs around them."""
