@@ -29,7 +29,7 @@ from evaluation import scratch, study
 
 from search.audit.reader import AuditReader
 from search.audit.records import TrialRecord
-from search.workers.memory import MemorySampler, process_tree
+from search.system.memory import MemorySampler, process_tree
 
 LOOK_SECONDS = 0.25
 

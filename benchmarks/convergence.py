@@ -36,16 +36,16 @@ from optuna.distributions import (
 )
 from optuna.trial import create_trial
 
-from search.child import Report
-from search.engine import prepare_engine
-from search.resources import evaluator_factory, memory_plan, preparation_limits
+from search.driver.engine import prepare_engine
 from search.sampling.target import TargetSampler
 from search.scenario.evaluator import Evaluator
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
-from search.space import candidate_key, canonical, current_candidate, distributions
-from search.spec import StudySpec, load_study
-from search.targets import Goal, all_met
+from search.study import StudySpec, load_study
+from search.study.space import candidate_key, canonical, current_candidate, distributions
+from search.study.targets import Goal, all_met
+from search.system.child import Report
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = {

@@ -31,7 +31,7 @@ from optuna.distributions import (
 )
 
 from search.sampling.target import TargetSampler
-from search.targets import Goal, all_met, loss, variance
+from search.study.targets import Goal, all_met, loss, variance
 
 PEOPLE = 1500
 YEARS = 5

@@ -29,13 +29,13 @@ from evaluation import (  # type: ignore[import-not-found]
     scratch,
 )
 
-from search.child import Report, run_in_child
-from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import prepare
 from search.scenario.project import package_versions
-from search.space import constraints_hold, current_candidate, from_unit
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
+from search.study.space import constraints_hold, current_candidate, from_unit
+from search.system.child import Report, run_in_child
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 RETAIL = "retail"
 WORKSPACES = ("overlay", "copy")

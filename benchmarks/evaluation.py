@@ -25,18 +25,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.child import Report, run_in_child
-from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock, prepare_author_sql
 from search.scenario.limits import connect
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.scenario.project import package_versions
-from search.space import current_candidate
-from search.spec import StudySpec, load_study
-from search.workers.memory import MemorySampler
-from search.workers.ray_host import ALLOCATOR
+from search.study import StudySpec, load_study
+from search.study.space import current_candidate
+from search.system.child import Report, run_in_child
+from search.system.memory import MemorySampler
+from search.workers.ray.host import ALLOCATOR
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

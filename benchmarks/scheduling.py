@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.records import RunRecord
-from search.driver import Driver
-from search.progress import SilentProgress
-from search.recorder import StudyRecorder
+from search.driver.loop import Driver
+from search.driver.progress import SilentProgress
+from search.driver.recorder import StudyRecorder
 from search.scenario.evaluator import Evaluator, StageClock
 from search.scenario.outcome import EvaluationRequest
-from search.space import current_candidate
-from search.spec import StudySpec, study_from_document
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import directions, goals_of
+from search.study import StudySpec, study_from_document
+from search.study.space import current_candidate
+from search.study.targets import directions, goals_of
 from search.workers import WorkerPool, make_pool
 from search.workers.spool import Spool
 

@@ -27,13 +27,13 @@ import yaml
 from evaluation import scratch, study
 
 from search.audit.reader import AuditReader
-from search.child import run_in_child
-from search.engine import RECORDING
-from search.resources import evaluator_factory, memory_plan, preparation_limits
+from search.driver.engine import RECORDING
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
-from search.spec import StudySpec
-from search.workers.memory import MemorySampler
+from search.study import StudySpec
+from search.system.child import run_in_child
+from search.system.memory import MemorySampler
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 PEERS = Path(__file__).resolve().parent / "peers"
 TOLERANCE = 0.005

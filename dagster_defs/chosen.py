@@ -9,12 +9,12 @@ from dagster_defs.places import Places
 from dagster_defs.rows import BEST_TABLE, best_values
 from dagster_defs.scenarios import load_scenario, study_files
 from dagster_defs.steps import Chosen
-from search.candidates import Candidates
 from search.errors import AuditError, SpecError
+from search.parameter_sets.candidates import Candidates
 from search.parameter_sets.journal import Journal
 from search.report.facts import StudyFacts, read_facts
-from search.space import current_candidate, validate_candidate
-from search.spec import StudySpec, study_from_document
+from search.study import StudySpec, study_from_document
+from search.study.space import current_candidate, validate_candidate
 
 
 def choose(places: Places, database: MainDatabase, scenario: str, which: str) -> Chosen:

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import dagster as dg
 from pydantic import Field
 
-from search.spec.models import StudySpec
-from search.spec.settings import ResourcesSpec, SearchSpec
-from search.spec.settings import Sampler as SamplerName
+from search.study.models import StudySpec
+from search.study.settings import ResourcesSpec, SearchSpec
+from search.study.settings import Sampler as SamplerName
 
 Sampler = Enum("Sampler", {name: name for name in get_args(SamplerName)})  # type: ignore[misc]
 """The samplers of a study file, as a choice in the launchpad."""

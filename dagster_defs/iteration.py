@@ -11,11 +11,12 @@ from dagster_defs.failures import search_failures
 from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS, load_scenario, scenario_config
 from dagster_defs.study_process import News, run_study_in_child
+from search.commands.run import RunOptions
+from search.driver.progress import Standing, TrialNews
 from search.errors import AuditError
-from search.progress import Standing, TrialNews, standing_line, trial_line
 from search.report.facts import StudyFacts
-from search.run import RunOptions
-from search.targets import variances
+from search.study.targets import variances
+from search.views.news import standing_line, trial_line
 
 
 class ConvergenceConfig(dg.Config):

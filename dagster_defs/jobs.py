@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS, load_scenario, scenario_config, tags_of
 from search.errors import SearchError
-from search.spec import expand
+from search.study import expand
 
 FOUNDATION = dg.AssetSelection.groups("configuration", "foundation")
 OPTIMIZATION = dg.AssetSelection.groups("optimization")

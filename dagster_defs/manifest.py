@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.child import Report, run_in_child
 from search.errors import ProjectError
 from search.scenario.project import TEXT_SUFFIXES, DbtProject, hash_parts, package_versions
 from search.scenario.relations import Relations
+from search.system.child import Report, run_in_child
 
 MANIFEST = "manifest.json"
 PARTIAL_PARSE = "partial_parse.msgpack"

@@ -9,11 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from search.figures import with_unit
 from search.report.courses import convergence_image
 from search.report.facts import Lever, StudyFacts, Target
 from search.report.tables import goal_text, tolerance_text
-from search.targets import is_met, off_text
+from search.study.figures import with_unit
+from search.study.targets import is_met, off_text
 
 Row = Mapping[str, Any]
 

@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.study_process import News
-from search.progress import Standing, TrialNews, standing_line, trial_line
+from search.driver.progress import Standing, TrialNews
+from search.views.news import standing_line, trial_line
 
 
 class StudyObserver:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from search.audit.assemble import best_trial, resolved_goals
 from search.audit.reader import AuditReader
+from search.commands.evaluate import verify_trial
+from search.driver.progress import SilentProgress
 from search.errors import SpecError
-from search.layout import Layout
-from search.progress import SilentProgress
 from search.report.facts import StudyFacts
-from search.space import validate_candidate
-from search.spec import StudySpec
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
-from search.targets import goals_of
-from search.what_if import verify_trial
+from search.study import StudySpec
+from search.study.layout import Layout
+from search.study.space import validate_candidate
+from search.study.targets import goals_of
 
 
 def out_of_bounds(facts: StudyFacts, spec: StudySpec) -> list[str]:

@@ -12,8 +12,8 @@ from dagster_defs.database import Table
 from dagster_defs.metadata import allowed_text
 from search.report.facts import StudyFacts
 from search.report.tables import goal_text
-from search.scenario.outcome import ParameterValue
-from search.targets import is_met, variance, variances
+from search.study.targets import is_met, variance, variances
+from search.study.values import Scalar
 
 STATE_TABLE = Table(
     "optimization_scenario_state",
@@ -147,7 +147,7 @@ def best_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
     ]
 
 
-def best_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, ParameterValue]:
+def best_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, Scalar]:
     """Return the parameters that ``best_rows`` made rows of, exactly.
 
     Example:
@@ -157,13 +157,13 @@ def best_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, ParameterValue]:
     return {row["parameter"]: json.loads(row["value_json"]) for row in rows}
 
 
-def _pair(name: str, value: ParameterValue | None) -> dict[str, Any]:
+def _pair(name: str, value: Scalar | None) -> dict[str, Any]:
     """Return a value as a number, and as text when it is none."""
     number = _number(value)
     text = json.dumps(value) if value is not None and number is None else None
     return {f"{name}_value": number, f"{name}_text": text}
 
 
-def _number(value: ParameterValue | None) -> float | None:
+def _number(value: Scalar | None) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and value is not None else None

@@ -12,7 +12,7 @@ import yaml
 from dagster_defs.places import Places
 from search.errors import SearchError, SpecError
 from search.scenario.project import DbtProject, hash_file, hash_parts
-from search.spec import StudySpec, load_study, study_fingerprint
+from search.study import StudySpec, load_study, study_fingerprint
 
 SCENARIOS = dg.DynamicPartitionsDefinition(name="scenario")
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import duckdb
 
-from search.child import run_in_child
 from search.errors import ScenarioError, SpecError
-from search.resources import memory_plan
 from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
-from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric, TableBind
 from search.scenario.relations import Relations, render_sql
-from search.scratch import create_scratch, remove_scratch
-from search.space import dbt_vars, table_updates
-from search.spec import StudySpec, expand, expand_metrics
-from search.spec.steps import ExpandedStep
+from search.study import StudySpec, expand, expand_metrics
+from search.study.space import dbt_vars, table_updates
+from search.study.steps import ExpandedStep
+from search.study.values import Scalar
+from search.system.child import run_in_child
+from search.system.scratch import create_scratch, remove_scratch
+from search.workers.resources import memory_plan
 
 OPTIMIZATION = "tag:optimization"
 """Selection of the steps that build the optimization models."""
@@ -41,7 +41,7 @@ class Chosen:
     """
 
     spec: StudySpec
-    values: Mapping[str, ParameterValue]
+    values: Mapping[str, Scalar]
     origin: str
     trial: int | None = None
 

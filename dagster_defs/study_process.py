@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from search.child import run_in_child
-from search.interrupt import end_in_order_on_signals
-from search.progress import PlainProgress, Standing, TrialNews
-from search.run import RunOptions, RunResult, run_study
-from search.spec import StudySpec
+from search.cli.progress import PlainProgress
+from search.commands.run import RunOptions, run_study
+from search.driver.progress import Standing, TrialNews
+from search.driver.results import RunResult
+from search.study import StudySpec
+from search.system.child import run_in_child
+from search.system.interrupt import end_in_order_on_signals
 
 News = str | TrialNews | Standing
 """A line for a person, the end of a trial, or where the study stands."""

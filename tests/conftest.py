@@ -38,16 +38,16 @@ LONGEST = (
     "dagster_defs/test_server.py",
     "dagster_defs/test_jobs.py",
     "simulation/test_bad_input.py",
-    "test_cli.py",
-    "workers/test_ray_jobs.py",
+    "cli/test_cli.py",
+    "workers/ray/test_ray_jobs.py",
     "simulation/test_reproducibility.py",
     "simulation/test_oracle.py",
-    "workers/test_ray_faults.py",
-    "workers/test_ray_pool.py",
+    "workers/ray/test_ray_faults.py",
+    "workers/ray/test_ray_pool.py",
     "docs/test_cluster_commands.py",
-    "workers/test_nodes.py",
-    "compiled/test_interpreter.py",
-    "compiled/test_beyond.py",
+    "workers/ray/test_nodes.py",
+    "scenario/compiled/test_interpreter.py",
+    "scenario/compiled/test_beyond.py",
     "scenario/test_retail.py",
     "faults/test_driver_faults.py",
 )
@@ -108,7 +108,7 @@ def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = os.getcwd()
     for module in ("run", "what_if"):
         monkeypatch.setattr(f"search.{module}.ChildProcess", ThisProcess)
-    monkeypatch.setattr("search.verifier.run_in_child", ThisProcess().call)
+    monkeypatch.setattr("search.driver.verifier.run_in_child", ThisProcess().call)
     yield
     assert os.getcwd() == folder
 

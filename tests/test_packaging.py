@@ -74,7 +74,7 @@ def test_the_lock_is_complete_and_holds_nothing_else() -> None:
 
 def test_the_command_is_installed() -> None:
     (script,) = entry_points(group="console_scripts", name="scenario-search")
-    assert script.value == "search.cli:entry_point"
+    assert script.value == "search.cli.main:entry_point"
 
 
 def test_the_package_is_found_from_another_folder(tmp_path: Path) -> None:

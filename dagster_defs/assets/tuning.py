@@ -26,10 +26,11 @@ from dagster_defs.scenarios import (
     load_scenario,
 )
 from dagster_defs.study_process import run_study_in_child
-from search.budget import format_bytes
-from search.progress import duration_text
+from search.commands.run import RunOptions
+from search.driver.results import RunResult
 from search.report.facts import StudyFacts, read_facts
-from search.run import RunOptions, RunResult
+from search.study.budget import format_bytes
+from search.views.text import duration_text
 
 GROUP = "optimization"
 TUNING_POOL = "tuning"

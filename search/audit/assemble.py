@@ -22,9 +22,9 @@ from search.audit.records import (
 )
 from search.audit.schema import AuditTables
 from search.errors import SpecError
-from search.spec import StudySpec, expand_metrics
 from search.storage import attributes
-from search.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
+from search.study import StudySpec, expand_metrics
+from search.study.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
 
 RUN_ID = "run_id"
 """Attribute of a trial that names the run which dispatched it."""

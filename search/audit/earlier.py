@@ -10,10 +10,10 @@ from search.audit.assemble import assemble, assemble_records
 from search.audit.records import RunRecord
 from search.audit.schema import AuditTables
 from search.errors import SpecError
-from search.spec import study_from_document
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import versions
+from search.study import study_from_document
 
 RUNS = "runs"
 """Study attribute: run id to the run's record."""

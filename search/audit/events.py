@@ -18,9 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search.audit import canonical, files
+from search.audit import canonical
 from search.audit.records import FORMAT_VERSION, TrialEvent
 from search.errors import AuditError
+from search.system import files
 
 FILE_NAME = "events.jsonl"
 TORN = "torn"

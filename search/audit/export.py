@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from search.audit import files
 from search.audit.publish import DATABASE_NAME, MEMORY_LIMIT
 from search.errors import AuditError
+from search.system import files
 
 OPTIONS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
 """File name's end to what DuckDB's COPY takes."""

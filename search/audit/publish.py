@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search.audit import files
 from search.audit.schema import TABLES, AuditTables, Table
 from search.audit.views import view_statements
 from search.errors import AuditError
+from search.system import files
 
 DATABASE_NAME = "audit.duckdb"
 PARQUET_FOLDER = "audit"

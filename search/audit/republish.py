@@ -13,11 +13,11 @@ from search.audit.records import ParameterSetRecord
 from search.audit.schema import AuditTables
 from search.audit.trail import publish_trail
 from search.errors import LeaseError
-from search.spec import StudySpec
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.storage.versions import latest_version
+from search.study import StudySpec
 
 
 def republish(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from search.cli_options import json_option, load, results_option, study_argument
+from search.cli.options import json_option, load, results_option, study_argument
 from search.errors import EXIT_FAILURE, EXIT_OK
 
 
@@ -26,8 +26,8 @@ def verify(study: Path, results: Path, as_json: bool) -> int:
     Exit code 0: intact; 1: it is not.
     """
     from search.audit.verify import verify_trail
-    from search.layout import Layout
     from search.storage.existing import existing_storage
+    from search.study.layout import Layout
 
     spec = load(study, (), (), None)
     layout = Layout(results, spec.study)
@@ -66,7 +66,7 @@ def verify(study: Path, results: Path, as_json: bool) -> int:
 def export(study: Path, folder: Path, kind: str, results: Path) -> int:
     """Write the tables of the trail of STUDY as Parquet and CSV files, and print their paths."""
     from search.audit.export import export_trail
-    from search.layout import Layout
+    from search.study.layout import Layout
 
     spec = load(study, (), (), None)
     formats = ("parquet", "csv") if kind == "both" else (kind,)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from search.cli_options import (
+from search.cli.options import (
     load,
     results_option,
     set_option,
@@ -62,8 +62,8 @@ def submit(  # noqa: PLR0913 - one argument for each option
     """
     from dataclasses import replace
 
-    from search.workers.ray_jobs import JobClient, job_of, use_token
-    from search.workers.ray_upload import plan_upload
+    from search.workers.ray.jobs import JobClient, job_of, use_token
+    from search.workers.ray.upload import plan_upload
 
     use_token()
     load(study, sets, dbt_vars, workers)

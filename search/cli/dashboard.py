@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from search.cli_options import load, results_option, study_argument
+from search.cli.options import load, results_option, study_argument
 from search.errors import EXIT_OK, StorageError
 
 
@@ -28,10 +28,10 @@ def dashboard(study: Path, results: Path, port: int, snapshot: bool) -> int:
     """
     from search.dashboard.server import dashboard_server, study_address
     from search.dashboard.shown import shown_storage
-    from search.layout import Layout
     from search.storage.database import masked
     from search.storage.existing import existing_storage
     from search.storage.versions import latest_version
+    from search.study.layout import Layout
 
     spec = load(study, (), (), None)
     url = Layout(results, spec.study).storage_url(spec)

@@ -11,19 +11,19 @@ from typing import Any, TextIO, cast
 
 import click
 
-from search.cli_audit import audit
-from search.cli_cluster import submit
-from search.cli_dashboard import dashboard
-from search.cli_options import RESULTS_VARIABLE as RESULTS_VARIABLE
-from search.cli_options import json_option as _json
-from search.cli_options import load as _load
-from search.cli_options import progress as _progress
-from search.cli_options import results_option as _results
-from search.cli_options import set_option as _set
-from search.cli_options import study_argument as _study
-from search.cli_options import var_option as _var
-from search.cli_options import workers_option as _workers
-from search.cli_sets import apply, compare, diff, history, rollback
+from search.cli.audit import audit
+from search.cli.cluster import submit
+from search.cli.dashboard import dashboard
+from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
+from search.cli.options import json_option as _json
+from search.cli.options import load as _load
+from search.cli.options import progress as _progress
+from search.cli.options import results_option as _results
+from search.cli.options import set_option as _set
+from search.cli.options import study_argument as _study
+from search.cli.options import var_option as _var
+from search.cli.options import workers_option as _workers
+from search.cli.sets import apply, compare, diff, history, rollback
 from search.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAILURE,
@@ -32,8 +32,8 @@ from search.errors import (
     EXIT_OK,
     SearchError,
 )
-from search.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
-from search.ray_job import require_lasting
+from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
+from search.workers.ray.lasting import require_lasting
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,8 +70,8 @@ def run(
     The same command goes on where it stopped. Exit code 0: targets met; 3: finished
     without meeting them; 2: bad input; 1: failure; 130: interrupted, state saved.
     """
+    from search.commands.run import RunOptions, run_study
     from search.report.summary import run_summary, run_text
-    from search.run import RunOptions, run_study
 
     require_lasting(results)
     spec = _load(study, sets, dbt_vars, workers)
@@ -102,8 +102,8 @@ def evaluate(
     from_trial: int | None,
 ) -> int:
     """Evaluate one candidate of STUDY: what would happen if."""
+    from search.commands.evaluate import evaluate_once
     from search.report.summary import evaluation_summary, evaluation_text
-    from search.what_if import evaluate_once
 
     spec = _load(study, [one for one in sets if "." in one.split("=")[0]], dbt_vars, None)
     values = [one for one in sets if "." not in one.split("=")[0]]
@@ -134,8 +134,8 @@ def status(study: Path, results: Path, as_json: bool) -> int:
 @_results
 def report(study: Path, results: Path) -> int:
     """Write the report of STUDY, one page for a browser, and print its path."""
-    from search.layout import Layout
     from search.report.html import write_report
+    from search.study.layout import Layout
 
     spec = _load(study, (), (), None)
     click.echo(write_report(Layout(results, spec.study).folder))
@@ -158,7 +158,7 @@ def doctor(
     as_json: bool,
 ) -> int:
     """Check the environment, STUDY, its dbt project, disk and memory, before any work."""
-    from search.doctor import examine, findings_text
+    from search.commands.doctor import examine, findings_text
 
     findings = examine(lambda: _load(study, sets, dbt_vars, workers), results)
     if as_json:
@@ -178,7 +178,7 @@ def explain(
     study: Path, sets: Sequence[str], dbt_vars: Sequence[str], results: Path, as_json: bool
 ) -> int:
     """Show what evaluating STUDY consists of: what is replayed, hoisted, left out, and why."""
-    from search.explain import explain_study, explanation_text
+    from search.commands.explain import explain_study, explanation_text
 
     spec = _load(study, sets, dbt_vars, None)
     with _progress() as progress:
@@ -197,7 +197,7 @@ def explain(
 @click.option("--trial", type=click.IntRange(min=0), help="The trial; the best one when left out.")
 def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
-    from search.what_if import verify_trial
+    from search.commands.evaluate import verify_trial
 
     spec = _load(study, (), (), None)
     with _progress() as progress:
@@ -213,7 +213,7 @@ def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
 @main.command()
 def schema() -> int:
     """Print the JSON schema of study files, for editors."""
-    from search.spec import json_schema
+    from search.study import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
     return EXIT_OK

@@ -44,7 +44,7 @@ def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int
             and the dbt project holds another.
     """
     from search.parameter_sets.guard import require_active
-    from search.spec import load_study
+    from search.study import load_study
 
     overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
     if workers is not None:
@@ -55,7 +55,7 @@ def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int
 @contextlib.contextmanager
 def progress() -> Iterator[Any]:
     """Show progress on stderr meanwhile; stdout is for the result."""
-    from search.progress import LiveProgress, PlainProgress
+    from search.cli.progress import LiveProgress, PlainProgress
 
     with _stdout_for_the_result():
         if sys.stderr.isatty():

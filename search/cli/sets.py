@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from search.cli_options import json_option, load, progress, results_option, study_argument
+from search.cli.options import json_option, load, progress, results_option, study_argument
 from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
 _reason = click.option(
@@ -65,7 +65,7 @@ def apply(
 def history(study: Path, as_json: bool) -> int:
     """List the parameter sets that STUDY applied, oldest first."""
     from search.parameter_sets.sets import ParameterSets
-    from search.parameter_sets.text import history_document, history_text
+    from search.views.parameter_sets import history_document, history_text
 
     spec = load(study, (), (), None)
     sets = ParameterSets(spec)
@@ -88,8 +88,8 @@ def diff(study: Path, a: str, b: str, results: Path, as_json: bool) -> int:
 
     A and B are parameter sets (3), or current, active, best, trial:17, set:3.
     """
-    from search.candidates import Candidates
-    from search.parameter_sets.text import difference_document, difference_text
+    from search.parameter_sets.candidates import Candidates
+    from search.views.parameter_sets import difference_document, difference_text
 
     spec = load(study, (), (), None)
     candidates = Candidates(spec, results)
@@ -148,7 +148,7 @@ def compare(
     A candidate is current, active (the parameter set in force), best, trial:17 or set:3. What
     no trial has evaluated is evaluated now.
     """
-    from search.compare import compare_candidates, comparison_document, comparison_text
+    from search.commands.compare import compare_candidates, comparison_document, comparison_text
 
     spec = load(study, (), (), None)
     with progress() as news:
@@ -163,7 +163,7 @@ def compare(
 
 
 def _show(spec: Any, applied: Any, *, is_dry_run: bool, as_json: bool) -> int:
-    from search.parameter_sets.text import applied_document, applied_text
+    from search.views.parameter_sets import applied_document, applied_text
 
     if as_json:
         click.echo(json.dumps(applied_document(applied, is_dry_run=is_dry_run), indent=2))

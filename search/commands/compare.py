@@ -7,23 +7,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.candidates import Candidates, NamedCandidate, StoredStudy
-from search.child import ChildProcess
-from search.continuation import FINGERPRINTS
+from search.commands.evaluate import evaluate_all
+from search.driver.continuation import FINGERPRINTS
+from search.driver.progress import Progress
 from search.errors import SpecError
-from search.figures import signed, with_unit
-from search.layout import Layout
-from search.parameter_sets.text import change_text, difference
-from search.progress import Progress, table_text
-from search.resources import evaluator_factory, memory_plan, preparation_limits, scratch_parent
-from search.sampling.replication import over_replications
+from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
-from search.scratch import sweep_scratch
-from search.space import candidate_key, canonical, validate_candidate
-from search.spec import StudySpec, expand_metrics
-from search.spec.values import Scalar
-from search.what_if import evaluate_all
+from search.study import StudySpec, expand_metrics
+from search.study.figures import signed, with_unit
+from search.study.layout import Layout
+from search.study.replication import over_replications
+from search.study.space import candidate_key, canonical, validate_candidate
+from search.study.values import Scalar
+from search.system.child import ChildProcess
+from search.system.scratch import sweep_scratch
+from search.views.parameter_sets import change_text, difference
+from search.views.text import table_text
+from search.workers.resources import (
+    evaluator_factory,
+    memory_plan,
+    preparation_limits,
+    scratch_parent,
+)
 
 SCENARIO = "scenario"
 """The fingerprint of all that a candidate's metrics follow from."""

@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from search.budget import MemoryPlan, format_bytes
-from search.child import Report, run_in_child
 from search.errors import LeaseError, SearchError, SpecError
-from search.spec import StudySpec
+from search.study import StudySpec
+from search.study.budget import MemoryPlan, format_bytes
+from search.system.child import Report, run_in_child
 
 PACKAGE = "scenario-search"
 IMPORTED = ("duckdb", "dbt.adapters.duckdb", "dbt.cli.main", "optuna")
@@ -196,7 +196,7 @@ def import_failures(names: tuple[str, ...], *, report: Report) -> dict[str, str]
 def _machine() -> Iterator[Finding]:
     import psutil
 
-    from search.workers.memory import available_memory_bytes, cores
+    from search.system.memory import available_memory_bytes, cores
 
     host_cores = os.cpu_count() or 1
     usable = cores()
@@ -225,7 +225,7 @@ def _spec_mistakes(error: SearchError) -> list[Finding]:
 
 
 def _examine_study(spec: StudySpec, results: Path) -> list[Finding]:
-    from search.resources import memory_plan
+    from search.workers.resources import memory_plan
 
     findings = [
         Finding(
@@ -273,7 +273,7 @@ def _memory(spec: StudySpec, plan: MemoryPlan) -> Iterator[Finding]:
             f"{format_bytes(plan.budget_bytes)} are free now; the study takes no more than that",
             "free memory or lower resources.memory_budget, so that every run is the same",
         )
-    from search.workers.memory import cores
+    from search.system.memory import cores
 
     requested = spec.resources.workers
     lanes = max(1, cores() // spec.resources.threads_per_worker)
@@ -354,10 +354,10 @@ def _file_system(path: Path) -> str:
 
 
 def _storage(spec: StudySpec, results: Path) -> Iterator[Finding]:
-    from search.layout import Layout
     from search.storage.database import masked
     from search.storage.existing import existing_storage
     from search.storage.versions import latest_version
+    from search.study.layout import Layout
 
     url = Layout(results, spec.study).storage_url(spec)
     prefix = "sqlite:///"
@@ -375,8 +375,8 @@ def _storage(spec: StudySpec, results: Path) -> Iterator[Finding]:
 
 
 def _lock(spec: StudySpec, results: Path) -> Iterator[Finding]:
-    from search.layout import Layout
     from search.storage.lock import StudyLock
+    from search.study.layout import Layout
 
     try:
         holder = StudyLock(Layout(results, spec.study).lock).holder()
@@ -394,8 +394,8 @@ def _lock(spec: StudySpec, results: Path) -> Iterator[Finding]:
 
 
 def _scratch(spec: StudySpec) -> Iterator[Finding]:
-    from search.resources import scratch_parent
-    from search.scratch import PREFIX, _has_live_owner
+    from search.system.scratch import PREFIX, _has_live_owner
+    from search.workers.resources import scratch_parent
 
     parent = scratch_parent(spec) or Path(tempfile.gettempdir())
     place = _existing(parent)
@@ -444,9 +444,9 @@ def _size(folder: Path) -> int:
 
 def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[Any, list[Finding]]:
     """Return the check of the dbt project, None when it could not be made, and its findings."""
-    from search.layout import Layout
-    from search.resources import preparation_limits
     from search.scenario.preparation import PreparationLimits, check_project
+    from search.study.layout import Layout
+    from search.workers.resources import preparation_limits
 
     small = 512 * 1024**2
     limits = (
@@ -519,8 +519,8 @@ def _install_folder(project: Path) -> str:
 
 
 def _disk(spec: StudySpec, results: Path, plan: MemoryPlan, check: Any) -> Iterator[Finding]:
-    from search.layout import Layout
-    from search.resources import scratch_parent
+    from search.study.layout import Layout
+    from search.workers.resources import scratch_parent
 
     baseline = check.baseline_bytes if check is not None else None
     source = "the cached baseline"

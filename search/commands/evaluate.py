@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.audit.assemble import candidate, metrics_of
-from search.candidates import stored_study
-from search.child import ChildProcess, Report
-from search.engine import source_of
+from search.driver.engine import source_of
+from search.driver.progress import Progress
+from search.driver.results import Evaluation
 from search.errors import SpecError
-from search.layout import Layout
-from search.progress import Progress
-from search.resources import evaluator_factory, memory_plan, preparation_limits, scratch_parent
-from search.sampling.replication import over_replications
+from search.parameter_sets.candidates import stored_study
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.preparation import Prepared, prepare
 from search.scenario.verification import Verification, verify
-from search.scratch import sweep_scratch
-from search.space import current_candidate, parse_value, validate_candidate
-from search.spec import StudySpec, expand_metrics
 from search.storage.attributes import OUTCOME
-from search.targets import Goal
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What came of one evaluation.
-
-    Attributes:
-        study: The study's name.
-        values: The candidate.
-        metrics: Its metrics; empty when it failed.
-        units: Unit of each metric.
-        goals: The study's goals, as far as they are resolved.
-        failure: Why it failed, for a person; None when it did not.
-        from_trial: The trial that it repeats, or None.
-        matches_trial: Whether the metrics are exactly those of that trial; None without one.
-        seconds: Wall time of the evaluation.
-        engine: ``dbt`` or ``compiled``.
-        isolation: ``copy`` or ``overlay``.
-    """
-
-    study: str
-    values: Mapping[str, ParameterValue]
-    metrics: Mapping[str, float]
-    units: Mapping[str, str | None]
-    goals: tuple[Goal, ...]
-    failure: str | None
-    from_trial: int | None
-    matches_trial: bool | None
-    seconds: float
-    engine: str
-    isolation: str
+from search.study import StudySpec, expand_metrics
+from search.study.layout import Layout
+from search.study.replication import over_replications
+from search.study.space import assigned, current_candidate, validate_candidate
+from search.system.child import ChildProcess, Report
+from search.system.scratch import sweep_scratch
+from search.workers.resources import (
+    evaluator_factory,
+    memory_plan,
+    preparation_limits,
+    scratch_parent,
+)
 
 
 def evaluate_once(
@@ -215,18 +188,3 @@ def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) 
 def _failure_text(failure: Failure) -> str:
     where = ", ".join(part for part in (failure.step, failure.model) if part)
     return f"{where}: {failure.message}" if where else failure.message
-
-
-def assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, ParameterValue]:
-    """Return the values that ``name=value`` texts give to parameters.
-
-    Raises:
-        SpecError: If a text is not of that form, or the value not allowed.
-    """
-    values: dict[str, ParameterValue] = {}
-    for assignment in assignments:
-        name, sign, text = assignment.partition("=")
-        if not sign:
-            raise SpecError(f"--set must be name=value, but got {assignment!r}")
-        values[name] = parse_value(spec, name, text)
-    return values

@@ -7,20 +7,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.child import ChildProcess, Report
-from search.engine import dead_parameters, source_of
+from search.driver.engine import dead_parameters, source_of
+from search.driver.progress import Progress
 from search.errors import RecordingError
-from search.layout import Layout
-from search.progress import Progress, table_text
-from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, Explained, explain
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import OVERLAY, Replay
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import Prepared, prepare
-from search.space import current_candidate
-from search.spec import StudySpec
+from search.study import StudySpec
+from search.study.layout import Layout
+from search.study.space import current_candidate
+from search.system.child import ChildProcess, Report
+from search.views.text import table_text
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 REPEATS = 3
 

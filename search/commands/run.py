@@ -6,53 +6,53 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.appraisal import Appraiser
 from search.audit.assemble import RUN_ID
 from search.audit.earlier import SPEC
-from search.audit.provenance import git_state, versions, who
-from search.audit.publish import DATABASE_NAME
 from search.audit.records import RunRecord
-from search.budget import MemoryPlan
-from search.child import ChildProcess
-from search.continuation import FINGERPRINTS, OnChange, version_to_run
-from search.driver import Driver, SearchEnd
-from search.engine import Engine, prepare_engine
+from search.driver.appraisal import Appraiser
+from search.driver.continuation import FINGERPRINTS, OnChange, version_to_run
+from search.driver.engine import Engine, prepare_engine
+from search.driver.loop import Driver
+from search.driver.progress import Progress
+from search.driver.recorder import StudyRecorder
+from search.driver.results import RunResult, SearchEnd
+from search.driver.verifier import Verifier
+from search.driver.warm_start import EarlierStudy, earlier_studies, warm_candidates
 from search.errors import AuditError, SearchError, StorageError
-from search.layout import Layout
-from search.progress import Progress
-from search.recorder import StudyRecorder
 from search.report.html import write_report
-from search.resources import (
+from search.sampling.choice import choose_sampler
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.preparation import Prepared, prepare
+from search.storage.database import GroupingStorage, masked, open_storage
+from search.storage.lock import StudyLock
+from search.storage.results import ResultCache, ResultKey
+from search.storage.study_store import StudyStore
+from search.storage.versions import StudyVersion, next_version
+from search.study import StudySpec, study_fingerprint
+from search.study.budget import MemoryPlan
+from search.study.layout import Layout
+from search.study.space import current_candidate
+from search.study.targets import directions, goals_of
+from search.study.values import Scalar
+from search.system.child import ChildProcess
+from search.system.memory import MemorySampler, cores
+from search.system.provenance import git_state, versions, who
+from search.system.scratch import sweep_scratch
+from search.workers import ClusterLimits, WorkerPool, make_pool
+from search.workers.cached import CachedPool
+from search.workers.resources import (
     evaluator_factory,
     memory_plan,
     memory_text,
     preparation_limits,
     scratch_parent,
 )
-from search.sampling.choice import choose_sampler
-from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
-from search.scenario.preparation import Prepared, prepare
-from search.scenario.verification import Verification
-from search.scratch import sweep_scratch
-from search.space import current_candidate
-from search.spec import StudySpec, study_fingerprint
-from search.storage.database import GroupingStorage, masked, open_storage
-from search.storage.lock import StudyLock
-from search.storage.results import ResultCache, ResultKey
-from search.storage.study_store import StudyStore
-from search.storage.versions import StudyVersion, next_version
-from search.targets import directions, goals_of
-from search.verifier import Verifier
-from search.warm_start import EarlierStudy, earlier_studies, warm_candidates
-from search.workers import ClusterLimits, WorkerPool, make_pool
-from search.workers.cached import CachedPool
-from search.workers.memory import MemorySampler, cores
 from search.workers.spool import Spool
 from search.workers.watchdog import MemoryWatchdog
 
@@ -79,64 +79,6 @@ class RunOptions:
     is_restart: bool = False
     on_change: OnChange = "branch"
     max_new_iterations: int | None = None
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run leaves.
-
-    Attributes:
-        study: The study's name in the storage, version included.
-        end: How the search ended.
-        memory: The memory plan that was kept.
-        batch_size: Candidates of one iteration.
-        sampler: The sampler's name.
-        wall_seconds: From start to end.
-        startup_seconds: Until the first candidate was submitted.
-        peak_memory_bytes: Peak of all processes together, proportional set size.
-        folder: The study's results folder.
-        warnings: What the user should know.
-        engine: What evaluated: ``dbt`` or ``compiled``.
-        isolation: ``copy`` or ``overlay``.
-        verification: What real dbt says of the winner; None when dbt evaluated it anyway,
-            or when there is none.
-        appraisal: What was found out at the end, as ``Appraisal.document`` has it.
-    """
-
-    study: str
-    end: SearchEnd
-    memory: MemoryPlan
-    batch_size: int
-    sampler: str
-    wall_seconds: float
-    startup_seconds: float
-    peak_memory_bytes: int
-    folder: Path
-    warnings: tuple[str, ...]
-    engine: str = "dbt"
-    isolation: str = "copy"
-    verification: Verification | None = None
-    appraisal: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_verified(self) -> bool | None:
-        """Whether real dbt confirms the winner; None when it was not asked."""
-        return self.verification.is_verified if self.verification else None
-
-    @property
-    def evaluations_per_second(self) -> float:
-        """Trials of the study over the time of this run after its startup."""
-        return self.end.trials / max(self.wall_seconds - self.startup_seconds, 1e-9)
-
-    @property
-    def audit_path(self) -> Path:
-        """The published audit database."""
-        return self.folder / DATABASE_NAME
-
-    @property
-    def report_path(self) -> Path:
-        """The report for people."""
-        return self.folder / "report.html"
 
 
 def batch_size(spec: StudySpec, workers: int) -> int:
@@ -488,12 +430,10 @@ def _ending(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _is_known(
-    spec: StudySpec, cache: ResultCache | None, values: Mapping[str, ParameterValue]
-) -> bool:
+def _is_known(spec: StudySpec, cache: ResultCache | None, values: Mapping[str, Scalar]) -> bool:
     """Return whether every evaluation of a candidate is in the cache."""
     replications = spec.scenario.replications
-    seeds: Sequence[ParameterValue | None] = replications.values if replications else (None,)
+    seeds: Sequence[Scalar | None] = replications.values if replications else (None,)
     return cache is not None and all(
         cache.find(EvaluationRequest(0, values, seed)) is not None for seed in seeds
     )

@@ -13,20 +13,21 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.driver import CompleteTrial, SearchEnd
-from search.engine import RECORDING
+from search.driver.engine import RECORDING
+from search.driver.progress import Progress
+from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import SpecError
-from search.progress import Progress
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import Diagnosis
-from search.sampling.replication import over_replications, quantile
-from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
-from search.space import Candidate, candidate_key, canonical, constraints_hold
-from search.spec import StudySpec
+from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.attributes import LOSS, OUTCOME
 from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
-from search.targets import Goal, all_met, is_met, pareto_front
+from search.study import StudySpec
+from search.study.replication import over_replications, quantile
+from search.study.space import Candidate, candidate_key, canonical, constraints_hold
+from search.study.targets import Goal, all_met, is_met, pareto_front
+from search.study.values import Scalar
 from search.workers import WorkerPool
 
 CHECK_SECONDS = 30.0
@@ -54,8 +55,8 @@ class Effect:
 
     metric: str
     parameter: str
-    start: ParameterValue
-    end: ParameterValue
+    start: Scalar
+    end: Scalar
     modelled: float | None
     uncertainty: float | None
     evaluated: float | None = None
@@ -93,7 +94,7 @@ class Confirmation:
         spreads: Of each target's metric.
     """
 
-    seeds: tuple[ParameterValue, ...]
+    seeds: tuple[Scalar, ...]
     failed: int
     share_met: float
     spreads: tuple[Spread, ...]
@@ -218,9 +219,7 @@ class Appraiser:
                     moves[candidate_key(moved)] = moved
         return list(moves.values())
 
-    def _moved(
-        self, best: CompleteTrial, name: str, end: ParameterValue | None
-    ) -> Candidate | None:
+    def _moved(self, best: CompleteTrial, name: str, end: Scalar | None) -> Candidate | None:
         """Return the winner with one value changed; None when that is not allowed."""
         if end is None:
             return None
@@ -257,7 +256,7 @@ class Appraiser:
     ) -> float | None:
         """Return the central difference, one-sided where one neighbour has no metrics."""
 
-        def change(end: ParameterValue | None) -> float | None:
+        def change(end: Scalar | None) -> float | None:
             moved = self._moved(best, effect.parameter, end)
             at = metrics.get(candidate_key(moved)) if moved is not None else None
             return None if at is None else at[effect.metric] - best.metrics[effect.metric]
@@ -300,7 +299,7 @@ class Appraiser:
 
     # --- evaluations ------------------------------------------------------------
 
-    def _replications(self) -> Sequence[ParameterValue | None]:
+    def _replications(self) -> Sequence[Scalar | None]:
         replications = self._spec.scenario.replications
         return replications.values if replications else (None,)
 
@@ -310,8 +309,8 @@ class Appraiser:
 
     def _evaluate(
         self,
-        candidates: Sequence[Mapping[str, ParameterValue]],
-        seeds: Sequence[ParameterValue | None],
+        candidates: Sequence[Mapping[str, Scalar]],
+        seeds: Sequence[Scalar | None],
     ) -> list[list[Outcome]]:
         """Return the outcomes of each candidate under each seed, in the order given.
 
@@ -321,7 +320,7 @@ class Appraiser:
         for position, values in enumerate(candidates):
             for seed in seeds:
                 self._pool.submit(EvaluationRequest(position, values, seed))
-        found: dict[tuple[int, ParameterValue | None], Outcome] = {}
+        found: dict[tuple[int, Scalar | None], Outcome] = {}
         while len(found) < len(candidates) * len(seeds):
             outcome = self._pool.next_outcome(WAIT_SECONDS)
             if outcome is not None:
@@ -329,7 +328,7 @@ class Appraiser:
         return [[found[position, seed] for seed in seeds] for position in range(len(candidates))]
 
 
-def _back(effect: Effect) -> ParameterValue | None:
+def _back(effect: Effect) -> Scalar | None:
     """Return the value one step the other way; None for a choice."""
     start, end = effect.start, effect.end
     if isinstance(start, str | bool) or isinstance(end, str | bool):
@@ -337,7 +336,7 @@ def _back(effect: Effect) -> ParameterValue | None:
     return start - (end - start)
 
 
-def fresh_seeds(used: Sequence[ParameterValue | None], count: int) -> list[ParameterValue]:
+def fresh_seeds(used: Sequence[Scalar | None], count: int) -> list[Scalar]:
     """Return whole numbers above all that were used.
 
     Example:
@@ -350,7 +349,7 @@ def fresh_seeds(used: Sequence[ParameterValue | None], count: int) -> list[Param
 
 def confirmation_of(
     goals: Sequence[Goal],
-    evaluations: Sequence[tuple[ParameterValue, Mapping[str, float]]],
+    evaluations: Sequence[tuple[Scalar, Mapping[str, float]]],
     *,
     failed: int,
 ) -> Confirmation:
@@ -391,7 +390,7 @@ def _loss(trial: FrozenTrial) -> float:
     return math.nan if loss is None else float(loss)
 
 
-def _plain(value: Any) -> ParameterValue:
+def _plain(value: Any) -> Scalar:
     """Return a value of the model as a plain Python value."""
     if isinstance(value, bool | int | str):
         return value

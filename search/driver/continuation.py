@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from search.audit.earlier import SPEC
+from search.driver.progress import Progress
 from search.errors import SpecError
-from search.progress import Progress
-from search.spec import StudySpec, changed_keys
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, latest_version, next_version
+from search.study import StudySpec, changed_keys
 
 DECISIVE = ("parameters", "constraints", "metrics", "targets")
 """Sections of the study file that decide what a trial is: with others it is another study."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.child import Report
 from search.errors import RecordingError, ScenarioError, SpecError
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
@@ -15,8 +14,9 @@ from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import preflight, scenario_problem
 from search.scenario.project import DbtProject
-from search.space import current_candidate
-from search.spec import StudySpec
+from search.study import StudySpec
+from search.study.space import current_candidate
+from search.system.child import Report
 from search.workers import EvaluatorFactory
 
 RECORDING = "recording"

@@ -13,16 +13,13 @@ from typing import Any, Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import metrics_of
+from search.driver.progress import Progress, Standing, TrialNews
+from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import StudyFailedError
-from search.progress import Progress, Standing, TrialNews
 from search.sampling.choice import choose_sampler, make_sampler, target_sampler
-from search.sampling.diagnosis import Diagnosis
 from search.sampling.feasible import ProposedKeys
-from search.sampling.replication import over_replications
 from search.sampling.stopping import Assessment, State
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
-from search.space import canonical, current_candidate, distributions
-from search.spec import StudySpec
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import (
     CURRENT,
     ITERATION,
@@ -32,7 +29,10 @@ from search.storage.attributes import (
     Proposal,
 )
 from search.storage.study_store import OpenTrial, StudyStore
-from search.targets import (
+from search.study import StudySpec
+from search.study.replication import over_replications
+from search.study.space import canonical, current_candidate, distributions
+from search.study.targets import (
     Goal,
     all_met,
     constraint_values,
@@ -44,7 +44,8 @@ from search.targets import (
     standing_texts,
     variances,
 )
-from search.workers.base import WorkerPool
+from search.study.values import Scalar
+from search.workers.contract import WorkerPool
 from search.workers.spool import Spool
 
 HOPELESS_TRIALS = 6
@@ -73,26 +74,6 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True)
-class CompleteTrial:
-    """A trial that yielded its metrics.
-
-    Attributes:
-        number: Its number.
-        iteration: Its iteration; 0 is the current parameters.
-        values: Its candidate.
-        metrics: What came out, over the replications.
-        evaluations: Value of the replication variable (None without one) and metrics of
-            each evaluation.
-    """
-
-    number: int
-    iteration: int
-    values: Mapping[str, ParameterValue]
-    metrics: Mapping[str, float]
-    evaluations: Sequence[tuple[ParameterValue | None, Mapping[str, float]]] = ()
-
-
-@dataclass(frozen=True)
 class WarmCandidate:
     """A candidate of an earlier study that is worth trying first.
 
@@ -101,7 +82,7 @@ class WarmCandidate:
         lineage: Where it comes from, in words.
     """
 
-    values: Mapping[str, ParameterValue]
+    values: Mapping[str, Scalar]
     lineage: str
 
 
@@ -139,38 +120,6 @@ class _Stop:
 
     reason: str
     state: State = "searching"
-
-
-@dataclass(frozen=True)
-class SearchEnd:
-    """How a search ended.
-
-    Attributes:
-        reason: In a sentence.
-        state: What the model of the metrics says: ``converged``, ``unreachable``,
-            ``no_progress``, or ``searching`` when a limit ended it.
-        is_converged: Whether the best trial meets every target.
-        best: The best complete trial; None when none is complete.
-        current: The trial of the current parameters; None when it is not complete.
-        iterations: Iterations that were completed, the current parameters not counted.
-        trials: Trials that ended.
-        failed_trials: Those of them that failed.
-        goals: The goals, with relative ones resolved.
-        complete: Every complete trial, in order.
-        diagnosis: Why targets are missed; None when all are met or too little is known.
-    """
-
-    reason: str
-    state: State
-    is_converged: bool
-    best: CompleteTrial | None
-    current: CompleteTrial | None
-    iterations: int
-    trials: int
-    failed_trials: int
-    goals: tuple[Goal, ...]
-    complete: tuple[CompleteTrial, ...]
-    diagnosis: Diagnosis | None
 
 
 class Driver:
@@ -389,7 +338,7 @@ class Driver:
             ],
         )
         for number, proposal in batch.items():
-            seeds: Sequence[ParameterValue | None] = proposal.replications or (None,)
+            seeds: Sequence[Scalar | None] = proposal.replications or (None,)
             self._pending[number] = _Pending(proposal, missing=len(seeds))
             # Evaluated for a driver that died before it was told.
             spooled = self._spool.outcomes(number, proposal.values) if self._spool else {}
@@ -613,7 +562,7 @@ class Driver:
             ],
         )
 
-    def _proposal(self, values: Mapping[str, ParameterValue], *, lineage: str) -> Proposal:
+    def _proposal(self, values: Mapping[str, Scalar], *, lineage: str) -> Proposal:
         replications = self._spec.scenario.replications
         return Proposal(
             values=canonical(self._spec, values),

@@ -16,9 +16,9 @@ from search.audit.events import EventLog, read_events
 from search.audit.records import RunRecord
 from search.audit.trail import publish_trail
 from search.parameter_sets.journal import Journal
-from search.spec import StudySpec
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
+from search.study import StudySpec
 
 PAUSES = 50
 """Between publications during a search passes at least so many times what the last one took."""

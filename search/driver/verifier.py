@@ -7,15 +7,15 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from search.child import ChildProcess, run_in_child
-from search.driver import SearchEnd
-from search.engine import Engine, divergence_finder
+from search.driver.engine import Engine, divergence_finder
+from search.driver.progress import Progress
+from search.driver.results import SearchEnd
 from search.errors import SearchError
-from search.progress import Progress
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.verification import Verification, verify, warm_up
 from search.storage.study_store import StudyStore
+from search.system.child import ChildProcess, run_in_child
 
 VERIFIED = "verified"
 """Study attribute: the winner's number to what real dbt said of it."""

@@ -9,16 +9,16 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import candidate, metrics_of
-from search.driver import WarmCandidate
+from search.driver.loop import WarmCandidate
 from search.errors import SpecError
-from search.scenario.outcome import ParameterValue
-from search.space import candidate_key, canonical, constraints_hold, current_candidate
-from search.spec import StudySpec
-from search.spec.mistakes import did_you_mean
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
 from search.storage.versions import latest_version
-from search.targets import Goal, rank_key
+from search.study import StudySpec
+from search.study.mistakes import did_you_mean
+from search.study.space import candidate_key, canonical, constraints_hold, current_candidate
+from search.study.targets import Goal, rank_key
+from search.study.values import Scalar
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def warm_candidates(
     studies: Sequence[EarlierStudy],
     *,
     limit: int,
-    is_known: Callable[[Mapping[str, ParameterValue]], bool],
+    is_known: Callable[[Mapping[str, Scalar]], bool],
 ) -> list[WarmCandidate]:
     """Return the candidates of earlier studies that fit this one, the best first.
 
@@ -118,7 +118,7 @@ def _rank(goals: Sequence[Goal], trial: FrozenTrial) -> tuple[float, ...]:
     return (missing, *(rank_key(known, metrics) if known else ()), float(trial.number))
 
 
-def _fitted(spec: StudySpec, values: Mapping[str, Any]) -> dict[str, ParameterValue] | None:
+def _fitted(spec: StudySpec, values: Mapping[str, Any]) -> dict[str, Scalar] | None:
     known = {name: value for name, value in values.items() if name in spec.parameters}
     if not known:
         return None

@@ -12,15 +12,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
 from search.errors import SpecError
-from search.layout import Layout
 from search.parameter_sets.sets import ParameterSets
-from search.scenario.outcome import ParameterValue
-from search.space import current_candidate
-from search.spec import StudySpec
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
 from search.storage.versions import latest_version
-from search.targets import Goal, all_met, goals_of
+from search.study import StudySpec
+from search.study.layout import Layout
+from search.study.space import current_candidate
+from search.study.targets import Goal, all_met, goals_of
+from search.study.values import Scalar
 
 KINDS = "current, active, best, trial:N or set:N"
 _NUMBERED = re.compile(r"(?:(trial|set):)?(\d{1,9})")
@@ -90,7 +90,7 @@ class NamedCandidate:
     """
 
     label: str
-    values: Mapping[str, ParameterValue]
+    values: Mapping[str, Scalar]
     study: str | None = None
     trial: int | None = None
     run_id: str | None = None

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.audit import canonical, files
+from search.audit import canonical
 from search.errors import AuditError
 from search.parameter_sets.working_copy import FileChange
+from search.system import files
 
 PENDING = "pending.json"
 """In the folder of the journals: what was decided and is not known to be done."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from search.errors import SpecError
 from search.parameter_sets.commit import PENDING, finish_pending
 from search.parameter_sets.journal import sets_folder
-from search.spec import StudySpec
+from search.study import StudySpec
 
 
 def require_active(load: Callable[[], StudySpec]) -> StudySpec:

@@ -14,9 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from search.audit import canonical
 from search.audit.records import ParameterSetRecord
 from search.errors import AuditError
-from search.spec import StudySpec
-from search.spec.active import FOLDER, journal_path
-from search.spec.values import Scalar
+from search.study import StudySpec
+from search.study.active import FOLDER, journal_path
+from search.study.values import Scalar
 
 FORMAT_VERSION = 1
 FOUND = "found"

@@ -15,10 +15,10 @@ import yaml
 from search.errors import ProjectError, SpecError
 from search.parameter_sets.seed_file import Row, SeedFile, same_cell
 from search.parameter_sets.working_copy import WorkingCopy
-from search.spec import StudySpec
-from search.spec.apply import VAR, ApplySpec
-from search.spec.parameters import BindSpec, ParameterSpec
-from search.spec.values import Scalar, value_text
+from search.study import StudySpec
+from search.study.apply import VAR, ApplySpec
+from search.study.parameters import BindSpec, ParameterSpec
+from search.study.values import Scalar, value_text
 
 _TRUE = ("true", "t", "1", "yes", "y")
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.errors import ProjectError
-from search.spec.mistakes import did_you_mean
+from search.study.mistakes import did_you_mean
 
 NAME = "dbt_project.yml"
 

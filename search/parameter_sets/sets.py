@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from search.audit.provenance import who
 from search.errors import ProjectError, SpecError
 from search.parameter_sets.commit import commit, exclusive, finish_pending
 from search.parameter_sets.journal import (
@@ -21,9 +20,10 @@ from search.parameter_sets.journal import (
 )
 from search.parameter_sets.places import Place, Stamp, places_of, require_unlocked
 from search.parameter_sets.working_copy import FileChange, WorkingCopy
-from search.space import constraints_hold, validate_candidate
-from search.spec import StudySpec
-from search.spec.values import Scalar
+from search.study import StudySpec
+from search.study.space import constraints_hold, validate_candidate
+from search.study.values import Scalar
+from search.system.provenance import who
 
 _Write = Callable[[Sequence[Place], WorkingCopy, Stamp], None]
 """Takes the places, the working copy and the stamp; changes the working copy."""

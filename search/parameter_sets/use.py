@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.audit.republish import republish
-from search.candidates import Candidates
 from search.errors import SpecError
-from search.layout import Layout
+from search.parameter_sets.candidates import Candidates
 from search.parameter_sets.journal import TRIAL, VALUES, Journal, Origin
 from search.parameter_sets.sets import Applied, Author, ParameterSets
-from search.spec import StudySpec
-from search.what_if import assigned
+from search.study import StudySpec
+from search.study.layout import Layout
+from search.study.space import assigned
 
 
 def apply_chosen(

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.errors import ProjectError
 from search.parameter_sets.project_file import NAME, ProjectFile
 from search.parameter_sets.seed_file import SeedFile
-from search.spec.mistakes import did_you_mean
+from search.study.mistakes import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from search.figures import signed, with_unit
-from search.progress import table_text
 from search.report.page import cell, section, table
 from search.report.plots import tag
+from search.study.figures import signed, with_unit
+from search.views.text import table_text
 
 Units = Mapping[str, str | None]
 MAX_FRONT = 20

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from html import escape
 
 from search.audit.records import TrialRecord
-from search.figures import number_text, with_unit
 from search.report.facts import StudyFacts, Target
 from search.report.page import section
 from search.report.plots import (
@@ -22,7 +21,8 @@ from search.report.plots import (
 )
 from search.report.sections import MARKS, accepted_band, variance_text
 from search.report.style import CSS
-from search.targets import Goal, rank_key, variance
+from search.study.figures import number_text, with_unit
+from search.study.targets import Goal, rank_key, variance
 
 MAX_PLOTS = 40
 """Targets that have a plot of their own; of more, those furthest from being met."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from search.audit.records import RunRecord, TrialMetric, TrialRecord
-from search.budget import format_bytes
 from search.report.facts import StudyFacts, Target
 from search.report.page import (
     bare,
@@ -24,6 +23,7 @@ from search.report.page import (
     what_if_words,
 )
 from search.report.plots import SHADES, filled_bar, stacked_bar, tag
+from search.study.budget import format_bytes
 
 MAX_CELLS = 45_000
 """Cells of the table of trials; beyond, only the best and the latest trials are listed."""

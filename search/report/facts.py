@@ -21,9 +21,9 @@ from search.audit.records import (
     TrialRecord,
 )
 from search.errors import AuditError, SpecError
-from search.scenario.outcome import ParameterValue
-from search.spec import StudySpec, study_from_document
-from search.targets import Goal, goals_of, is_distance, violation
+from search.study import StudySpec, study_from_document
+from search.study.targets import Goal, goals_of, is_distance, violation
+from search.study.values import Scalar
 
 OBJECTIVES = ("minimize", "maximize")
 
@@ -50,13 +50,13 @@ class Lever:
     low: float | None
     high: float | None
     is_log: bool
-    choices: tuple[ParameterValue, ...] | None
-    current: ParameterValue | None
-    best: ParameterValue | None
+    choices: tuple[Scalar, ...] | None
+    current: Scalar | None
+    best: Scalar | None
     description: str | None = None
     binds: tuple[str, ...] = ()
 
-    def position(self, value: ParameterValue | None) -> float | None:
+    def position(self, value: Scalar | None) -> float | None:
         """Return where a value stands between 0 (low, first choice) and 1; None if nowhere."""
         if value is None:
             return None
@@ -261,7 +261,7 @@ def _spec(document: Mapping[str, Any]) -> StudySpec | None:
         return None
 
 
-def _values(trial: TrialRecord | None) -> Mapping[str, ParameterValue]:
+def _values(trial: TrialRecord | None) -> Mapping[str, Scalar]:
     return trial.candidate if trial is not None and isinstance(trial.candidate, dict) else {}
 
 
@@ -278,8 +278,8 @@ def _levers(
     records: Sequence[TrialParameter],
     spec: StudySpec | None,
     *,
-    current: Mapping[str, ParameterValue],
-    best: Mapping[str, ParameterValue],
+    current: Mapping[str, Scalar],
+    best: Mapping[str, Scalar],
 ) -> tuple[Lever, ...]:
     if spec is not None:
         return tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from search.audit import files
 from search.audit.records import TrialMetric
 from search.errors import AuditError
 from search.report.appraisal import (
@@ -26,6 +25,7 @@ from search.report.facts import StudyFacts, read_facts
 from search.report.page import page
 from search.report.plots import tag
 from search.report.sections import head, parameters_section, targets_section
+from search.system import files
 
 REPORT_NAME = "report.html"
 

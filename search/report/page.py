@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from search.figures import number_text, with_unit
-from search.progress import duration_text
 from search.report.facts import StudyFacts
 from search.report.plots import tag
 from search.report.style import CSS, JS
-from search.scenario.outcome import ParameterValue
+from search.study.figures import number_text, with_unit
+from search.study.values import Scalar
+from search.views.text import duration_text
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The page asks nobody for anything, whatever stands in it."""
@@ -119,7 +119,7 @@ def percent(fraction: float | None, *, has_sign: bool = True) -> str:
     return f"{fraction:{'+' if has_sign else ''}.2%}".replace("%", " %")
 
 
-def bare(value: ParameterValue | None, unit: str | None) -> str:
+def bare(value: Scalar | None, unit: str | None) -> str:
     """Return a value without its unit, for a column whose heading has it.
 
     Example:
@@ -158,5 +158,5 @@ def _results(facts: StudyFacts) -> list[str]:
     return ["--results", str(facts.folder.absolute().parent)]
 
 
-def _literal(value: ParameterValue) -> str:
+def _literal(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from html import escape
 
-from search.budget import format_bytes
-from search.figures import number_text, with_unit
 from search.report.facts import Lever, StudyFacts, Target
 from search.report.page import (
     badge,
@@ -21,7 +19,9 @@ from search.report.page import (
 )
 from search.report.plots import Distance, distance_bar, range_bar, tag
 from search.report.tables import goal_text, tolerance_text
-from search.targets import DEFAULT_TOLERANCE, Goal, is_met, variance
+from search.study.budget import format_bytes
+from search.study.figures import number_text, with_unit
+from search.study.targets import DEFAULT_TOLERANCE, Goal, is_met, variance
 
 MAX_CHIPS = 12
 """Choices of a parameter that are listed; the others are counted."""

@@ -14,21 +14,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
 from search.audit.earlier import RUNS, SPEC
-from search.continuation import FINGERPRINTS
-from search.figures import with_unit
-from search.layout import Layout
-from search.progress import duration_text, table_text
+from search.driver.continuation import FINGERPRINTS
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text
-from search.spec import StudySpec, changed_keys, study_fingerprint
 from search.storage.attributes import ITERATION
 from search.storage.database import masked
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, versions
-from search.targets import Goal, all_met, goals_of, is_met, variance
+from search.study import StudySpec, changed_keys, study_fingerprint
+from search.study.figures import with_unit
+from search.study.layout import Layout
+from search.study.targets import Goal, all_met, goals_of, is_met, variance
+from search.views.text import duration_text, table_text
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from search.budget import format_bytes
-from search.figures import with_unit
-from search.progress import duration_text, table_text
+from search.driver.results import Evaluation, RunResult
 from search.report.appraisal import appraisal_text
 from search.report.tables import parameters_table, targets_table
-from search.run import RunResult
-from search.spec import StudySpec, expand_metrics
-from search.targets import Goal, is_met, off_text, variance, variances
-from search.what_if import Evaluation
+from search.study import StudySpec, expand_metrics
+from search.study.budget import format_bytes
+from search.study.figures import with_unit
+from search.study.targets import Goal, is_met, off_text, variance, variances
+from search.views.text import duration_text, table_text
 
 
 def run_summary(result: RunResult) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.driver import SearchEnd
-from search.figures import number_text, with_unit
-from search.progress import table_text
-from search.scenario.outcome import ParameterValue
-from search.spec import StudySpec
-from search.targets import Goal, is_met, off_text
+from search.driver.results import SearchEnd
+from search.study import StudySpec
+from search.study.figures import number_text, with_unit
+from search.study.targets import Goal, is_met, off_text
+from search.study.values import Scalar
+from search.views.text import table_text
 
 
 def goal_text(goal: Goal) -> str:
@@ -64,9 +64,7 @@ def _verdict(goal: Goal, achieved: float | None) -> str:
     return "met" if is_met(goal, achieved) else "missed"
 
 
-def parameters_table(
-    spec: StudySpec, values: Mapping[str, ParameterValue], *, title: str = "best"
-) -> str:
+def parameters_table(spec: StudySpec, values: Mapping[str, Scalar], *, title: str = "best") -> str:
     """Return parameters against their current values and ranges."""
     rows = []
     for name, parameter in spec.parameters.items():
@@ -89,7 +87,7 @@ def parameters_table(
     return table_text(["parameter", "current", title, "change", "allowed"], rows)
 
 
-def _change(current: ParameterValue | None, best: ParameterValue, unit: str | None) -> str:
+def _change(current: Scalar | None, best: Scalar, unit: str | None) -> str:
     if isinstance(best, str | bool) or isinstance(current, str | bool) or current is None:
         return "same" if best == current else "changed"
     difference = best - current

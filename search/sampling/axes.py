@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.spec.grid import grid_value
+from search.study.grid import grid_value
 
 Array = NDArray[np.float64]
 
 RESOLUTION = 1e9
 """Points of a free float's range that are told apart: few enough to survive rounding."""
 SIGNIFICANT_DIGITS = 12
-"""Digits, relative to the range, of a free float; as in ``search.space``."""
+"""Digits, relative to the range, of a free float; as in ``search.study.space``."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from optuna.samplers import BaseSampler
 
 from search.sampling.feasible import FeasibleSampler, GridOrderSampler, ProposedKeys
 from search.sampling.target import TargetSampler
-from search.space import (
+from search.study import StudySpec
+from search.study.space import (
     candidate_key,
     canonical,
     constraint_margins,
@@ -23,8 +24,7 @@ from search.space import (
     current_candidate,
     distributions,
 )
-from search.spec import StudySpec
-from search.targets import Goal, goals_of, objective_goals
+from search.study.targets import Goal, goals_of, objective_goals
 
 MAX_GRID_POINTS = 1_000_000
 

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.figures import with_unit
 from search.sampling.aims import Aims
 from search.sampling.axes import Axis
 from search.sampling.pool import decode
 from search.sampling.proposal import Plan
 from search.sampling.step import Ambition, solve
-from search.targets import Goal, verdict
+from search.study.figures import with_unit
+from search.study.targets import Goal, verdict
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from search.sampling.diagnosis import Diagnosis, diagnose
 from search.sampling.proposal import DOUBTFUL, Plan
-from search.targets import Goal
+from search.study.targets import Goal
 
 State = Literal["searching", "converged", "no_progress", "unreachable"]
 

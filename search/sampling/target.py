@@ -22,7 +22,7 @@ from search.sampling.pool import Region
 from search.sampling.proposal import Plan
 from search.sampling.sensitivity import Sensitivity, sensitivities
 from search.sampling.stopping import Assessment, assess
-from search.targets import Goal, resolve_goals
+from search.study.targets import Goal, resolve_goals
 
 MAX_ENUMERATED = 20_000
 """Spaces of at most this many candidates are gone through before they count as exhausted."""

@@ -18,7 +18,6 @@ from typing import Any
 
 import duckdb
 
-from search.child import Report
 from search.errors import DatabaseError, ProjectError, ScenarioError
 from search.scenario.dbt_session import DbtSession
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect, strip_resource_settings
@@ -26,7 +25,8 @@ from search.scenario.plan import Profile
 from search.scenario.project import hash_file, hash_parts, package_versions
 from search.scenario.relations import Relations, render_sql
 from search.scenario.workspace import copy_error
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
+from search.system.child import Report
 
 RECORD_FILE = "baseline.json"
 FORMAT_VERSION = 1

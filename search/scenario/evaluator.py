@@ -16,13 +16,14 @@ from search.errors import ScenarioError, SearchError
 from search.scenario.belongings import Belonging
 from search.scenario.limits import DuckLimits, connect, strip_resource_settings
 from search.scenario.metrics import MetricReader
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
 from search.scenario.relations import render_sql
 from search.scenario.workspace import FileCopyWorkspace, Workspace
-from search.scratch import create_scratch, remove_scratch
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
+from search.study.values import Scalar
+from search.system.scratch import create_scratch, remove_scratch
 
 OUT_OF_MEMORY_ADVICE = (
     "give a worker more: raise resources.memory_budget or lower resources.workers"
@@ -244,7 +245,7 @@ class DbtEvaluator(Evaluator):
             remove_scratch(self._scratch)
             self._scratch = None
 
-    def _write_table_cells(self, values: dict[str, ParameterValue]) -> None:
+    def _write_table_cells(self, values: dict[str, Scalar]) -> None:
         if not self._plan.table_binds:
             return
         with connect(self._workspace.path, self._limits) as connection:

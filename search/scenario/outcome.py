@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-ParameterValue = float | int | str | bool
+from search.study.values import Scalar
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class EvaluationRequest:
     """
 
     trial: int
-    values: Mapping[str, ParameterValue]
-    replication: ParameterValue | None = None
+    values: Mapping[str, Scalar]
+    replication: Scalar | None = None
     attempt: int = 1
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.scenario.outcome import EvaluationRequest, ParameterValue
+from search.scenario.outcome import EvaluationRequest
 from search.scenario.relations import Relations
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
+from search.study.values import Scalar
 
 StatementObserver = Callable[[str, Any, str | None, str | None], None]
 """Takes SQL text, bound values, dbt's node id and the id of dbt's invocation."""
@@ -82,7 +83,7 @@ class PlannedMetric:
     sql: str
     unit: str | None = None
     step: int | None = None
-    loop_value: ParameterValue | None = None
+    loop_value: Scalar | None = None
     combine: str | None = None
 
 

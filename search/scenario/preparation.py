@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.child import Report
 from search.errors import ProjectError, SearchError, SpecError
 from search.scenario.answers import (
     AnswerCache,
@@ -34,11 +33,12 @@ from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind
 from search.scenario.project import DbtProject, VarReads, hash_parts
 from search.scenario.relations import Relations, render_sql
 from search.scenario.table_binds import check_table_bind, plan_table_bind
-from search.scratch import create_scratch, remove_scratch
-from search.space import current_candidate
-from search.spec import StudySpec, scenario_fingerprint
-from search.spec.metrics import ExpandedMetric, expand_metrics
-from search.spec.steps import ExpandedStep, expand
+from search.study import StudySpec, scenario_fingerprint
+from search.study.metrics import ExpandedMetric, expand_metrics
+from search.study.space import current_candidate
+from search.study.steps import ExpandedStep, expand
+from search.system.child import Report
+from search.system.scratch import create_scratch, remove_scratch
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import duckdb
 from search.errors import SpecError
 from search.scenario.plan import TableBind
 from search.scenario.relations import Relations
-from search.spec.parameters import BindSpec
+from search.study.parameters import BindSpec
 
 Mistaken = Callable[[str, str], SpecError]
 """Makes the error for a key of the study file, from the key and what is wrong there."""

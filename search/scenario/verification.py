@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search.child import Report
 from search.errors import ScenarioError
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
+from search.system.child import Report
 
 
 @dataclass(frozen=True)

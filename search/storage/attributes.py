@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from search.scenario.outcome import Failure, Outcome, ParameterValue
+from search.scenario.outcome import Failure, Outcome
+from search.study.values import Scalar
 
 FORMAT_VERSION = 1
 
@@ -62,10 +63,10 @@ class Proposal:
         details: Further attributes to store with the trial (the run's id, fingerprints).
     """
 
-    values: Mapping[str, ParameterValue]
+    values: Mapping[str, Scalar]
     iteration: int
     lineage: str = PROPOSED
-    replications: Sequence[ParameterValue] = ()
+    replications: Sequence[Scalar] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def attributes(self, dispatched_at: datetime) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from search.errors import StorageError
-from search.scenario.outcome import EvaluationRequest, Outcome, ParameterValue
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.study.values import Scalar
 
 FORMAT_VERSION = 1
 BUSY_SECONDS = 60.0
@@ -179,7 +180,7 @@ class ResultCache:
 
 def _candidate_text(request: EvaluationRequest) -> str:
     """Return a hash of what is evaluated; 1, 1.0, true and '1' are different values."""
-    values: Mapping[str, ParameterValue] = request.values
+    values: Mapping[str, Scalar] = request.values
     typed = {name: [type(value).__name__, value] for name, value in values.items()}
     replication = [type(request.replication).__name__, request.replication]
     return _hash(json.dumps([typed, replication], sort_keys=True))

@@ -1,10 +1,10 @@
 """The study file: strict models, YAML in, JSON schema and fingerprints out."""
 
-from search.spec.fingerprint import changed_keys, scenario_fingerprint, study_fingerprint
-from search.spec.loader import json_schema, load_study, study_from_document
-from search.spec.metrics import ExpandedMetric, expand_metrics, metric_ids
-from search.spec.models import StudySpec
-from search.spec.steps import ExpandedStep, expand
+from search.study.fingerprint import changed_keys, scenario_fingerprint, study_fingerprint
+from search.study.loader import json_schema, load_study, study_from_document
+from search.study.metrics import ExpandedMetric, expand_metrics, metric_ids
+from search.study.models import StudySpec
+from search.study.steps import ExpandedStep, expand
 
 __all__ = [
     "ExpandedMetric",

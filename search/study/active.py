@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.spec.mistakes import Mistake
+from search.study.mistakes import Mistake
 
 ACTIVE = "active"
 FOLDER = "parameter_sets"

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from search.spec.mistakes import Mistake, given, listed, wrongs
-from search.spec.values import Identifier, Items, Model, Scalar, ScalarValue
+from search.study.mistakes import Mistake, given, listed, wrongs
+from search.study.values import Identifier, Items, Model, Scalar, ScalarValue
 
 VAR = "$var"
 """In ``apply.row``: the name of the var that the parameter is bound to."""

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from search.spec.apply import ApplySpec, unknown_scenario_vars
-from search.spec.constraints import Constraint
-from search.spec.goals import MetricSpec, TargetSpec
-from search.spec.metrics import ExpandedMetric, expand_each
-from search.spec.mistakes import Mistake, did_you_mean, given, listed
-from search.spec.parameters import ParameterSpec
-from search.spec.scenario import ScenarioSpec
-from search.spec.settings import ResourcesSpec, SearchSpec
-from search.spec.values import value_text
+from search.study.apply import ApplySpec, unknown_scenario_vars
+from search.study.constraints import Constraint
+from search.study.goals import MetricSpec, TargetSpec
+from search.study.metrics import ExpandedMetric, expand_each
+from search.study.mistakes import Mistake, did_you_mean, given, listed
+from search.study.parameters import ParameterSpec
+from search.study.scenario import ScenarioSpec
+from search.study.settings import ResourcesSpec, SearchSpec
+from search.study.values import value_text
 
 Sections = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from search.spec.mistakes import did_you_mean, listed
+from search.study.mistakes import did_you_mean, listed
 
 MAX_LENGTH = 500
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-ParameterValue = float | int | str | bool
+from search.study.values import Scalar
 
 
-def number_text(value: ParameterValue | None) -> str:
+def number_text(value: Scalar | None) -> str:
     """Return a value for people: thousands apart, as many digits as it is worth.
 
     Example:
@@ -25,7 +25,7 @@ def number_text(value: ParameterValue | None) -> str:
     return f"{value:.4g}"
 
 
-def with_unit(value: ParameterValue | None, unit: str | None) -> str:
+def with_unit(value: Scalar | None, unit: str | None) -> str:
     """Return a value with its unit; fractions are shown as percent.
 
     Example:

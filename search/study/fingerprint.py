@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from search.spec.models import StudySpec
+from search.study.models import StudySpec
 
 _PARAMETER_TEXT = ("unit", "description")
 

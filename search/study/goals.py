@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from search.spec.mistakes import Mistake, given, wrong, wrongs
-from search.spec.scenario import ForEach, check_loop
-from search.spec.values import Items, Model, Number, Scalar, SqlText, check_number, value_text
+from search.study.mistakes import Mistake, given, wrong, wrongs
+from search.study.scenario import ForEach, check_loop
+from search.study.values import Items, Model, Number, Scalar, SqlText, check_number, value_text
 
 PRIORITY_WEIGHTS = {"high": 4.0, "medium": 2.0, "low": 1.0}
 """Weight of each word that ``priority`` may be."""

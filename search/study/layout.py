@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.spec import StudySpec
+from search.study import StudySpec
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from search.errors import SpecError
-from search.spec.active import resolve_active
-from search.spec.checks import check_sections
-from search.spec.messages import translate
-from search.spec.mistakes import Mistake, did_you_mean, dotted, given, one_line
-from search.spec.models import StudySpec
-from search.spec.overrides import Override, apply_override, parse_override
-from search.spec.yaml_reader import MAX_BYTES, Document, read_yaml
+from search.study.active import resolve_active
+from search.study.checks import check_sections
+from search.study.messages import translate
+from search.study.mistakes import Mistake, did_you_mean, dotted, given, one_line
+from search.study.models import StudySpec
+from search.study.overrides import Override, apply_override, parse_override
+from search.study.yaml_reader import MAX_BYTES, Document, read_yaml
 
 MAX_MISTAKES = 50
 """Mistakes that one error lists."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from search.spec.mistakes import ERROR_TYPE, Mistake, Path, did_you_mean, given, listed
+from search.study.mistakes import ERROR_TYPE, Mistake, Path, did_you_mean, given, listed
 
 
 def translate(error: ValidationError, root: type[BaseModel], document: Any) -> list[Mistake]:

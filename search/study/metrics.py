@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from search.spec.goals import MetricSpec
-from search.spec.mistakes import wrong
-from search.spec.scenario import StepSpec
-from search.spec.values import Scalar, value_text
+from search.study.goals import MetricSpec
+from search.study.mistakes import wrong
+from search.study.scenario import StepSpec
+from search.study.values import Scalar, value_text
 
 if TYPE_CHECKING:
-    from search.spec.models import StudySpec
+    from search.study.models import StudySpec
 
 
 @dataclass(frozen=True)

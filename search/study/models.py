@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from search.spec.apply import ApplySpec
-from search.spec.checks import check_sections
-from search.spec.goals import MetricSpec, TargetSpec
-from search.spec.mistakes import given, wrong, wrongs
-from search.spec.parameters import ParameterSpec
-from search.spec.scenario import ScenarioSpec
-from search.spec.settings import ResourcesSpec, SearchSpec
-from search.spec.values import Identifier, Items, Model, StudyName
+from search.study.apply import ApplySpec
+from search.study.checks import check_sections
+from search.study.goals import MetricSpec, TargetSpec
+from search.study.mistakes import given, wrong, wrongs
+from search.study.parameters import ParameterSpec
+from search.study.scenario import ScenarioSpec
+from search.study.settings import ResourcesSpec, SearchSpec
+from search.study.values import Identifier, Items, Model, StudyName
 
 _STORAGE = re.compile(r"sqlite:///\S.*|postgresql(\+\w+)?://\S+", re.DOTALL)
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from search.spec.mistakes import Mistake, Path, given
-from search.spec.yaml_reader import Document, read_yaml
+from search.study.mistakes import Mistake, Path, given
+from search.study.yaml_reader import Document, read_yaml
 
 _PART = re.compile(r"([^.\[\]=]+)((?:\[\d{1,6}\])*)")
 

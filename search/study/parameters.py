@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from search.spec.grid import MAX_GRID_POINTS, grid_count, is_on_grid, nearest_highs
-from search.spec.mistakes import Mistake, given, wrong, wrongs
-from search.spec.scenario import repeated
-from search.spec.values import MAX_WHOLE, Identifier, Items, Model, Number, Scalar, ScalarValue
+from search.study.grid import MAX_GRID_POINTS, grid_count, is_on_grid, nearest_highs
+from search.study.mistakes import Mistake, given, wrong, wrongs
+from search.study.scenario import repeated
+from search.study.values import MAX_WHOLE, Identifier, Items, Model, Number, Scalar, ScalarValue
 
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"[^";]+")'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME}){{0,2}}")

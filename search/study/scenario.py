@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from search.spec.mistakes import given, wrong
-from search.spec.values import (
+from search.study.mistakes import given, wrong
+from search.study.values import (
     Identifier,
     Items,
     Model,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from search.spec.values import (
+from search.study.values import (
     AutoOrCount,
     AutoOrCountFromZero,
     Duration,

@@ -10,13 +10,13 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from search.errors import SpecError
-from search.spec.constraints import Constraint
-from search.spec.fingerprint import canonical_json
-from search.spec.grid import grid_count, grid_index, grid_value
-from search.spec.mistakes import did_you_mean, given, listed
-from search.spec.models import StudySpec
-from search.spec.parameters import ParameterSpec, same_scalar
-from search.spec.values import Scalar, value_text
+from search.study.constraints import Constraint
+from search.study.fingerprint import canonical_json
+from search.study.grid import grid_count, grid_index, grid_value
+from search.study.mistakes import did_you_mean, given, listed
+from search.study.models import StudySpec
+from search.study.parameters import ParameterSpec, same_scalar
+from search.study.values import Scalar, value_text
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -303,3 +303,18 @@ def _constraints(spec: StudySpec) -> tuple[Constraint, ...]:
 @functools.lru_cache(maxsize=16)
 def _parsed(texts: tuple[str, ...], names: tuple[str, ...]) -> tuple[Constraint, ...]:
     return tuple(Constraint.parse(text, names) for text in texts)
+
+
+def assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, Scalar]:
+    """Return the values that ``name=value`` texts give to parameters.
+
+    Raises:
+        SpecError: If a text is not of that form, or the value not allowed.
+    """
+    values: dict[str, Scalar] = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign:
+            raise SpecError(f"--set must be name=value, but got {assignment!r}")
+        values[name] = parse_value(spec, name, text)
+    return values

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.spec.scenario import StepSpec
-from search.spec.values import Scalar, value_text
+from search.study.scenario import StepSpec
+from search.study.values import Scalar, value_text
 
 
 @dataclass(frozen=True)

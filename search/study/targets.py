@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search.errors import SpecError
-from search.figures import signed, with_unit
-from search.spec.checks import target_metrics
-from search.spec.metrics import ExpandedMetric, expand_metrics
-from search.spec.models import StudySpec
+from search.study.checks import target_metrics
+from search.study.figures import signed, with_unit
+from search.study.metrics import ExpandedMetric, expand_metrics
+from search.study.models import StudySpec
 
 Kind = Literal["equal", "at_most", "at_least", "between", "minimize", "maximize"]
 

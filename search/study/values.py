@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from search.budget import parse_size
-from search.spec.mistakes import given, wrong
+from search.study.budget import parse_size
+from search.study.mistakes import given, wrong
 
 Scalar = float | int | str | bool
 """A value of a parameter, of a loop or of a replication."""

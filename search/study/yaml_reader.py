@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from search.spec.mistakes import Mistake, Path, given
+from search.study.mistakes import Mistake, Path, given
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32

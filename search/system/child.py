@@ -57,7 +57,7 @@ class ChildProcess:
     def __enter__(self) -> Self:
         request_read, request_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        code = f"from search.child import serve; serve({request_read}, {answer_write})"
+        code = f"from search.system.child import serve; serve({request_read}, {answer_write})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             pass_fds=(request_read, answer_write),

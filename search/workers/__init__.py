@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.errors import SpecError
-from search.workers.base import ClusterLimits, Evaluator, EvaluatorFactory, WorkerPool
+from search.workers.contract import ClusterLimits, Evaluator, EvaluatorFactory, WorkerPool
 from search.workers.inline import InlinePool
 from search.workers.watchdog import MemoryWatchdog
 
@@ -49,7 +49,7 @@ def make_pool(
         raise SpecError(f"workers and retries must be at least 0, but got {workers=}, {retries=}")
     if workers == 0:
         return InlinePool(retries=retries)
-    from search.workers.ray_pool import RayPool
+    from search.workers.ray.pool import RayPool
 
     return RayPool(
         workers=workers,

@@ -6,7 +6,7 @@ from collections import deque
 
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.results import ResultCache
-from search.workers.base import EvaluatorFactory, WorkerPool
+from search.workers.contract import EvaluatorFactory, WorkerPool
 
 
 class CachedPool(WorkerPool):

@@ -8,7 +8,7 @@ from collections import deque
 
 from search.errors import WorkerError
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.workers.base import Evaluator, EvaluatorFactory, Ticket, WorkerPool, evaluate_safely
+from search.workers.contract import Evaluator, EvaluatorFactory, Ticket, WorkerPool, evaluate_safely
 
 
 class InlinePool(WorkerPool):

@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from search.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import PreparationLimits
-from search.spec import StudySpec
-from search.workers.memory import available_memory_bytes, cores
+from search.study import StudySpec
+from search.study.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
+from search.system.memory import available_memory_bytes, cores
 
 
 def memory_plan(spec: StudySpec, *, baseline_bytes: int = 0) -> MemoryPlan:

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.audit import files
 from search.scenario.belongings import Belonging, belongings_of, moved
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome, ParameterValue
-from search.workers.base import Evaluator, EvaluatorFactory
+from search.scenario.outcome import EvaluationRequest, Failure, Outcome
+from search.study.values import Scalar
+from search.system import files
+from search.workers.contract import Evaluator, EvaluatorFactory
 
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)
@@ -65,15 +66,13 @@ class Spool:
         """Return the trials that were being evaluated when a process died."""
         return {_trial(path) for path in self.folder.glob("*.began")}
 
-    def outcomes(
-        self, trial: int, values: Mapping[str, ParameterValue]
-    ) -> dict[ParameterValue | None, Outcome]:
+    def outcomes(self, trial: int, values: Mapping[str, Scalar]) -> dict[Scalar | None, Outcome]:
         """Return the outcomes of a trial that need not be evaluated again, by replication.
 
         Damaged files and those of another scenario count as not there; so do failures that
         another attempt might mend.
         """
-        found: dict[ParameterValue | None, Outcome] = {}
+        found: dict[Scalar | None, Outcome] = {}
         for path in self.folder.glob(f"{trial}-*.json"):
             outcome = _parsed(path, self.key)
             if outcome is None or dict(outcome.request.values) != dict(values):

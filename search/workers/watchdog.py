@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from search.budget import MIB, format_bytes
-from search.workers.base import OUT_OF_MEMORY_ADVICE
-from search.workers.memory import SAMPLE_SECONDS, MemorySampler, process_tree, pss_bytes
+from search.study.budget import MIB, format_bytes
+from search.system.memory import SAMPLE_SECONDS, MemorySampler, process_tree, pss_bytes
+from search.workers.contract import OUT_OF_MEMORY_ADVICE
 
 DATA_SLACK_PERCENT = 150
 """How far a worker's private memory may go, of its share: address space is not all resident."""

@@ -10,7 +10,7 @@ import pytest
 from search.audit.assemble import assemble_records, best_trial, resolved_goals
 from search.audit.schema import TABLES, AuditTables
 from search.storage.study_store import StudyStore
-from search.targets import Goal
+from search.study.targets import Goal
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 from search.audit.assemble import assemble
 from search.audit.earlier import earlier_tables
 from search.audit.records import RunRecord
-from search.spec import study_from_document
 from search.storage.study_store import StudyStore
 from search.storage.versions import next_version
+from search.study import study_from_document
 
 DOCUMENT: dict[str, Any] = {
     "study": "pay",

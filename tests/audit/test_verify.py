@@ -17,7 +17,7 @@ from studies import copy_project, run_search, tiny_document, write_study
 
 from search.audit.events import EventLog, digest_of
 from search.audit.verify import Checked, verify_trail
-from search.cli import exit_code, main
+from search.cli.main import exit_code, main
 from search.storage.existing import existing_storage
 
 FORMATS = Path(__file__).parent / "formats"

@@ -29,8 +29,8 @@ from studies import (
 )
 
 from search.audit.reader import AuditReader
-from search.cli import exit_code, main
-from search.spec import json_schema
+from search.cli.main import exit_code, main
+from search.study import json_schema
 
 NEVER = {"v": {"value": 1000.0}}
 SLOW = [
@@ -100,7 +100,7 @@ def test_what_libraries_print_meanwhile_does_not_reach_stdout(
         subprocess.run(["echo", "noise of a child"], check=True)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.run.run_study", noisy)
+    monkeypatch.setattr("search.commands.run.run_study", noisy)
     code, out, err = call(capfd, "run", write_study(tmp_path, tiny_document()))
     assert (code, out) == (130, "")
     assert "native library" in err and "of a child" in err and "the state is saved" in err

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.cli import exit_code, main
+from search.cli.main import exit_code, main
 
 BY_LOOP = {
     "v": {"sql": "select v from result"},

@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from search.space import current_candidate, validate_candidate
-from search.spec import StudySpec, load_study
-from search.targets import goals_of
+from search.study import StudySpec, load_study
+from search.study.space import current_candidate, validate_candidate
+from search.study.targets import goals_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 SEEDS = ROOT / "dbt" / "seeds"
 

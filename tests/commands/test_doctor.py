@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from search import doctor
-from search.doctor import Finding, examine, findings_text
-from search.spec import StudySpec, load_study
+from search.commands import doctor
+from search.commands.doctor import Finding, examine, findings_text
+from search.study import StudySpec, load_study
 
-PROJECTS = Path(__file__).parent / "projects"
+PROJECTS = Path(__file__).parents[1] / "projects"
 
 
 @pytest.fixture

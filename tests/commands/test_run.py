@@ -15,13 +15,14 @@ import pytest
 from studies import dbt_document, stored_trials, tiny_document, write_study
 
 from search.audit.reader import AuditReader
+from search.commands.evaluate import evaluate_once
+from search.commands.run import RunOptions, run_study
+from search.driver.progress import SilentProgress
+from search.driver.results import RunResult
 from search.errors import LeaseError, SpecError
-from search.progress import SilentProgress
 from search.report.summary import run_text
-from search.run import RunOptions, RunResult, run_study
-from search.spec import load_study
 from search.storage.lock import StudyLock
-from search.what_if import evaluate_once
+from search.study import load_study
 
 NEVER = {"v": {"value": 1000.0}}
 pytestmark = [pytest.mark.dbt, pytest.mark.usefixtures("without_children")]

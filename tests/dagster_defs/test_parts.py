@@ -18,8 +18,8 @@ from dagster_defs.scenarios import load_scenario, study_files, tags_of
 from dagster_defs.sensors import sensors
 from dagster_defs.steps import Chosen, Comparison
 from search.errors import SpecError
-from search.space import current_candidate
-from search.spec import load_study
+from search.study import load_study
+from search.study.space import current_candidate
 
 pytestmark = pytest.mark.dagster
 

@@ -124,7 +124,7 @@ def test_a_killed_study_is_retried_and_repeats_no_finished_trial(site: Site) -> 
     eventually(lambda: site.server.observations(TUNE, "tiny", run) >= 2, 180)
     servers = [one for one in processes_of(str(site.folder)) if Path(one.exe()).name == "raylet"]
     study = servers[0].parent()
-    assert study is not None and "search.child" in " ".join(study.cmdline())
+    assert study is not None and "search.system.child" in " ".join(study.cmdline())
     before = {one.number: one for one in stored_trials(site.places.results, "tiny")}
     seen = site.server.observations(TUNE, "tiny", run)
     study.kill()

@@ -28,13 +28,13 @@ from studies import (
 )
 
 from search.audit.earlier import RUNS, SPEC
-from search.driver import Driver
+from search.driver.loop import Driver
+from search.driver.progress import SilentProgress
 from search.errors import StorageError
-from search.progress import SilentProgress
-from search.spec import load_study
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import directions, goals_of
+from search.study import load_study
+from search.study.targets import directions, goals_of
 from search.workers import InlinePool
 
 

@@ -3,5 +3,7 @@
 import sys
 from pathlib import Path
 
-for folder in (Path(__file__).parent, Path(__file__).parents[1] / "workers"):
+TESTS = Path(__file__).parents[1]
+
+for folder in (TESTS / "docs", TESTS / "workers", TESTS / "workers" / "ray"):
     sys.path.insert(0, str(folder))

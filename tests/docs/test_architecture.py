@@ -13,8 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SEARCH = ROOT / "search"
 
-PURE = ("spec", "space.py", "targets.py", "budget.py", "errors.py", "figures.py")
+PURE = ("study", "errors.py")
 HEAVY = ("ray", "duckdb", "dbt", "dagster", "optuna", "pyarrow", "sqlalchemy")
+KNOWS_OPTUNA = "study/space.py"
+"""The one pure file that makes Optuna's distributions of parameters."""
 
 ROOMS_OF = {
     "ray": ("workers",),
@@ -22,18 +24,33 @@ ROOMS_OF = {
     "dbt_common": ("scenario",),
     "duckdb": ("scenario", "audit", "parameter_sets"),
     "optuna": (
-        *("space.py", "sampling", "storage", "audit"),
-        *("driver.py", "recorder.py", "report", "what_if.py", "run.py"),
-        *("appraisal.py", "warm_start.py", "candidates.py", "dashboard"),
+        *("study", "sampling", "storage", "audit", "parameter_sets", "driver"),
+        *("report", "commands", "dashboard"),
     ),
     "dagster": (),
     "dagster_dbt": (),
-    "click": (
-        *("cli.py", "cli_audit.py", "cli_cluster.py", "cli_dashboard.py"),
-        *("cli_options.py", "cli_sets.py"),
-    ),
+    "click": ("cli",),
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
+
+ORDER = (
+    ("errors.py",),
+    ("system",),
+    ("study",),
+    ("sampling", "scenario"),
+    ("storage",),
+    ("workers",),
+    ("audit",),
+    ("parameter_sets",),
+    ("driver",),
+    ("views",),
+    ("report",),
+    ("commands",),
+    ("dashboard",),
+    ("cli",),
+    ("__main__.py", "__init__.py"),
+)
+"""The rooms from the ground up; a file imports from its own room and from storeys below."""
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -63,20 +80,41 @@ def test_a_package_is_imported_in_its_rooms_only(package: str) -> None:
 
 @pytest.mark.parametrize("room", PURE)
 def test_a_pure_room_imports_no_engine(room: str) -> None:
-    allowed = {"optuna"} if room == "space.py" else set()
     files = files_of(room)
     assert files
     for file in files:
-        found = {name.split(".")[0] for name in imported(file)}
-        assert found & (set(HEAVY) - allowed) == set(), file
+        allowed = {"optuna"} if file == SEARCH / KNOWS_OPTUNA else set()
+        packages = {name.split(".")[0] for name in imported(file)}
+        assert packages & (set(HEAVY) - allowed) == set(), file
 
 
-@pytest.mark.parametrize("room", PURE)
-def test_a_pure_room_depends_on_pure_rooms_only(room: str) -> None:
-    pure = {f"search.{one.removesuffix('.py')}" for one in PURE}
-    for file in files_of(room):
-        ours = {".".join(n.split(".")[:2]) for n in imported(file) if n.startswith("search.")}
-        assert ours <= pure, file
+def arrows() -> Iterator[tuple[str, str, str]]:
+    """Yield each import of ours: the file, its room, the room that it imports from."""
+    for file in sorted(SEARCH.rglob("*.py")):
+        room = file.relative_to(SEARCH).parts[0]
+        for name in imported(file):
+            parts = name.split(".")
+            if parts[0] != "search":
+                continue
+            target = parts[1] if len(parts) > 1 else "__init__"
+            is_folder = (SEARCH / target).is_dir()
+            yield str(file.relative_to(ROOT)), room, target if is_folder else f"{target}.py"
+
+
+def test_every_room_has_its_storey() -> None:
+    """Nothing stands loose in ``search/``, and no room is missing from the order."""
+    names = {path.relative_to(SEARCH).parts[0] for path in SEARCH.rglob("*.py")}
+    assert names == {room for storey in ORDER for room in storey}
+
+
+def test_no_arrow_points_up() -> None:
+    storey = {room: height for height, rooms in enumerate(ORDER) for room in rooms}
+    wrong = [
+        f"{file}: {room} -> {target}"
+        for file, room, target in arrows()
+        if target != room and storey[target] >= storey[room]
+    ]
+    assert wrong == []
 
 
 def test_dbt_is_imported_by_one_file() -> None:
@@ -87,7 +125,7 @@ def test_dbt_is_imported_by_one_file() -> None:
 def test_reading_a_study_file_loads_no_engine() -> None:
     """A wall that is written down but crossed at run time would cost every start seconds."""
     code = (
-        "import sys, search.spec, search.targets, search.budget\n"
+        "import sys, search.study, search.study.targets, search.study.budget\n"
         f"print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from studies import FormulaFactory, load, tiny_document
 
-from search.appraisal import Appraisal, Appraiser
-from search.driver import Driver
-from search.figures import signed
-from search.progress import SilentProgress
+from search.driver.appraisal import Appraisal, Appraiser
+from search.driver.loop import Driver
+from search.driver.progress import SilentProgress
 from search.report.appraisal import appraisal_text, confirmation_text, effects_grid
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import goals_of
+from search.study.figures import signed
+from search.study.targets import goals_of
 from search.workers import InlinePool
 
 

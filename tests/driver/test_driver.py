@@ -11,15 +11,16 @@ import pytest
 from optuna.trial import TrialState
 from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
 
-from search.driver import HOPELESS_TRIALS, Driver, SearchEnd, WarmCandidate, failure_stage
+from search.driver.loop import HOPELESS_TRIALS, Driver, WarmCandidate, failure_stage
+from search.driver.progress import SilentProgress
+from search.driver.results import SearchEnd
 from search.errors import StorageError, StudyFailedError
-from search.progress import SilentProgress
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.space import candidate_key, canonical, constraints_hold, current_candidate
-from search.spec import StudySpec
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import directions, goals_of, pareto_front
+from search.study import StudySpec
+from search.study.space import candidate_key, canonical, constraints_hold, current_candidate
+from search.study.targets import directions, goals_of, pareto_front
 from search.workers import InlinePool
 from search.workers.spool import Spool
 
@@ -521,7 +522,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(
     undisturbed = search(targets=NEVER, search=settings)
     undisturbed.run()
     study = search(targets=NEVER, search=settings)
-    monkeypatch.setattr("search.driver.make_sampler", lambda *_, **__: DiesAsking(seed=1))
+    monkeypatch.setattr("search.driver.loop.make_sampler", lambda *_, **__: DiesAsking(seed=1))
     with pytest.raises(Died):
         study.run()
     monkeypatch.undo()

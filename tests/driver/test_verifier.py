@@ -13,14 +13,14 @@ import psutil
 import pytest
 from studies import copy_project, dbt_document, factory_of, load
 
-from search.child import ChildProcess
-from search.engine import Engine
-from search.progress import SilentProgress
-from search.resources import memory_plan, preparation_limits
+from search.driver.engine import Engine
+from search.driver.progress import SilentProgress
+from search.driver.verifier import VERIFIED, Verifier
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
-from search.verifier import VERIFIED, Verifier
+from search.system.child import ChildProcess
+from search.workers.resources import memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
 
@@ -86,7 +86,7 @@ def wait_for_dbt(process: psutil.Process) -> None:
 def test_the_waiting_process_verifies(
     child: ChildProcess, factory: DbtEvaluatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.verifier.run_in_child", None)
+    monkeypatch.setattr("search.driver.verifier.run_in_child", None)
     store: Any = Attributes()
     with verifier_of(child, factory) as verifier:
         wait_for_dbt(process_of(child))  # before anybody asks

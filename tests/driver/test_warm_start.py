@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from studies import load, tiny_document
 
+from search.driver.warm_start import earlier_studies, warm_candidates
 from search.errors import SpecError
-from search.space import canonical, distributions
-from search.spec import StudySpec
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.targets import goals_of
-from search.warm_start import earlier_studies, warm_candidates
+from search.study import StudySpec
+from search.study.space import canonical, distributions
+from search.study.targets import goals_of
 
 
 def stored(

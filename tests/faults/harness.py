@@ -31,17 +31,17 @@ from search.audit.earlier import SPEC
 from search.audit.reader import AuditReader
 from search.audit.records import RunRecord
 from search.audit.verify import verify_trail
-from search.driver import Driver
+from search.driver.loop import Driver
+from search.driver.progress import SilentProgress
+from search.driver.recorder import StudyRecorder
 from search.errors import SearchError
-from search.progress import SilentProgress
-from search.recorder import StudyRecorder
-from search.spec import StudySpec, load_study
 from search.storage import sqlite as sqlite_module
 from search.storage.attributes import OUTCOME
 from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
-from search.targets import directions, goals_of, rank_key
+from search.study import StudySpec, load_study
+from search.study.targets import directions, goals_of, rank_key
 from search.workers import InlinePool
 from search.workers.spool import Spool
 
@@ -64,7 +64,7 @@ def formula(x: float, rate: float) -> dict[str, float]:
 
 
 def search(folder: Path) -> None:
-    """Run the study to its end, as ``search.run`` does."""
+    """Run the study to its end, as ``search.commands.run`` does."""
     spec = study(folder)
     with StudyLock(folder / "study.lock"):
         storage = open_storage(f"sqlite:///{folder / 'study.db'}")

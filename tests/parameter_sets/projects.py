@@ -9,7 +9,7 @@ from typing import Any
 from studies import changed, write_study
 
 from search.parameter_sets.sets import Author, ParameterSets
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
 
 LEVERS = """scenario,level,lever,value,is_locked,on,by
 default,1,merit,0.035,false,2026-01-01,seed

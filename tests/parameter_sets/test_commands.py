@@ -17,10 +17,10 @@ from projects import LEVERS, STUDY, journal_file, levers, make
 from studies import changed, write_study
 
 from search.audit.reader import AuditReader
-from search.cli import exit_code, main
+from search.cli.main import exit_code, main
 from search.parameter_sets.journal import VALUES, Origin
 from search.parameter_sets.sets import Author, ParameterSets
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from search.parameter_sets import commit
 from search.parameter_sets.commit import PENDING
 from search.parameter_sets.journal import VALUES, Origin
 from search.parameter_sets.sets import ParameterSets
-from search.spec import StudySpec
+from search.study import StudySpec
 
 BY_VALUES = Origin(kind=VALUES)
 VALUES_OF_BOTH_FILES = {"tip": 2.0, "cola": 0.01, "days": 60}
@@ -28,10 +28,10 @@ KILLED = """
 import itertools, json, os, signal, sys, tempfile
 from pathlib import Path
 sys.path[:0] = json.loads(sys.argv[1])
-import search.audit.files as files
+import search.system.files as files
 from search.parameter_sets.journal import VALUES, Origin
 from search.parameter_sets.sets import Author, ParameterSets
-from search.spec import load_study
+from search.study import load_study
 
 def counted(function, at, numbers):
     def call(*args, **kwargs):

@@ -12,7 +12,7 @@ from projects import ANA, LEVERS, PROJECT, journal_file, levers, make, project, 
 from search.errors import AuditError, ProjectError, SpecError
 from search.parameter_sets.journal import ROLLBACK, VALUES, Journal, Origin
 from search.parameter_sets.sets import Author
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
 
 BY_VALUES = Origin(kind=VALUES)
 

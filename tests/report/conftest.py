@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.progress import SilentProgress
-from search.run import RunOptions, run_study
-from search.spec import load_study
+from search.commands.run import RunOptions, run_study
+from search.driver.progress import SilentProgress
+from search.study import load_study
 
 # Test modules are imported by path, so the helper beside them has to be made importable.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -19,7 +19,7 @@ from search.report.facts import read_facts
 from search.report.html import report_html, write_report
 from search.report.page import what_if_words
 from search.scenario.outcome import Failure
-from search.spec import study_from_document
+from search.study import study_from_document
 
 VOID = {"meta", "circle", "rect", "path"}
 ADDRESSES = {"href", "src", "srcset", "action", "data", "poster", "xlink:href", "background"}

@@ -15,15 +15,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from trails import START, document, run_record, searched
 
 from search.audit.earlier import RUNS, SPEC
-from search.cli import main
-from search.continuation import FINGERPRINTS
+from search.cli.main import main
+from search.driver.continuation import FINGERPRINTS
 from search.report.status import status_summary, status_text
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.spec import StudySpec, study_fingerprint, study_from_document
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
+from search.study import StudySpec, study_fingerprint, study_from_document
 
 
 def load(folder: Path, **more: Any) -> StudySpec:

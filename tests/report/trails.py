@@ -20,9 +20,9 @@ from search.audit.assemble import RUN_ID, assemble
 from search.audit.publish import publish
 from search.audit.records import RunRecord
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.spec import StudySpec, study_from_document
 from search.storage.attributes import Conclusion, Proposal
-from search.targets import all_met, goals_of, loss, resolve_goals, variances
+from search.study import StudySpec, study_from_document
+from search.study.targets import all_met, goals_of, loss, resolve_goals, variances
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NASTY = "<script>alert('x')</script> & \"quotes\" </style></title>"

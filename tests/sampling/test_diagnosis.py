@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from search.sampling.stopping import Assessment
 from search.sampling.target import TargetSampler
-from search.targets import Goal
+from search.study.targets import Goal
 
 SPACE: dict[str, BaseDistribution] = {
     "a": FloatDistribution(0.0, 10.0),

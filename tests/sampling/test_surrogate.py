@@ -12,7 +12,7 @@ from search.sampling.design import farthest, spread_points
 from search.sampling.functions import Column, Functions
 from search.sampling.step import Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate
-from search.targets import Goal
+from search.study.targets import Goal
 
 
 def model_of(function, width: int, count: int, seed: int = 0) -> Surrogate:  # type: ignore[no-untyped-def]

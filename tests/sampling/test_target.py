@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.history import metrics_of_trial
 from search.sampling.target import TargetSampler
-from search.targets import Goal, all_met, loss
+from search.study.targets import Goal, all_met, loss
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -10,7 +10,7 @@ from search.sampling.axes import Axis, Box
 from search.sampling.basis import Basis
 from search.sampling.surrogate import Surrogate
 from search.sampling.trim import trims
-from search.targets import Goal
+from search.study.targets import Goal
 
 BOX = Box((Axis("growth", 0, 1), Axis("merit", 0, 1), Axis("bonus", 0, 1, 0.05)))
 BARS = np.random.default_rng(4).random((2, 60))

@@ -20,8 +20,8 @@ from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
 from search.scenario.relations import Relations, render_sql
-from search.spec import StudySpec, expand_metrics, load_study
-from search.spec.steps import expand
+from search.study import StudySpec, expand_metrics, load_study
+from search.study.steps import expand
 
 PROJECTS = Path(__file__).parents[1] / "projects"
 MIB = 2**20

@@ -25,10 +25,10 @@ ANSWERS = DbtAnswers(
 PREPARE = """
 import sys
 from pathlib import Path
-from search.engine import prepare_engine
-from search.resources import evaluator_factory, memory_plan, preparation_limits
+from search.driver.engine import prepare_engine
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.preparation import prepare
-from search.spec import load_study
+from search.study import load_study
 
 spec, results, lines = load_study(Path(sys.argv[1])), Path(sys.argv[2]), []
 memory = memory_plan(spec)

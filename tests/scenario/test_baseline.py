@@ -27,7 +27,7 @@ from search.scenario.baseline import (
 from search.scenario.limits import DuckLimits
 from search.scenario.plan import Profile
 from search.scenario.relations import Relations
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
 
 
 def sql_step(sql: str) -> ExpandedStep:

@@ -21,15 +21,15 @@ from studies import (
     tiny_document,
 )
 
-from search.resources import memory_plan, preparation_limits
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.preparation import prepare
-from search.space import current_candidate
-from search.spec import StudySpec
+from search.study import StudySpec
+from search.study.space import current_candidate
+from search.workers.resources import memory_plan, preparation_limits
 
 GUARDED = "select case when {{ var('x') }} > 8 then error('x must be at most 8') end"
 SQL_STEPS = [

@@ -17,13 +17,13 @@ import pytest
 import yaml
 from studies import changed, factory_of, load
 
-from search.child import run_in_child
-from search.resources import memory_plan, preparation_limits
+from search.commands.evaluate import evaluate_all
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
-from search.spec import StudySpec
-from search.what_if import evaluate_all
+from search.study import StudySpec
+from search.system.child import run_in_child
+from search.workers.resources import memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
 

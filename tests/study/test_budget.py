@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.budget import (
+from search.errors import BudgetError
+from search.study.budget import (
     MIB,
     MIN_DUCKDB_BYTES,
     RAY_BYTES,
@@ -17,7 +18,6 @@ from search.budget import (
     parse_size,
     plan_memory,
 )
-from search.errors import BudgetError
 
 GB = 1000**3
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search.errors import SpecError
-from search.spec import StudySpec, json_schema, load_study
+from search.study import StudySpec, json_schema, load_study
 
 SCHEMA = json_schema()
 GOOD: dict[str, Any] = {

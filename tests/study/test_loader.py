@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.errors import SpecError
-from search.spec import load_study, study_from_document
+from search.study import load_study, study_from_document
 
 GOOD = """\
 study: compensation-2026

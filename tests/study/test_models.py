@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import SpecError
-from search.spec import (
+from search.study import (
     StudySpec,
     changed_keys,
     expand,
@@ -28,8 +28,8 @@ from search.spec import (
     study_fingerprint,
     study_from_document,
 )
-from search.spec.constraints import Constraint
-from search.spec.values import parse_duration
+from search.study.constraints import Constraint
+from search.study.values import parse_duration
 
 DOCUMENT: dict[str, Any] = {
     "study": "s",
@@ -305,7 +305,7 @@ def test_docs_example_is_a_valid_study(tmp_path: Path) -> None:
 
 def test_pure_rooms_import_nothing_heavy() -> None:
     code = (
-        "import sys, search.spec, search.space, search.targets, search.budget\n"
+        "import sys, search.study, search.study.space, search.study.targets, search.study.budget\n"
         "heavy = {'ray', 'duckdb', 'dbt', 'dagster', 'optuna'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

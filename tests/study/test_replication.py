@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.sampling.replication import over_replications, quantile
+from search.study.replication import over_replications, quantile
 
 values = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30)
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import SpecError
-from search.space import (
+from search.study import StudySpec, study_from_document
+from search.study.space import (
     TableUpdate,
     candidate_key,
     canonical,
@@ -29,7 +30,6 @@ from search.space import (
     to_unit,
     validate_candidate,
 )
-from search.spec import StudySpec, study_from_document
 
 PARAMETERS: dict[str, Any] = {
     "merit": {

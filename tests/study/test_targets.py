@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search.errors import SpecError
-from search.spec import study_from_document
-from search.targets import (
+from search.study import study_from_document
+from search.study.targets import (
     Goal,
     all_met,
     constraint_values,

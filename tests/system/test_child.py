@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.child import ChildProcess, run_in_child
 from search.errors import ProjectError, SpecError, WorkerError
+from search.system.child import ChildProcess, run_in_child
 
 HELPERS = """
 import os, signal, sys, time
@@ -145,7 +145,7 @@ def test_a_report_that_raises_ends_the_child(helpers: object, tmp_path: Path) ->
 def test_a_child_ends_with_its_parent(helpers: object, tmp_path: Path, how: signal.Signals) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import child_helpers;"
-        " from search.child import run_in_child;"
+        " from search.system.child import run_in_child;"
         " run_in_child(child_helpers.hang, sys.argv[1] + '/pid', report=print)"
     )
     parent = subprocess.Popen(

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, time
-from search import cli
+from search.cli import main as cli
 from search.errors import EXIT_INTERRUPTED
 
 def work(standalone_mode):

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.workers import memory
-from search.workers.memory import (
+from search.system import memory
+from search.system.memory import (
     MemorySampler,
     available_memory_bytes,
     cores,

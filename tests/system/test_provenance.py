@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search.audit.provenance import git_state, versions, who
 from search.audit.records import RunRecord
+from search.system.provenance import git_state, versions, who
 
 
 def git(folder: Path, *arguments: str) -> str:

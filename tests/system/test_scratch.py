@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search.scratch import (
+from search.system.scratch import (
     MAKING_SECONDS,
     OWNER_FILE,
     PREFIX,
@@ -23,7 +23,7 @@ from search.scratch import (
 @pytest.mark.fault
 def test_only_the_folders_of_dead_owners_are_swept(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from search.scratch import create_scratch;"
+        "import sys; from pathlib import Path; from search.system.scratch import create_scratch;"
         " print(create_scratch(Path(sys.argv[1])), flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

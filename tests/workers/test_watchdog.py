@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from search.workers.memory import pss_bytes
+from search.system.memory import pss_bytes
 from search.workers.watchdog import MemoryWatchdog
 
 MIB = 2**20

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search.errors import ProjectError
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.scratch import create_scratch, remove_scratch
+from search.system.scratch import create_scratch, remove_scratch
 
 ONCE = {"fail once": "fail always", "die once": "die", "eat once": "eat"}
 """Deeds of a first attempt; the next one is fine."""

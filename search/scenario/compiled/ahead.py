@@ -6,11 +6,11 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from search.child import Report, run_in_child
 from search.errors import SearchError
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
+from search.system.child import Report, run_in_child
 
 
 class RecordingAhead:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import duckdb
 
-from search.child import Report
 from search.errors import RecordingError, SearchError
 from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.program import Program
@@ -17,6 +16,7 @@ from search.scenario.compiled.replay import COPY, OVERLAY, Replay
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.verification import differing
+from search.system.child import Report
 
 EFFECT_CHECK_SECONDS = 10.0
 """What looking for parameters without effect may cost, in replays."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import duckdb
 
-from search.child import Report
 from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
@@ -25,9 +24,11 @@ from search.scenario.compiled.replay import author_schema, perform
 from search.scenario.compiled.statements import shortened
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import connect
-from search.scenario.outcome import EvaluationRequest, ParameterValue
+from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
-from search.spec.parameters import ParameterSpec
+from search.study.parameters import ParameterSpec
+from search.study.values import Scalar
+from search.system.child import Report
 
 MAX_STATIC_VALUES = 12
 """Values of a parameter that are each recorded, when templates look at it."""
@@ -38,7 +39,7 @@ SECOND_POINTS = 4
 SEED_STEP = 7919
 """Distance from a replication's first value to the one that stands for any other."""
 
-Values = Mapping[str, ParameterValue]
+Values = Mapping[str, Scalar]
 
 
 class NeedsVariants(Exception):
@@ -68,7 +69,7 @@ class Source:
 
     factory: DbtEvaluatorFactory
     parameters: Mapping[str, ParameterSpec]
-    replication: ParameterValue | None
+    replication: Scalar | None
     recorders: int = 1
 
 
@@ -173,7 +174,7 @@ class _Compilation:
         return is_free and parameter is not None and all_values(parameter) is not None
 
     def _culprits(
-        self, recorder: RecordingEvaluator, one: Recording, seed: ParameterValue | None
+        self, recorder: RecordingEvaluator, one: Recording, seed: Scalar | None
     ) -> set[str]:
         """Return which parameters of few values change the statements, each tried alone."""
         found: set[str] = set()
@@ -193,8 +194,8 @@ class _Compilation:
     def _record_both(
         self,
         recorder: RecordingEvaluator,
-        seed: ParameterValue | None,
-        other_seed: ParameterValue | None,
+        seed: Scalar | None,
+        other_seed: Scalar | None,
     ) -> tuple[Recording, Recording]:
         """Record the first candidate and a point inside the ranges, together where allowed."""
         first = "1/2: the first candidate"
@@ -209,7 +210,7 @@ class _Compilation:
     def _record_second(
         self,
         recorder: RecordingEvaluator,
-        seed: ParameterValue | None,
+        seed: Scalar | None,
         ahead: RecordingAhead | None = None,
     ) -> Recording:
         """Record inside the ranges; nearer to the first point when the scenario fails there."""
@@ -226,7 +227,7 @@ class _Compilation:
         self,
         recorder: RecordingEvaluator,
         values: Values,
-        seed: ParameterValue | None,
+        seed: Scalar | None,
         what: str,
         ahead: RecordingAhead | None = None,
     ) -> Recording:
@@ -240,12 +241,12 @@ class _Compilation:
         self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds, started_at))
         return recording
 
-    def _lifted_values(self, values: Values, seed: ParameterValue | None) -> dict[str, Any]:
+    def _lifted_values(self, values: Values, seed: Scalar | None) -> dict[str, Any]:
         found = {name: value for name, value in values.items() if name in self._lifted_names}
         name = self._plan.replication_var
         return found if name is None or type(seed) is not int else found | {name: seed}
 
-    def _static_parameters(self, one: Recording, two: Recording) -> dict[str, list[ParameterValue]]:
+    def _static_parameters(self, one: Recording, two: Recording) -> dict[str, list[Scalar]]:
         """Return the parameters that templates look at, each with the values still to record."""
         uses = {
             name: one.uses.get(name, set()) | two.uses.get(name, set())
@@ -276,7 +277,7 @@ class _Compilation:
         recorder: RecordingEvaluator,
         lifted: Any,
         values: Values,
-        seed: ParameterValue | None,
+        seed: Scalar | None,
         name: str,
     ) -> None:
         """Record another value of a parameter, and see that the templates give its SQL."""
@@ -303,15 +304,15 @@ class _Compilation:
 
 def _second_point(
     parameters: Mapping[str, ParameterSpec], first: Values, fixed: frozenset[str]
-) -> dict[str, ParameterValue]:
+) -> dict[str, Scalar]:
     """Return a point inside the ranges that differs from the first in every free parameter.
 
     No two integers have the same value at both points, where the ranges allow it: they
     could not be told apart in SQL.
     """
     inside, other = probe_values(parameters, point=1), probe_values(parameters, point=0)
-    second: dict[str, ParameterValue] = {}
-    taken: set[tuple[ParameterValue, ParameterValue]] = set()
+    second: dict[str, Scalar] = {}
+    taken: set[tuple[Scalar, Scalar]] = set()
     for name, parameter in parameters.items():
         if name in fixed:
             second[name] = first[name]
@@ -330,7 +331,7 @@ def _second_point(
 
 def _nearer(
     parameters: Mapping[str, ParameterSpec], first: Values, second: Values
-) -> dict[str, ParameterValue]:
+) -> dict[str, Scalar]:
     """Return the point in the middle, still other than the first in every number."""
     middle = dict(second)
     for name, value in second.items():
@@ -345,10 +346,10 @@ def _seen(name: str, uses: set[str]) -> str:
     return f"{name} ({'; '.join(sorted(uses)[:2])})" if uses else name
 
 
-def all_values(parameter: ParameterSpec) -> list[ParameterValue] | None:
+def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
     """Return every value of a parameter when they are few, else None."""
     if parameter.choices is not None:
-        values: list[ParameterValue] = list(parameter.choices)
+        values: list[Scalar] = list(parameter.choices)
     elif parameter.kind == "integer":
         low, high = parameter.bounds
         values = list(range(int(low), int(high) + 1, int(parameter.grid_step or 1)))

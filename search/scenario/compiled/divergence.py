@@ -14,8 +14,8 @@ from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import OVERLAY, Replay
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
-from search.scratch import create_scratch, remove_scratch
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
+from search.system.scratch import create_scratch, remove_scratch
 
 DBT = "__dbt"
 """Catalog of dbt's result beside the replay's."""

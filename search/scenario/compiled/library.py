@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.child import Report
 from search.errors import RecordingError
 from search.scenario.baseline import fsync, sweep_unfinished
 from search.scenario.compiled.compiler import (
@@ -21,14 +20,15 @@ from search.scenario.compiled.compiler import (
     compile_program,
 )
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
-from search.scenario.outcome import ParameterValue
 from search.scenario.project import hash_file, hash_parts
+from search.study.values import Scalar
+from search.system.child import Report
 
 INDEX_FILE = "index.json"
 LOCK_FILE = "compiling.lock"
 CHECKSUM_FILE = "checksums.json"
 
-Values = Mapping[str, ParameterValue]
+Values = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from search.scenario.compiled.lexer import Token, tokenize
 from search.scenario.compiled.recording import RUN_VALUE, RecordedStatement, Recording
 from search.scenario.compiled.statements import is_bookkeeping
-from search.scenario.outcome import ParameterValue
+from search.study.values import Scalar
 
 RUN_HOLE = "\x00run"
 """The hole that takes a fresh invocation id in every evaluation."""
@@ -50,7 +50,7 @@ class Template:
         return "".join(parts)
 
 
-def rendered(value: ParameterValue) -> str:
+def rendered(value: Scalar) -> str:
     """Return the text that dbt's Jinja prints for a value.
 
     Example:
@@ -60,7 +60,7 @@ def rendered(value: ParameterValue) -> str:
     return str(value)
 
 
-def hole_texts(values: Mapping[str, ParameterValue]) -> dict[str, str]:
+def hole_texts(values: Mapping[str, Scalar]) -> dict[str, str]:
     """Return what fills the holes of one evaluation."""
     return {name: rendered(value) for name, value in values.items()} | {RUN_HOLE: str(uuid.uuid4())}
 
@@ -80,9 +80,9 @@ class Unliftable(Exception):
 
 def lift(
     first: Recording,
-    first_values: Mapping[str, ParameterValue],
+    first_values: Mapping[str, Scalar],
     second: Recording,
-    second_values: Mapping[str, ParameterValue],
+    second_values: Mapping[str, Scalar],
     *,
     existing: Collection[str] = (),
 ) -> list[tuple[RecordedStatement, Template]]:
@@ -273,7 +273,7 @@ class _Builder:
 def agrees(
     lifted: Sequence[tuple[RecordedStatement, Template]],
     recording: Recording,
-    values: Mapping[str, ParameterValue],
+    values: Mapping[str, Scalar],
 ) -> bool:
     """Whether the templates, filled with these values, are the recorded statements."""
     texts = hole_texts(values) | {RUN_HOLE: RUN_VALUE}

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from search.scenario.outcome import ParameterValue
-from search.spec.parameters import ParameterSpec
+from search.study.parameters import ParameterSpec
+from search.study.values import Scalar
 
 _FRAMES = 12
 PROBE_DIGITS = 10
@@ -127,7 +127,7 @@ class _IntProbe(int):
     locals().update(_watched(int, (*_COMPARISONS, *_ARITHMETIC)))
 
 
-def probe(parameter: str, value: ParameterValue, log: UseLog) -> Any:
+def probe(parameter: str, value: Scalar, log: UseLog) -> Any:
     """Return a value that prints like the given one and notes what is done with it.
 
     A boolean cannot be subclassed and comes back as it is; see ``is_watched``.
@@ -142,14 +142,12 @@ def probe(parameter: str, value: ParameterValue, log: UseLog) -> Any:
     return made
 
 
-def is_watched(value: ParameterValue) -> bool:
+def is_watched(value: Scalar) -> bool:
     """Whether a probe of this value notes its use: a boolean's does not."""
     return not isinstance(value, bool)
 
 
-def probe_values(
-    parameters: Mapping[str, ParameterSpec], *, point: int
-) -> dict[str, ParameterValue]:
+def probe_values(parameters: Mapping[str, ParameterSpec], *, point: int) -> dict[str, Scalar]:
     """Return a value in range for each parameter, with long and unique digits where possible.
 
     Args:
@@ -160,7 +158,7 @@ def probe_values(
     return {name: _value(one, chooser, point) for name, one in parameters.items()}
 
 
-def _value(parameter: ParameterSpec, chooser: random.Random, point: int) -> ParameterValue:
+def _value(parameter: ParameterSpec, chooser: random.Random, point: int) -> Scalar:
     if parameter.choices is not None:
         return parameter.choices[point]
     low, high = parameter.bounds

@@ -24,8 +24,8 @@ from search.scenario.compiled.inlining import Lifted, passed_on, still_the_same,
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.statements import Effect, effect_of
-from search.scenario.outcome import ParameterValue
 from search.scenario.plan import PlannedMetric
+from search.study.values import Scalar
 
 FORMAT_VERSION = 5
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
@@ -45,8 +45,8 @@ class CheckPoint:
         started_at: When it began, seconds since the epoch (UTC).
     """
 
-    values: Mapping[str, ParameterValue]
-    replication: ParameterValue | None
+    values: Mapping[str, Scalar]
+    replication: Scalar | None
     metrics: Mapping[str, float]
     seconds: float = 0.0
     started_at: float = 0.0

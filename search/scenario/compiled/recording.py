@@ -13,7 +13,7 @@ from search.scenario.compiled.probes import UseLog, probe
 from search.scenario.compiled.statements import Effect, effect_of, split
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
 
 RUN_VALUE = "\x00run\x00"
 """Stands in a recorded text where dbt put a value of its own (the invocation's id)."""

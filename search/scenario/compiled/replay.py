@@ -30,9 +30,10 @@ from search.scenario.compiled.replay_workspace import (
 )
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
-from search.scenario.outcome import EvaluationRequest, ParameterValue
+from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
-from search.scratch import create_scratch, remove_scratch
+from search.study.values import Scalar
+from search.system.scratch import create_scratch, remove_scratch
 
 OVERLAY, COPY = "overlay", "copy"
 ISOLATIONS = (OVERLAY, COPY)
@@ -126,7 +127,7 @@ class Replay:
                 self._act(action, texts)
         return metrics
 
-    def _write_table_cells(self, values: Mapping[str, ParameterValue]) -> None:
+    def _write_table_cells(self, values: Mapping[str, Scalar]) -> None:
         """Write table-bound values, on copies of the tables when the baseline is attached."""
         for relation in self._program.baseline:
             if relation.key in self._program.bound and self._workspace.is_attached:
@@ -163,7 +164,7 @@ class Replay:
                 return {}
             return dict(reader.finish(self._workspace.connection))
 
-    def _run(self, sql: str, bindings: list[ParameterValue] | None = None) -> None:
+    def _run(self, sql: str, bindings: list[Scalar] | None = None) -> None:
         self._workspace.connection.execute(sql, bindings)
 
 

@@ -12,8 +12,8 @@ import psutil
 
 from search.scenario.belongings import moved
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.workers.base import Evaluator, EvaluatorFactory, evaluate_safely
-from search.workers.node_files import Delivery, NodeFiles, Stock
+from search.workers.contract import Evaluator, EvaluatorFactory, evaluate_safely
+from search.workers.ray.node_files import Delivery, NodeFiles, Stock
 from search.workers.watchdog import limit_data
 
 MAX_NOTES = 50

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from search.workers.actor import Identity
-from search.workers.base import OUT_OF_MEMORY_ADVICE
+from search.workers.contract import OUT_OF_MEMORY_ADVICE
+from search.workers.ray.actor import Identity
 
 _KERNEL_COUNTERS = {
     Path("/proc/vmstat"): re.compile(r"^oom_kill (\d+)", re.MULTILINE),

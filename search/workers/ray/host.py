@@ -21,9 +21,9 @@ from typing import Any
 import psutil
 
 from search.errors import WorkerError
-from search.scratch import create_scratch, remove_scratch, sweep_scratch
-from search.workers import guard
-from search.workers.signals import kept_handlers, reinstall_handlers
+from search.system.scratch import create_scratch, remove_scratch, sweep_scratch
+from search.workers.ray import guard
+from search.workers.ray.signals import kept_handlers, reinstall_handlers
 
 OBJECT_STORE_BYTES = 75 * 2**20
 """Ray's minimum. Only the evaluator factory travels through the store."""

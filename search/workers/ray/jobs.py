@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, JobError, WorkerError
-from search.workers.ray_upload import plan_upload
+from search.workers.ray.upload import plan_upload
 
 _TALKATIVE = (
     "ray.dashboard.modules.dashboard_sdk",

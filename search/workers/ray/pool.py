@@ -19,12 +19,12 @@ import psutil
 from search.errors import SearchError, WorkerError
 from search.scenario.belongings import belongings_of
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.scratch import sweep_scratch
-from search.workers.actor import Identity, Note, Opened, WorkerProcess
-from search.workers.base import ClusterLimits, EvaluatorFactory, Ticket, WorkerPool
-from search.workers.deaths import OomCounter, death_message
-from search.workers.node_files import Delivery, Parcel, Stock, pack
-from search.workers.ray_host import RayHost
+from search.system.scratch import sweep_scratch
+from search.workers.contract import ClusterLimits, EvaluatorFactory, Ticket, WorkerPool
+from search.workers.ray.actor import Identity, Note, Opened, WorkerProcess
+from search.workers.ray.deaths import OomCounter, death_message
+from search.workers.ray.host import RayHost
+from search.workers.ray.node_files import Delivery, Parcel, Stock, pack
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 SLICE_SECONDS = 1.0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.budget import format_bytes
 from search.errors import JobError
+from search.study.budget import format_bytes
 
 LIMIT_BYTES = 100 * 2**20
 """The most that is sent. It lies in the head node's memory; older releases of Ray take no more."""

@@ -17,7 +17,7 @@ from dbt_scenario import Around, Mini
 from hypothesis import strategies as st
 
 from search.scenario.plan import PlannedMetric, TableBind
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
 
 T = TypeVar("T")
 

@@ -20,8 +20,8 @@ from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, ScenarioPlan, TableBind, VarBind
 from search.scenario.project import hash_parts
 from search.scenario.relations import Relations
-from search.spec.parameters import ParameterSpec
-from search.spec.steps import ExpandedStep
+from search.study.parameters import ParameterSpec
+from search.study.steps import ExpandedStep
 
 Values = Mapping[str, Any]
 

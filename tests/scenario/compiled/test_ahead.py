@@ -11,16 +11,16 @@ import pytest
 from dbt_scenario import Mini
 from studies import copy_project, dbt_document, write_study
 
-from search.engine import source_of
+from search.driver.engine import source_of
 from search.errors import WorkerError
-from search.resources import evaluator_factory, memory_plan, preparation_limits
 from search.scenario.compiled.ahead import RecordingAhead, record_once
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
-from search.space import current_candidate
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
+from search.study.space import current_candidate
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
 

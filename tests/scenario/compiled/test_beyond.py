@@ -12,7 +12,7 @@ from dbt_scenario import Around, Mini, by_dbt, by_replay, turns
 from search.errors import RecordingError
 from search.scenario.compiled.recording import RecordingEvaluator
 from search.scenario.outcome import EvaluationRequest
-from search.spec.steps import ExpandedStep
+from search.study.steps import ExpandedStep
 
 RATE = {"low": 0.0, "high": 1.0, "current": 0.25}
 COUNT = {"low": 1, "high": 4, "type": "integer", "current": 2}

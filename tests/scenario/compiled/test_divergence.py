@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from studies import copy_project, dbt_document, write_study
 
-from search.engine import divergence_finder, source_of
-from search.resources import evaluator_factory, memory_plan, preparation_limits
+from search.driver.engine import divergence_finder, source_of
 from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
@@ -20,8 +19,9 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.scenario.verification import verify
-from search.space import current_candidate
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
+from search.study.space import current_candidate
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
 

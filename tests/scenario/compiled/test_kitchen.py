@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from dbt_scenario import by_dbt, by_replay, silent
 
-from search.engine import dead_parameters, prepare_engine, source_of
+from search.driver.engine import dead_parameters, prepare_engine, source_of
 from search.errors import SpecError
 from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, explain
@@ -24,11 +24,11 @@ from search.scenario.compiled.program import Program
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import PreparationLimits, prepare
-from search.space import current_candidate
-from search.spec import StudySpec, load_study
+from search.study import StudySpec, load_study
+from search.study.space import current_candidate
 
 pytestmark = pytest.mark.dbt
-PROJECT = Path(__file__).parents[1] / "projects" / "kitchen"
+PROJECT = Path(__file__).parents[2] / "projects" / "kitchen"
 
 
 @dataclass(frozen=True)

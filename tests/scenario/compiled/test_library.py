@@ -20,7 +20,7 @@ from search.scenario.compiled import library as library_module
 from search.scenario.compiled.compiler import NeedsVariants, Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import HOISTED_FILE, PROGRAM_FILE, save
-from search.spec.parameters import ParameterSpec
+from search.study.parameters import ParameterSpec
 
 SCRIPT = Script(
     setup=("create table a as select range as k, range * 0.5 as v from range(9)",),

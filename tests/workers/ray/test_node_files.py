@@ -11,8 +11,8 @@ import pytest
 
 from search.errors import WorkspaceError
 from search.scenario.belongings import Belonging
-from search.workers import node_files
-from search.workers.node_files import Delivery, NodeFiles, PackedFile, Parcel, Stock, pack
+from search.workers.ray import node_files
+from search.workers.ray.node_files import Delivery, NodeFiles, PackedFile, Parcel, Stock, pack
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from search.errors import WorkerError
-from search.workers.ray_host import RayHost
+from search.workers.ray.host import RayHost
 
 pytestmark = [pytest.mark.ray, pytest.mark.fault]
 

@@ -17,10 +17,10 @@ from worker_fakes import FakeFactory
 
 from search.errors import WorkerError
 from search.scenario.outcome import Outcome
+from search.system.memory import MemorySampler
 from search.workers import WorkerPool, make_pool
-from search.workers.memory import MemorySampler
-from search.workers.ray_host import ALLOCATOR
-from search.workers.ray_pool import RayPool
+from search.workers.ray.host import ALLOCATOR
+from search.workers.ray.pool import RayPool
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 pytestmark = pytest.mark.ray

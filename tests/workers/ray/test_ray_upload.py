@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from search.errors import JobError
-from search.ray_job import JOB_VARIABLE, require_lasting
-from search.workers import ray_upload
-from search.workers.ray_jobs import job_of
-from search.workers.ray_upload import plan_upload
+from search.workers.ray import upload as ray_upload
+from search.workers.ray.jobs import job_of
+from search.workers.ray.lasting import JOB_VARIABLE, require_lasting
+from search.workers.ray.upload import plan_upload
 
 
 @pytest.fixture

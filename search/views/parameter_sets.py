@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.figures import signed, with_unit
 from search.parameter_sets.journal import Journal, ParameterSet
 from search.parameter_sets.sets import Applied
-from search.progress import table_text
-from search.spec import StudySpec
-from search.spec.values import Scalar
+from search.study import StudySpec
+from search.study.figures import signed, with_unit
+from search.study.values import Scalar
+from search.views.text import table_text
 
 UNSET = "unset"
 """Shown where a parameter has no value of its own, or several."""

@@ -1,0 +1,157 @@
+"""What a search, a run and a single evaluation leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.audit.publish import DATABASE_NAME
+from search.sampling.diagnosis import Diagnosis
+from search.sampling.stopping import State
+from search.scenario.verification import Verification
+from search.study.budget import MemoryPlan
+from search.study.targets import Goal
+from search.study.values import Scalar
+
+
+@dataclass(frozen=True)
+class CompleteTrial:
+    """A trial that yielded its metrics.
+
+    Attributes:
+        number: Its number.
+        iteration: Its iteration; 0 is the current parameters.
+        values: Its candidate.
+        metrics: What came out, over the replications.
+        evaluations: Value of the replication variable (None without one) and metrics of
+            each evaluation.
+    """
+
+    number: int
+    iteration: int
+    values: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+    evaluations: Sequence[tuple[Scalar | None, Mapping[str, float]]] = ()
+
+
+@dataclass(frozen=True)
+class SearchEnd:
+    """How a search ended.
+
+    Attributes:
+        reason: In a sentence.
+        state: What the model of the metrics says: ``converged``, ``unreachable``,
+            ``no_progress``, or ``searching`` when a limit ended it.
+        is_converged: Whether the best trial meets every target.
+        best: The best complete trial; None when none is complete.
+        current: The trial of the current parameters; None when it is not complete.
+        iterations: Iterations that were completed, the current parameters not counted.
+        trials: Trials that ended.
+        failed_trials: Those of them that failed.
+        goals: The goals, with relative ones resolved.
+        complete: Every complete trial, in order.
+        diagnosis: Why targets are missed; None when all are met or too little is known.
+    """
+
+    reason: str
+    state: State
+    is_converged: bool
+    best: CompleteTrial | None
+    current: CompleteTrial | None
+    iterations: int
+    trials: int
+    failed_trials: int
+    goals: tuple[Goal, ...]
+    complete: tuple[CompleteTrial, ...]
+    diagnosis: Diagnosis | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        study: The study's name in the storage, version included.
+        end: How the search ended.
+        memory: The memory plan that was kept.
+        batch_size: Candidates of one iteration.
+        sampler: The sampler's name.
+        wall_seconds: From start to end.
+        startup_seconds: Until the first candidate was submitted.
+        peak_memory_bytes: Peak of all processes together, proportional set size.
+        folder: The study's results folder.
+        warnings: What the user should know.
+        engine: What evaluated: ``dbt`` or ``compiled``.
+        isolation: ``copy`` or ``overlay``.
+        verification: What real dbt says of the winner; None when dbt evaluated it anyway,
+            or when there is none.
+        appraisal: What was found out at the end, as ``Appraisal.document`` has it.
+    """
+
+    study: str
+    end: SearchEnd
+    memory: MemoryPlan
+    batch_size: int
+    sampler: str
+    wall_seconds: float
+    startup_seconds: float
+    peak_memory_bytes: int
+    folder: Path
+    warnings: tuple[str, ...]
+    engine: str = "dbt"
+    isolation: str = "copy"
+    verification: Verification | None = None
+    appraisal: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_verified(self) -> bool | None:
+        """Whether real dbt confirms the winner; None when it was not asked."""
+        return self.verification.is_verified if self.verification else None
+
+    @property
+    def evaluations_per_second(self) -> float:
+        """Trials of the study over the time of this run after its startup."""
+        return self.end.trials / max(self.wall_seconds - self.startup_seconds, 1e-9)
+
+    @property
+    def audit_path(self) -> Path:
+        """The published audit database."""
+        return self.folder / DATABASE_NAME
+
+    @property
+    def report_path(self) -> Path:
+        """The report for people."""
+        return self.folder / "report.html"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of one evaluation.
+
+    Attributes:
+        study: The study's name.
+        values: The candidate.
+        metrics: Its metrics; empty when it failed.
+        units: Unit of each metric.
+        goals: The study's goals, as far as they are resolved.
+        failure: Why it failed, for a person; None when it did not.
+        from_trial: The trial that it repeats, or None.
+        matches_trial: Whether the metrics are exactly those of that trial; None without one.
+        seconds: Wall time of the evaluation.
+        engine: ``dbt`` or ``compiled``.
+        isolation: ``copy`` or ``overlay``.
+    """
+
+    study: str
+    values: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+    units: Mapping[str, str | None]
+    goals: tuple[Goal, ...]
+    failure: str | None
+    from_trial: int | None
+    matches_trial: bool | None
+    seconds: float
+    engine: str
+    isolation: str

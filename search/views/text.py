@@ -1,0 +1,45 @@
+"""Durations and tables as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration for people.
+
+    Example:
+        >>> duration_text(42.4), duration_text(95), duration_text(7260)
+        ('42 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as aligned plain text; columns of numbers are aligned right.
+
+    Example:
+        >>> print(table_text(["name", "value"], [["a", "1.0"], ["bb", "12.0"]]))
+        name  value
+        a       1.0
+        bb     12.0
+    """
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    return text in ("", "-") or text[0].isdigit() or (text[0] in "+-" and len(text) > 1)
