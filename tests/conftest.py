@@ -106,8 +106,8 @@ def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Prepare in this process, where dbt is imported already: seconds become tenths."""
 
     folder = os.getcwd()
-    for module in ("run", "what_if"):
-        monkeypatch.setattr(f"search.{module}.ChildProcess", ThisProcess)
+    for module in ("run", "evaluate"):
+        monkeypatch.setattr(f"search.commands.{module}.ChildProcess", ThisProcess)
     monkeypatch.setattr("search.driver.verifier.run_in_child", ThisProcess().call)
     yield
     assert os.getcwd() == folder
