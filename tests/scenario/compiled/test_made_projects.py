@@ -1,6 +1,6 @@
 """Random dbt projects: the compiled engine gives dbt's metrics, or says why it cannot.
 
-    MADE_PROJECTS=60 pytest tests/scenario/compiled/test_made_projects.py    # many, other ones each time
+    MADE_PROJECTS=60 pytest tests/scenario/compiled/test_made_projects.py  # many
 
 Without that variable three small projects run, always the same ones.
 """
