@@ -118,3 +118,15 @@ def test_make_run_ends_well_when_targets_are_not_met(
         *(f"CENSUS={tmp_path}/census", f"--old-file={tmp_path}/census", "run"),
     )
     assert done.returncode == ends_with, done.stderr
+
+
+def test_pre_commit_runs_what_make_lint_runs() -> None:
+    """A commit that the hooks let through passes ``make lint``."""
+    rules = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text().replace(".venv/bin", "$(BIN)")
+    commands = re.findall(
+        r"@(?:cd dbt && \S+ \.\./)?(\$\(BIN\)/\S+(?: check| format --check)?)", rules
+    )
+    assert len(commands) == 4
+    for command in commands:
+        assert command in hooks, command

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rooms import ORDER, SEARCH, arrows, imported, is_wrong
 
 ROOT = Path(__file__).parents[2]
-SEARCH = ROOT / "search"
 
 PURE = ("study", "errors.py")
 HEAVY = ("ray", "duckdb", "dbt", "dagster", "optuna", "pyarrow", "sqlalchemy")
@@ -32,34 +30,6 @@ ROOMS_OF = {
     "click": ("cli",),
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
-
-ORDER = (
-    ("errors.py",),
-    ("system",),
-    ("study",),
-    ("sampling", "scenario"),
-    ("storage",),
-    ("workers",),
-    ("audit",),
-    ("parameter_sets",),
-    ("driver",),
-    ("views",),
-    ("report",),
-    ("commands",),
-    ("dashboard",),
-    ("cli",),
-    ("__main__.py", "__init__.py"),
-)
-"""The rooms from the ground up; a file imports from its own room and from storeys below."""
-
-
-def imported(file: Path) -> Iterator[str]:
-    """Yield the packages that a file imports, inside functions as well."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
 
 
 def files_of(room: str) -> list[Path]:
@@ -88,19 +58,6 @@ def test_a_pure_room_imports_no_engine(room: str) -> None:
         assert packages & (set(HEAVY) - allowed) == set(), file
 
 
-def arrows() -> Iterator[tuple[str, str, str]]:
-    """Yield each import of ours: the file, its room, the room that it imports from."""
-    for file in sorted(SEARCH.rglob("*.py")):
-        room = file.relative_to(SEARCH).parts[0]
-        for name in imported(file):
-            parts = name.split(".")
-            if parts[0] != "search":
-                continue
-            target = parts[1] if len(parts) > 1 else "__init__"
-            is_folder = (SEARCH / target).is_dir()
-            yield str(file.relative_to(ROOT)), room, target if is_folder else f"{target}.py"
-
-
 def test_every_room_has_its_storey() -> None:
     """Nothing stands loose in ``search/``, and no room is missing from the order."""
     names = {path.relative_to(SEARCH).parts[0] for path in SEARCH.rglob("*.py")}
@@ -108,13 +65,24 @@ def test_every_room_has_its_storey() -> None:
 
 
 def test_no_arrow_points_up() -> None:
-    storey = {room: height for height, rooms in enumerate(ORDER) for room in rooms}
     wrong = [
-        f"{file}: {room} -> {target}"
-        for file, room, target in arrows()
-        if target != room and storey[target] >= storey[room]
+        f"{arrow.file}: {arrow.room} -> {arrow.target}"
+        for arrow in arrows(SEARCH)
+        if is_wrong(arrow)
     ]
     assert wrong == []
+
+
+def test_an_arrow_that_points_up_is_seen(tmp_path: Path) -> None:
+    """Also inside a function, and between neighbours."""
+    for room in ("study", "driver", "sampling", "scenario"):
+        (tmp_path / "search" / room).mkdir(parents=True)
+    up = tmp_path / "search" / "study" / "space.py"
+    up.write_text("def late():\n    from search.driver.loop import Driver\n")
+    (tmp_path / "search" / "sampling" / "a.py").write_text("import search.scenario.plan\n")
+    (tmp_path / "search" / "driver" / "loop.py").write_text("import search.study.space\n")
+    wrong = [(a.room, a.target) for a in arrows(tmp_path / "search") if is_wrong(a)]
+    assert wrong == [("sampling", "scenario"), ("study", "driver")]
 
 
 def test_dbt_is_imported_by_one_file() -> None:
