@@ -1,6 +1,10 @@
+-- depends_on: {{ ref('config_census_mapping') }}
 with census as (
   {%- if var("census_path") is none %}
-  select * from ({{ sample_census(var("census_employees")) }})
+  select
+    *,
+    {{ without_optional_census_columns() }}
+  from ({{ sample_census(var("census_employees")) }})
   {%- else %}
   {{ own_census(var("census_path")) }}
   {%- endif %}
@@ -26,6 +30,9 @@ leveled as (
     coalesce(latest_hires.job_level, job_levels.job_level) as job_level,
     latest_hires.department,
     latest_hires.annual_salary,
+    {%- for column in optional_census_columns() %}
+    latest_hires.{{ column }},
+    {%- endfor %}
     latest_hires.termination_date is null
     or latest_hires.termination_date >= make_date({{ var("start_year") }}, 1, 1) as is_active_at_start
   from latest_hires
