@@ -130,6 +130,36 @@ class AuditReader:
         """Return every row of the table that holds such records, in no particular order."""
         return self._records(record, order="1")
 
+    def trials_relation(self) -> duckdb.DuckDBPyRelation:
+        """Return every trial as a relation, with a column for each parameter and metric.
+
+        The rows are copied into memory, so the relation lives as long as its owner and stays as
+        it is while the study goes on. A name that two things share has its kind in front:
+        ``parameter_cost``, ``metric_cost``.
+
+        Raises:
+            AuditError: If nothing is published yet.
+        """
+        with self._connection() as connection:
+            parameters = _names(connection, "trial_parameters", "parameter")
+            metrics = _names(connection, "trial_metrics", "metric")
+            taken = [*_TRIAL_COLUMNS, *parameters, *metrics]
+            columns = [f"t.{name}" for name in _TRIAL_COLUMNS]
+            for kind, names in (("parameter", parameters), ("metric", metrics)):
+                for name, is_number in names.items():
+                    title = name if taken.count(name) == 1 else f"{kind}_{name}"
+                    value = "value" if is_number else "value_text"
+                    columns.append(
+                        f"(SELECT {value} FROM trial_{kind}s v WHERE v.study = t.study AND "
+                        f"v.trial = t.trial AND v.{kind} = {_quoted(name, chr(39))}) "
+                        f"AS {_quoted(title, chr(34))}"
+                    )
+            where = "" if self._study is None else f"WHERE study = {_quoted(self._study, chr(39))}"
+            rows = connection.sql(
+                f"SELECT {', '.join(columns)} FROM search_trials t {where} ORDER BY study, trial"
+            ).to_arrow_table()
+        return duckdb.connect(":memory:", config={"threads": 1}).from_arrow(rows)
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Return the rows of a query over the trail's tables and views.
 
@@ -207,3 +237,22 @@ def _exists(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
         [table.name],
     ).fetchall()
     return bool(found)
+
+
+_TRIAL_COLUMNS = (
+    *("study", "trial", "iteration", "state", "loss", "is_all_targets_met", "seconds", "engine"),
+)
+
+
+def _names(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> dict[str, bool]:
+    """Return the names in a table, in order, and whether all their values are numbers."""
+    rows = connection.execute(
+        f"SELECT {column}, min(trial), bool_and(value IS NOT NULL) FROM {table} "
+        f"GROUP BY {column} ORDER BY 2, 1"
+    ).fetchall()
+    # A metric is a number or missing; a parameter that is text has no ``value``.
+    return {name: bool(is_number) or table == "trial_metrics" for name, _, is_number in rows}
+
+
+def _quoted(text: str, mark: str) -> str:
+    return mark + text.replace(mark, 2 * mark) + mark

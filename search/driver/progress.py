@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from search.scenario.outcome import Outcome
 
@@ -57,6 +57,7 @@ class Standing:
     best_shown: Mapping[str, str] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives a study's news; implementations show them somewhere."""
 

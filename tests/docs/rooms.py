@@ -27,6 +27,7 @@ ORDER = (
     ("views",),
     ("report",),
     ("commands",),
+    ("api",),
     ("dashboard",),
     ("cli",),
     ("__main__.py", "__init__.py"),
