@@ -25,7 +25,13 @@ from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.replication import over_replications, quantile
-from search.study.space import Candidate, candidate_key, canonical, constraints_hold
+from search.study.space import (
+    Candidate,
+    candidate_key,
+    canonical,
+    constraints_hold,
+    proposed,
+)
 from search.study.targets import Goal, all_met, is_met, pareto_front
 from search.study.values import Scalar
 from search.workers import WorkerPool
@@ -224,7 +230,8 @@ class Appraiser:
         if end is None:
             return None
         try:
-            values = canonical(self._spec, dict(best.values) | {name: end})
+            moved = proposed(self._spec, dict(best.values) | {name: end})  # no noise of arithmetic
+            values = canonical(self._spec, dict(best.values) | {name: moved[name]})
         except SpecError:
             return None
         return values if constraints_hold(self._spec, values) else None

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.study.grid import grid_value
+from search.study.grid import grid_value, rounded
 
 Array = NDArray[np.float64]
 
 RESOLUTION = 1e9
 """Points of a free float's range that are told apart: few enough to survive rounding."""
-SIGNIFICANT_DIGITS = 12
-"""Digits, relative to the range, of a free float; as in ``search.study.space``."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,7 @@ class Axis:
             return grid_value(self.low, self.step, index)
         if self.low == self.high:
             return self.low
-        size = abs(number) if self.is_log else self.high - self.low
-        digits = SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(size))
-        return min(self.high, max(self.low, round(number, digits)))
+        return rounded(number, self.low, self.high, is_log=self.is_log)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from search.study.space import (
     constraints_hold,
     current_candidate,
     distributions,
+    proposed,
 )
 from search.study.targets import Goal, goals_of, objective_goals
 
@@ -78,6 +79,7 @@ def make_sampler(
         is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
         key=lambda candidate: candidate_key(canonical(spec, candidate)),
         seed=seed,
+        rounded=lambda candidate: proposed(spec, candidate),
         keys=keys,
     )
 

@@ -71,6 +71,7 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Whether a candidate satisfies the study's constraints.
         key: Text that is equal for equal candidates.
         seed: For the random draws that stand in when the inner sampler finds nothing.
+        rounded: The candidate with the digits that a proposal may have.
         keys: What is known of the trials; new when left out.
     """
 
@@ -82,12 +83,14 @@ class FeasibleSampler(BaseSampler):
         is_allowed: Callable[[Candidate], bool],
         key: Callable[[Candidate], str],
         seed: int,
+        rounded: Callable[[Candidate], Candidate] = dict,
         keys: ProposedKeys | None = None,
     ) -> None:
         self._inner = inner
         self._distributions = dict(distributions)
         self._is_allowed = is_allowed
         self._key = key
+        self._rounded = rounded
         self._random = RandomSampler(seed=seed)
         self._keys = ProposedKeys() if keys is None else keys
 
@@ -140,7 +143,7 @@ class FeasibleSampler(BaseSampler):
         for name, distribution in self._distributions.items():
             if name not in candidate:
                 candidate[name] = sampler.sample_independent(study, trial, name, distribution)
-        return {name: candidate[name] for name in self._distributions}
+        return self._rounded({name: candidate[name] for name in self._distributions})
 
 
 class GridOrderSampler(BaseSampler):

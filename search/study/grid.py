@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 _TOLERANCE = Decimal("1e-9")
 MAX_GRID_POINTS = 10**9
+SIGNIFICANT_DIGITS = 10
+"""Digits of a free float that a sampler proposes. dbt writes a value into SQL as text, whose digits
+decide its DECIMAL type: 17 of them leave a product no room, and an innocent model overflows."""
+MIN_SHARES = 4
+"""Digits that tell points of a range apart, however far from zero the range lies."""
 
 
 def _decimal(value: int | float) -> Decimal:
@@ -46,6 +52,32 @@ def grid_index(low: int | float, step: int | float, value: int | float) -> tuple
 def is_on_grid(low: int | float, step: int | float, value: int | float) -> bool:
     """Return whether a value stands on the grid, rounding noise forgiven (1e-8 of a step)."""
     return grid_index(low, step, value)[1] <= 1e-8
+
+
+def rounded(value: float, low: float, high: float, *, is_log: bool = False) -> float:
+    """Return the value of a free range with as many digits as a sampler's proposal may have.
+
+    Args:
+        value: Any number; the range's ends are returned for what lies outside.
+        low: Start of the range.
+        high: End of the range.
+        is_log: Whether the range is even in the logarithm: digits then count from the value's own.
+
+    Example:
+        >>> rounded(1.0225964036081931, 0.5, 2.0), rounded(0.04691025224312, 0.01, 0.2)
+        (1.022596404, 0.0469102522)
+        >>> rounded(1000000.123456789, 1000000.0, 1000001.0)
+        1000000.1235
+    """
+    size = abs(value) if is_log else max(abs(low), abs(high))
+    digits = SIGNIFICANT_DIGITS - 1 - _magnitude(size)
+    if not is_log and high > low:
+        digits = max(digits, MIN_SHARES - _magnitude(high - low))
+    return min(float(high), max(float(low), round(float(value), digits)))
+
+
+def _magnitude(size: float) -> int:
+    return math.floor(math.log10(size)) if size > 0 else 0
 
 
 def nearest_highs(low: int | float, high: int | float, step: int | float) -> list[float]:

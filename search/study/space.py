@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from search.errors import SpecError
 from search.study.constraints import Constraint
 from search.study.fingerprint import canonical_json
-from search.study.grid import grid_count, grid_index, grid_value
+from search.study.grid import grid_count, grid_index, grid_value, rounded
 from search.study.mistakes import did_you_mean, given, listed
 from search.study.models import StudySpec
 from search.study.parameters import ParameterSpec, same_scalar
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 Candidate = dict[str, Scalar]
 """One value for each parameter, in the study file's order."""
-
-SIGNIFICANT_DIGITS = 12
-"""Digits, relative to the range, that a free float proposed by a sampler keeps."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,22 @@ def canonical(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:
     """
     _check_names(spec, values, partial=False)
     return {name: _canonical(name, one, values[name]) for name, one in spec.parameters.items()}
+
+
+def proposed(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:
+    """Return what a sampler drew in canonical form, free floats with 10 significant digits.
+
+    What a person asks for is taken as typed: see ``canonical``.
+
+    Raises:
+        SpecError: If a parameter is missing or unknown, or a value is out of range.
+    """
+    candidate = canonical(spec, values)
+    for name, parameter in spec.parameters.items():
+        if parameter.is_numeric and parameter.kind == "float" and parameter.grid_step is None:
+            low, high = parameter.bounds
+            candidate[name] = rounded(float(candidate[name]), low, high, is_log=parameter.log)
+    return candidate
 
 
 def candidate_key(values: Mapping[str, Scalar]) -> str:
@@ -290,9 +303,7 @@ def _from_unit(parameter: ParameterSpec, x: float) -> Scalar:
     step = parameter.grid_step
     if step is not None:
         return _grid_point(parameter, grid_index(low, step, value)[0])
-    size = abs(value) if parameter.log else high - low
-    digits = SIGNIFICANT_DIGITS - 1 - math.floor(math.log10(size))
-    return min(float(high), max(float(low), round(float(value), digits)))
+    return rounded(value, low, high, is_log=parameter.log)
 
 
 def _constraints(spec: StudySpec) -> tuple[Constraint, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from search.study.space import (
     distributions,
     from_unit,
     parse_value,
+    proposed,
     table_updates,
     to_unit,
     validate_candidate,
@@ -247,3 +249,36 @@ def test_logarithmic_integers_stay_whole(low: int, ratio: int, x: float) -> None
     candidate = from_unit(spec, [x])
     assert type(candidate["x"]) is int
     assert from_unit(spec, to_unit(spec, candidate)) == candidate
+
+
+@given(
+    low=st.floats(-1e6, 1e6),
+    width=st.floats(1e-3, 1e6),
+    share=st.floats(0, 1),
+    is_log=st.booleans(),
+)
+def test_a_proposal_has_few_digits_and_stays_in_its_range(
+    low: float, width: float, share: float, is_log: bool
+) -> None:
+    low = abs(low) + 1e-6 if is_log else low
+    high = low + width
+    document = {"low": low, "high": high, "log": is_log, "current": low, "bind": {"var": "x"}}
+    spec = make({"x": document})
+    drawn = min(high, low + share * width)
+    value = float(proposed(spec, {"x": drawn})["x"])
+    assert low <= value <= high
+    assert proposed(spec, {"x": value})["x"] == value  # once is enough
+    size = abs(drawn) if is_log else max(abs(low), abs(high))
+    assert abs(value - drawn) <= max(1e-9 * size, 0 if is_log else 1e-4 * width)
+    if value not in (low, high):
+        assert len(Decimal(repr(value)).normalize().as_tuple().digits) <= max(
+            11, 6 + math.ceil(math.log10(size / width + 1))
+        )
+    assert canonical(spec, {"x": drawn})["x"] == drawn  # what a person types is taken as it is
+
+
+def test_a_stepped_or_whole_proposal_is_the_point_of_its_grid() -> None:
+    stepped = {"low": 0.0, "high": 1.0, "step": 0.1, "current": 0.0, "bind": {"var": "x"}}
+    whole = {"low": 1, "high": 9, "type": "integer", "current": 1, "bind": {"var": "n"}}
+    spec = make({"x": stepped, "n": whole})
+    assert proposed(spec, {"x": 0.30000000000000004, "n": 3.0}) == {"x": 0.3, "n": 3}
