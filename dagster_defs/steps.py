@@ -15,6 +15,7 @@ from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
 from search.scenario.plan import PlannedMetric, TableBind
 from search.scenario.relations import Relations, render_sql
+from search.scenario.steps import StepPlace, StepRunner, refuse_outside_writes
 from search.study import StudySpec, expand, expand_metrics
 from search.study.space import dbt_vars, table_updates
 from search.study.steps import ExpandedStep
@@ -111,7 +112,7 @@ class StepRun:
 
 
 def run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
-    """Build the foundation, set the levers, and run steps; in one child process.
+    """Build the foundation, set the parameters' cells, and run steps; in one child process.
 
     The foundation is always built: the database may hold that of another scenario, with
     other people.
@@ -123,9 +124,10 @@ def run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
 
 
 def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
-    from search.scenario.dbt_session import DbtSession, resolve_profile
+    from search.scenario.dbt_session import resolve_profile
 
     spec = run.chosen.spec
+    scenario = spec.scenario
     memory = memory_plan(spec)
     scratch = create_scratch()
     try:
@@ -135,51 +137,54 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
             temp_directory=scratch / "spill",
             max_temp_bytes=memory.max_temp_bytes,
         )
-        session = DbtSession(
-            project_dir=run.chosen.project,
-            profile=resolve_profile(run.chosen.project),
-            database=run.database,
-            home=scratch / "dbt",
-            limits=limits,
+        folder = scenario.profiles_dir
+        runner = StepRunner(
+            StepPlace(
+                project_dir=run.chosen.project,
+                profile=resolve_profile(
+                    run.chosen.project,
+                    profiles_dir=spec.resolve_path(folder) if folder else None,
+                    profile=scenario.profile,
+                    target=scenario.target,
+                    cli_vars=scenario.vars,
+                ),
+                relations=run.relations,
+                database=run.database,
+                home=scratch / "dbt",
+                limits=limits,
+                allow_external_access=scenario.allow_external_access,
+            )
         )
-        setup = expand(spec.scenario.setup, kind="setup")
+        setup = expand(scenario.setup, kind="setup")
         for step in setup:
-            _run(step, run, session, report)
-        _set_levers(run)
+            _run(step, run, runner, report)
+        _set_cells(run, runner)
         for step in run.steps:
-            _run(step, run, session, report)
+            _run(step, run, runner, report)
     finally:
         remove_scratch(scratch)
 
 
-def _run(step: ExpandedStep, run: StepRun, session: Any, report: Callable[[str], None]) -> None:
+def _run(
+    step: ExpandedStep, run: StepRun, runner: StepRunner, report: Callable[[str], None]
+) -> None:
     report(f"{step.name}: {step.command or 'sql'} {' '.join(step.select)}".rstrip())
     try:
-        if step.sql is not None:
-            sql = render_sql(step.sql, run.relations, scenario_vars=run.chosen.vars, loop=step.loop)
-            with duckdb.connect(str(run.database)) as connection:
-                connection.execute(sql)
-            return
-        session.run(
-            step.command,
-            select=step.select,
-            exclude=step.exclude,
-            dbt_vars=run.chosen.vars | dict(step.vars),
-            full_refresh=step.full_refresh,
-        )
-    except ScenarioError as error:
-        raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+        runner.run(step, dbt_vars=run.chosen.vars)
+    except duckdb.Error as error:
+        raise ScenarioError(str(error), stage="step", step=step.name) from error
 
 
-def _set_levers(run: StepRun) -> None:
+def _set_cells(run: StepRun, runner: StepRunner) -> None:
     """Set the table cells that parameters are bound to."""
     updates = table_updates(run.chosen.spec, run.chosen.values)
     if not updates:
         return
-    with duckdb.connect(str(run.database)) as connection:
+    with runner.connection() as connection:
         for one in updates:
             relation = run.relations.find(one.table) or one.table
             bind = TableBind("", one.table, relation, one.column, one.where)
+            refuse_outside_writes(bind.update_sql())
             connection.execute(bind.update_sql(), [one.value])
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
-from search.scenario.dbt_session import DbtSession
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect, strip_resource_settings
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
 from search.scenario.project import hash_file, hash_parts, package_versions
-from search.scenario.relations import Relations, render_sql
+from search.scenario.relations import Relations
+from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
 from search.study.steps import ExpandedStep
 from search.system.child import Report
@@ -44,6 +44,7 @@ class BaselineRecipe:
         setup: Steps to run, loops unrolled.
         database: An existing database to start from, or None.
         inputs: Further files whose content counts (a census, say).
+        allow_external_access: Whether SQL of the setup may read files.
     """
 
     project_dir: Path
@@ -53,6 +54,7 @@ class BaselineRecipe:
     setup: tuple[ExpandedStep, ...]
     database: Path | None
     inputs: tuple[Path, ...]
+    allow_external_access: bool = False
 
     @property
     def catalog(self) -> str:
@@ -79,8 +81,17 @@ class BaselineRecipe:
                 _canonical([asdict(step) for step in self.setup]),
                 hash_file(self.database) if self.database else "",
                 *(f"{file.name} {hash_file(file)}" for file in self.inputs),
+                *self._permission(),
             ]
         )
+
+    def _permission(self) -> Iterator[str]:
+        """Yield what SQL of the setup may do, where it may more than by default.
+
+        What was built with the permission is not taken for what is built without.
+        """
+        if self.allow_external_access and any(step.sql is not None for step in self.setup):
+            yield "external access"
 
 
 @dataclass(frozen=True)
@@ -184,30 +195,21 @@ def _build(
             shutil.copyfile(recipe.database, database)
         except OSError as error:
             raise copy_error(error, recipe.database, database.parent) from error
-    session = DbtSession(
-        project_dir=recipe.project_dir,
-        profile=recipe.profile,
-        database=database,
-        home=home / "dbt",
-        limits=limits,
+    runner = StepRunner(
+        StepPlace(
+            project_dir=recipe.project_dir,
+            profile=recipe.profile,
+            relations=relations,
+            database=database,
+            home=home / "dbt",
+            limits=limits,
+            allow_external_access=recipe.allow_external_access,
+        )
     )
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
         try:
-            if step.sql is not None:
-                sql = render_sql(
-                    step.sql, relations, scenario_vars=recipe.vars, loop=step.loop, key=step.name
-                )
-                with connect(database, limits) as connection:
-                    connection.execute(strip_resource_settings(sql) or "select 1")
-            elif step.command is not None:
-                session.run(
-                    step.command,
-                    select=step.select,
-                    exclude=step.exclude,
-                    dbt_vars=dict(recipe.vars) | dict(step.vars),
-                    full_refresh=step.full_refresh,
-                )
+            runner.run(step, dbt_vars=recipe.vars)
         except ScenarioError as error:
             where = f", {error.fields['model']}" if "model" in error.fields else ""
             raise ProjectError(

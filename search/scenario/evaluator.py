@@ -14,12 +14,12 @@ import duckdb
 
 from search.errors import ScenarioError, SearchError
 from search.scenario.belongings import Belonging
-from search.scenario.limits import DuckLimits, connect, strip_resource_settings
+from search.scenario.limits import DuckLimits
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
-from search.scenario.relations import render_sql
+from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import FileCopyWorkspace, Workspace
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
@@ -189,20 +189,23 @@ class DbtEvaluator(Evaluator):
 
     def open(self) -> None:
         """Make this worker's folder, and the dbt session in it."""
-        from search.scenario.dbt_session import DbtSession
-
+        plan = self._plan
         self._scratch = create_scratch(self._factory.scratch_parent)
-        self._limits = self._factory.limits(self._scratch)
         self._workspace: Workspace = FileCopyWorkspace(
-            baseline=self._plan.baseline, folder=self._scratch / "workspace"
+            baseline=plan.baseline, folder=self._scratch / "workspace"
         )
         self.isolation = self._workspace.isolation
-        self._session = DbtSession(
-            project_dir=self._plan.project_dir,
-            profile=self._plan.profile,
-            database=self._workspace.path,
-            home=self._scratch / "dbt",
-            limits=self._limits,
+        self._runner = StepRunner(
+            StepPlace(
+                project_dir=plan.project_dir,
+                profile=plan.profile,
+                relations=plan.relations,
+                database=self._workspace.path,
+                home=self._scratch / "dbt",
+                limits=self._factory.limits(self._scratch),
+                allow_external_access=plan.allow_external_access,
+            ),
+            self.observer,
         )
 
     def read_project(self, request: EvaluationRequest) -> None:
@@ -212,7 +215,7 @@ class DbtEvaluator(Evaluator):
             ProjectError: If it does not parse.
         """
         first = next((step.vars for step in self._plan.steps if step.command is not None), {})
-        self._session.parse(self.candidate_vars(request) | dict(first))
+        self._runner.session.parse(self.candidate_vars(request) | dict(first))
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Run the scenario through dbt and return the candidate's metrics.
@@ -234,7 +237,7 @@ class DbtEvaluator(Evaluator):
                 if step.loop and reader.is_due(step.index):
                     with stages.stage("metrics"):
                         self.read_after(step, reader)
-            with stages.stage("metrics"), self._connection() as connection:
+            with stages.stage("metrics"), self._runner.connection() as connection:
                 return dict(reader.finish(connection))
         finally:
             self._workspace.discard()
@@ -248,7 +251,7 @@ class DbtEvaluator(Evaluator):
     def _write_table_cells(self, values: dict[str, Scalar]) -> None:
         if not self._plan.table_binds:
             return
-        with connect(self._workspace.path, self._limits) as connection:
+        with self._runner.connection() as connection:
             for bind in self._plan.table_binds:
                 connection.execute(bind.update_sql(), [values[bind.parameter]])
 
@@ -262,57 +265,10 @@ class DbtEvaluator(Evaluator):
         Raises:
             SearchError: If it fails; ``ScenarioError`` names the step and the model.
         """
-        try:
-            if step.sql is not None:
-                self._run_sql(step.sql, step.loop, candidate_vars)
-            elif step.command is not None:
-                self._session.run(
-                    step.command,
-                    select=step.select,
-                    exclude=step.exclude,
-                    dbt_vars=candidate_vars | dict(step.vars),
-                    full_refresh=step.full_refresh,
-                    observer=self.observer,
-                )
-        except ScenarioError as error:
-            raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+        self._runner.run(step, dbt_vars=candidate_vars)
 
     def read_after(self, step: ExpandedStep, reader: MetricReader) -> None:
         """Read the metrics that belong to a repetition of a step."""
         assert step.loop is not None
-        with self._connection() as connection:
+        with self._runner.connection() as connection:
             reader.read_after(connection, step.index, step.loop[1])
-
-    def _run_sql(
-        self, template: str, loop: tuple[str, Any] | None, candidate_vars: dict[str, Any]
-    ) -> None:
-        sql = render_sql(template, self._plan.relations, scenario_vars=candidate_vars, loop=loop)
-        with self._connection() as connection:
-            connection.execute(strip_resource_settings(sql) or "select 1")
-        if self.observer is not None:
-            self.observer(sql, None, None, None)
-
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        with connect(self._workspace.path, self._limits) as connection:
-            prepare_author_sql(connection, self._plan)
-            yield connection
-
-
-def prepare_author_sql(connection: Any, plan: ScenarioPlan) -> None:
-    """Make a connection fit for the study author's own SQL.
-
-    Unqualified names resolve in the profile's schema, and files outside the database
-    are out of reach unless the study file allows them.
-    """
-    schema = str(plan.profile.output.get("schema", "main"))
-    found = connection.execute(
-        "select count(*) from information_schema.schemata where schema_name = ?"
-        " and catalog_name = current_database()",
-        [schema],
-    ).fetchone()
-    if found and found[0]:
-        quoted = schema.replace("'", "''")
-        connection.execute(f"set schema = '{quoted}'")
-    if not plan.allow_external_access:
-        connection.execute("set enable_external_access = false")

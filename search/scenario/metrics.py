@@ -11,6 +11,8 @@ import duckdb
 
 from search.errors import ScenarioError
 from search.scenario.plan import PlannedMetric
+from search.scenario.session import ACCESS_ADVICE
+from search.scenario.writes import outside_writes
 
 
 def read_metric(connection: Any, metric: PlannedMetric) -> float:
@@ -20,10 +22,14 @@ def read_metric(connection: Any, metric: PlannedMetric) -> float:
         ScenarioError: If the query fails, or yields anything but one row with one
             finite number; the stage is ``metric``.
     """
+    for write in outside_writes(metric.sql):
+        raise _wrong(metric, f"its SQL may only read, but {write.text()}")
     try:
         rows = connection.execute(metric.sql).fetchmany(2)
     except duckdb.OutOfMemoryException:
         raise
+    except duckdb.PermissionException as error:
+        raise _wrong(metric, f"{_first_paragraph(error)}; {ACCESS_ADVICE}") from error
     except duckdb.Error as error:
         raise _wrong(metric, f"its SQL fails: {_first_paragraph(error)}") from error
     if len(rows) != 1:

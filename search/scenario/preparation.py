@@ -27,11 +27,12 @@ from search.scenario.baseline import (
 )
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.limits import DuckLimits, connect
+from search.scenario.limits import DuckLimits
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
 from search.scenario.project import DbtProject, VarReads, hash_parts
 from search.scenario.relations import Relations, render_sql
+from search.scenario.steps import authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
 from search.study import StudySpec, scenario_fingerprint
 from search.study.metrics import ExpandedMetric, expand_metrics
@@ -233,7 +234,7 @@ class _Preparation:
             limits=self._duck_limits(),
             report=self._report,
         )
-        self._check_table_binds(baseline.path, checked.table_binds)
+        self._check_table_binds(baseline.path, recipe.profile, checked.table_binds)
         replications = self._scenario.replications
         fingerprints = {
             "project": recipe.project_fingerprint,
@@ -272,7 +273,7 @@ class _Preparation:
                 size = _cached_bytes(folder)
                 if size is not None:
                     database = folder / f"{checked.recipe.catalog}.duckdb"
-                    self._check_table_binds(database, checked.table_binds)
+                    self._check_table_binds(database, checked.recipe.profile, checked.table_binds)
         return ProjectCheck(tuple(mistakes), tuple(self._warnings), len(nodes), size)
 
     def _checks(self) -> _Checked:
@@ -307,6 +308,7 @@ class _Preparation:
             setup=setup,
             database=database,
             inputs=inputs,
+            allow_external_access=self._scenario.allow_external_access,
         )
         return _Checked(recipe, steps, relations, selected, metrics, tuple(table_binds))
 
@@ -541,10 +543,19 @@ class _Preparation:
                     planned += [found] if found else []
         return planned
 
-    def _check_table_binds(self, database: Path, binds: Sequence[TableBind]) -> None:
+    def _check_table_binds(
+        self, database: Path, profile: Profile, binds: Sequence[TableBind]
+    ) -> None:
         if not binds:
             return
-        with connect(database, self._duck_limits(), read_only=True) as connection:
+        with authors_connection(
+            database,
+            profile,
+            project_dir=self._project.folder,
+            limits=self._duck_limits(),
+            allow_external_access=self._scenario.allow_external_access,
+            read_only=True,
+        ) as connection:
             for bind in binds:
                 with self._checking():
                     check_table_bind(connection, bind, self._error)

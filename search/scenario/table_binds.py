@@ -10,6 +10,8 @@ import duckdb
 from search.errors import SpecError
 from search.scenario.plan import TableBind
 from search.scenario.relations import Relations
+from search.scenario.session import ACCESS_ADVICE
+from search.scenario.writes import outside_writes
 from search.study.parameters import BindSpec
 
 Mistaken = Callable[[str, str], SpecError]
@@ -51,6 +53,10 @@ def plan_table_bind(
                 "exclude it there",
             )
     where = render(bind.where, f"parameters.{parameter}.bind.where")
+    for write in outside_writes(f"delete from t where {where}"):
+        raise mistaken(
+            f"parameters.{parameter}.bind.where", f"must be a condition alone, but {write.text()}"
+        )
     return TableBind(parameter, bind.table, relation, bind.column, where)
 
 
@@ -85,6 +91,8 @@ def check_table_bind(connection: Any, bind: TableBind, mistaken: Mistaken) -> No
         count = connection.execute(
             f"select count(*) from {bind.relation} where {bind.where}"
         ).fetchone()[0]
+    except duckdb.PermissionException as error:
+        raise mistaken(f"{key}.where", f"{str(error).splitlines()[0]}; {ACCESS_ADVICE}") from error
     except duckdb.Error as error:
         raise mistaken(
             f"{key}.where", f"must be a condition on {bind.table}: {str(error).splitlines()[0]}"

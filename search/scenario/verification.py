@@ -85,7 +85,7 @@ class _TestingEvaluator(DbtEvaluator):
         selects_all = any(not step.select for step in built)
         words = dict.fromkeys(word for step in built for word in step.select)
         try:
-            self._session.run(
+            self._runner.session.run(
                 "test",
                 select=() if selects_all else tuple(words),
                 exclude=built[0].exclude if len({step.exclude for step in built}) == 1 else (),

@@ -174,4 +174,4 @@ class ScenarioSpec(Model):
     replications: ReplicationsSpec | None = None
     """Run each candidate under several values of one var (random seeds)."""
     allow_external_access: bool = False
-    """Whether SQL of steps and metrics may read files and load extensions."""
+    """Whether SQL of setup, steps, metrics and conditions may read files and load extensions."""

@@ -26,6 +26,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import connect
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
+from search.scenario.session import dbts_connection, escaped
 from search.study.parameters import ParameterSpec
 from search.study.values import Scalar
 from search.system.child import Report
@@ -403,11 +404,11 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
     database = scratch / factory.plan.baseline.name
     shutil.copyfile(factory.plan.baseline, database)
     texts = hole_texts({})
-    with connect(database, factory.limits(scratch)) as connection:
-        hoisted = str(content / HOISTED_FILE).replace("'", "''")
-        connection.execute(f"attach '{hoisted}' as {HOISTED}")
-        folder = str(factory.plan.project_dir).replace("'", "''")
-        connection.execute(f"set file_search_path = '{folder}'")
+    plan = factory.plan
+    with dbts_connection(
+        database, plan.profile, project_dir=plan.project_dir, limits=factory.limits(scratch)
+    ) as connection:
+        connection.execute(f"attach '{escaped(content / HOISTED_FILE)}' as {HOISTED}")
         for schema in program.schemas:
             connection.execute(f"create schema if not exists {quoted(schema)}")
         for action in hoist_actions(program.flow, program.split):

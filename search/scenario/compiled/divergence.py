@@ -109,7 +109,7 @@ class _KeepingEvaluator(DbtEvaluator):
         """Run a step; after the last one, copy the database."""
         super().run_step(step, candidate_vars)
         if step is self._plan.steps[-1]:
-            with self._connection() as connection:
+            with self._runner.connection() as connection:
                 connection.execute("checkpoint")
             shutil.copyfile(self._workspace.path, self._kept)
 

@@ -11,8 +11,9 @@ import duckdb
 
 from search.scenario.compiled.emission import BASELINE, HOISTED, quoted
 from search.scenario.compiled.program import HOISTED_FILE
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
+from search.scenario.limits import DuckLimits
 from search.scenario.plan import ScenarioPlan
+from search.scenario.session import escaped, open_options, set_up_cursor, set_up_instance
 from search.scenario.workspace import copy_error
 
 INSTANCE = "__instance"
@@ -54,31 +55,17 @@ class ReplayWorkspace(ABC):
         """Close the connection and remove every file."""
 
     def _connect(self, path: str) -> Any:
-        output = self._plan.profile.output
-        options = {
-            key: value
-            for key, value in (output.get("config_options") or {}).items()
-            if key.lower() not in RESOURCE_SETTINGS
-        }
-        options |= CHECKPOINTS
-        # dbt runs in the project's folder, so relative paths in its SQL start there.
-        options["file_search_path"] = str(self._plan.project_dir)
-        connection = duckdb.connect(path, config=options | self._limits.config())
-        for extension in output.get("extensions") or []:
-            if isinstance(extension, str):
-                connection.load_extension(extension)
-        for attachment in output.get("attach") or []:
-            alias = f" as {attachment['alias']}" if attachment.get("alias") else ""
-            connection.execute(f"attach '{escaped(attachment['path'])}'{alias} (read_only)")
+        plan = self._plan
+        options = open_options(plan.profile, plan.project_dir, self._limits)
+        connection = duckdb.connect(path, config=options | CHECKPOINTS)
+        set_up_instance(connection, plan.profile, plan.project_dir)
         if self._hoisted.exists():
             connection.execute(f"attach '{escaped(self._hoisted)}' as {HOISTED} (read_only)")
         return connection
 
     def _enter(self, catalog: str) -> None:
         """Set a session up as dbt-duckdb does, inside the catalog."""
-        for key, value in (self._plan.profile.output.get("settings") or {}).items():
-            if key.lower() not in {*RESOURCE_SETTINGS, *CHECKPOINTS}:
-                self.connection.execute(f"set {key} = '{escaped(value)}'")
+        set_up_cursor(self.connection, self._plan.profile, frozenset(CHECKPOINTS))
         self.connection.execute(f"use {quoted(catalog)}.main")
 
 
@@ -158,8 +145,3 @@ class CopyWorkspace(ReplayWorkspace):
             self.connection.close()
             self.connection = None
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def escaped(value: object) -> str:
-    """Return text as it must stand between the quotes of an SQL string."""
-    return str(value).replace("'", "''")

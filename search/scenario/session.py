@@ -1,0 +1,168 @@
+"""The one way to open a database: set up as dbt-duckdb sets up its own, wherever it is opened.
+
+What a metric, a ``sql:`` step or a replay sees is what a model sees: the profile's options,
+settings, extensions, secrets, plugins and attached databases, and relative paths that start in
+the project's folder. Databases beside the own one are attached for reading alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.errors import DatabaseError
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, open_error
+from search.scenario.plan import Profile
+
+DBTS_OWN = ("secrets", "plugins", "filesystems", "use_credential_provider")
+"""Keys of a profile that dbt-duckdb itself puts into effect: it has the code for each."""
+PLAIN_ATTACHMENT = frozenset({"path", "alias", "type", "read_only"})
+ACCESS_ADVICE = (
+    "SQL of a study reaches no file unless scenario.allow_external_access is true; a file that "
+    "dbt's models read needs no permission"
+)
+_SCHEME = re.compile(r"^\w{2,}:")
+
+
+def open_options(
+    profile: Profile, project_dir: Path, limits: DuckLimits
+) -> dict[str, str | bool | int | float | list[str]]:
+    """Return what a database is opened with: the profile's options within our limits."""
+    given = profile.output.get("config_options") or {}
+    options = {key: value for key, value in given.items() if key.lower() not in RESOURCE_SETTINGS}
+    # dbt runs in the project's folder, so relative paths in its SQL start there.
+    options.setdefault("file_search_path", str(project_dir))
+    return options | limits.config()
+
+
+def set_up_instance(connection: Any, profile: Profile, project_dir: Path) -> None:
+    """Load and attach what the profile names, in dbt-duckdb's order.
+
+    Raises:
+        DatabaseError: If an extension cannot be loaded or a database cannot be attached; it
+            names the one.
+    """
+    output = profile.output
+    for extension in output.get("extensions") or []:
+        name = str(extension["name"] if isinstance(extension, Mapping) else extension)
+        try:
+            connection.load_extension(name)
+        except duckdb.Error as error:
+            raise DatabaseError(
+                f"extension {name} of the profile must be installed, but cannot be loaded: "
+                f"{_first_line(error)}; install it once: duckdb -c 'install {name}'"
+            ) from error
+    if any(output.get(key) for key in DBTS_OWN):
+        from search.scenario.dbt_insides import configure_connection
+
+        configure_connection(connection, output)
+    for attachment in output.get("attach") or []:
+        try:
+            connection.execute(attach_sql(attachment, project_dir))
+        except duckdb.Error as error:
+            raise DatabaseError(
+                f"database {attachment.get('path')} of the profile's attach must be readable: "
+                f"{_first_line(error)}"
+            ) from error
+
+
+def set_up_cursor(connection: Any, profile: Profile, without: frozenset[str] = frozenset()) -> None:
+    """Put the profile's settings into effect for a connection or a cursor.
+
+    Args:
+        connection: It.
+        profile: The profile.
+        without: Further settings to leave out, beside those that are ours to decide.
+    """
+    for key, value in (profile.output.get("settings") or {}).items():
+        if key.lower() not in RESOURCE_SETTINGS | without:
+            connection.execute(f"set {key} = '{escaped(value)}'")
+    connection.execute("set enable_progress_bar = false")  # it would be drawn on stdout
+
+
+def attach_sql(attachment: Mapping[str, Any], project_dir: Path) -> str:
+    """Return the statement that attaches a database of the profile for reading.
+
+    Example:
+        >>> attach_sql({"path": "other.duckdb", "alias": "o"}, Path("/p"))
+        "ATTACH IF NOT EXISTS '/p/other.duckdb' AS o (READ_ONLY)"
+    """
+    place = str(attachment["path"])
+    options = attachment.get("options") or {}
+    reading = {key: value for key, value in attachment.items() if key != "options"} | {
+        "path": place if _SCHEME.match(place) else str(project_dir / Path(place).expanduser()),
+        "read_only": True,
+    }
+    more = {key: value for key, value in options.items() if key.lower() != "read_only"}
+    if more or not reading.keys() <= PLAIN_ATTACHMENT:
+        from search.scenario.dbt_insides import attachment_sql
+
+        return attachment_sql(reading | ({"options": more} if more else {}))
+    alias = f" AS {reading['alias']}" if reading.get("alias") else ""
+    kind = f"TYPE {reading['type']}, " if reading.get("type") else ""
+    return f"ATTACH IF NOT EXISTS '{escaped(reading['path'])}'{alias} ({kind}READ_ONLY)"
+
+
+@contextmanager
+def dbts_connection(
+    path: Path,
+    profile: Profile,
+    *,
+    project_dir: Path,
+    limits: DuckLimits,
+    read_only: bool = False,
+) -> Iterator[Any]:
+    """Open a database file as dbt opens it, and close it whatever happens.
+
+    Raises:
+        DatabaseError: If it cannot be opened, or what the profile names cannot be had.
+    """
+    options = open_options(profile, project_dir, limits)
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only, config=options)
+    except duckdb.Error as error:
+        raise open_error(path, error) from error
+    try:
+        set_up_instance(connection, profile, project_dir)
+        set_up_cursor(connection, profile)
+        yield connection
+    finally:
+        connection.close()
+
+
+def use_authors_names(connection: Any, profile: Profile) -> None:
+    """Let unqualified names of the study author's SQL mean those of the profile's schema."""
+    schema = str(profile.output.get("schema", "main"))
+    found = connection.execute(
+        "select count(*) from information_schema.schemata where schema_name = ?"
+        " and catalog_name = current_database()",
+        [schema],
+    ).fetchone()
+    if found and found[0]:
+        connection.execute(f"set schema = '{escaped(schema)}'")
+
+
+def confine(connection: Any, writable: Path | None = None) -> None:
+    """Let a connection reach no file but those of a folder, for good.
+
+    Args:
+        connection: Whatever it needs is attached and loaded already.
+        writable: The candidate's own folder, if it has files.
+    """
+    if writable is not None:
+        connection.execute(f"set allowed_directories = ['{escaped(writable)}']")
+    connection.execute("set enable_external_access = false")
+
+
+def escaped(value: object) -> str:
+    """Return text as it must stand between the quotes of an SQL string."""
+    return str(value).replace("'", "''")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

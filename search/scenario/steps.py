@@ -1,0 +1,184 @@
+"""Runs the steps of a scenario, wherever they run: setup, candidates, recording, Dagster.
+
+Each step is a dbt invocation or SQL of the study's author. Both work on one database, within
+the same limits and the profile's settings; the author's SQL resolves names in the profile's
+schema, reaches no file unless the study file allows it, and never writes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from search.errors import ScenarioError
+from search.scenario.dbt_session import DbtSession
+from search.scenario.limits import DuckLimits, strip_resource_settings
+from search.scenario.plan import Profile, StatementObserver
+from search.scenario.relations import Relations, render_sql
+from search.scenario.session import (
+    ACCESS_ADVICE,
+    confine,
+    dbts_connection,
+    use_authors_names,
+)
+from search.scenario.writes import outside_writes
+from search.study.steps import ExpandedStep
+
+
+@dataclass(frozen=True)
+class StepPlace:
+    """Where steps run, and within which bounds.
+
+    Attributes:
+        project_dir: The dbt project.
+        profile: The resolved profile.
+        relations: What ``ref`` and ``source`` mean in the author's SQL.
+        database: The database file; it is written.
+        home: A folder of these steps alone, for what dbt writes.
+        limits: What DuckDB may take.
+        allow_external_access: Whether the author's SQL may read files and load extensions.
+    """
+
+    project_dir: Path
+    profile: Profile
+    relations: Relations
+    database: Path
+    home: Path
+    limits: DuckLimits
+    allow_external_access: bool
+
+
+class StepRunner:
+    """Runs steps in one place.
+
+    Args:
+        place: The place and its bounds.
+        observer: Sees every statement on its way to DuckDB.
+    """
+
+    def __init__(self, place: StepPlace, observer: StatementObserver | None = None) -> None:
+        self._place = place
+        self._observer = observer
+        self.session = DbtSession(
+            project_dir=place.project_dir,
+            profile=place.profile,
+            database=place.database,
+            home=place.home,
+            limits=place.limits,
+        )
+
+    def run(
+        self,
+        step: ExpandedStep,
+        *,
+        dbt_vars: Mapping[str, Any],
+        sql_vars: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Run one step.
+
+        Args:
+            step: The step.
+            dbt_vars: The scenario's and the candidate's vars; the step's own come on top.
+            sql_vars: What ``var`` looks up in SQL; the same vars when None.
+
+        Raises:
+            ScenarioError: If it fails; names the step, and the model when dbt knows it.
+            SpecError: If its SQL does not render.
+            duckdb.Error: If its SQL fails.
+        """
+        try:
+            if step.sql is not None:
+                names = dbt_vars if sql_vars is None else sql_vars
+                self._run_sql(step, names)
+            elif step.command is not None:
+                self.session.run(
+                    step.command,
+                    select=step.select,
+                    exclude=step.exclude,
+                    dbt_vars=dict(dbt_vars) | dict(step.vars),
+                    full_refresh=step.full_refresh,
+                    observer=self._observer,
+                )
+        except ScenarioError as error:
+            raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
+
+    def _run_sql(self, step: ExpandedStep, names: Mapping[str, Any]) -> None:
+        sql = render_sql(
+            step.sql or "",
+            self._place.relations,
+            scenario_vars=names,
+            loop=step.loop,
+            key=step.name,
+        )
+        refuse_outside_writes(sql)
+        with self.connection() as connection:
+            try:
+                connection.execute(strip_resource_settings(sql) or "select 1")
+            except duckdb.PermissionException as error:
+                raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage="step") from error
+        if self._observer is not None:
+            self._observer(sql, None, None, None)
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """Open the database for SQL of the study's author: metrics, cells, steps.
+
+        Raises:
+            DatabaseError: If it cannot be opened as dbt opens it.
+        """
+        place = self._place
+        with authors_connection(
+            place.database,
+            place.profile,
+            project_dir=place.project_dir,
+            limits=place.limits,
+            allow_external_access=place.allow_external_access,
+        ) as connection:
+            yield connection
+
+
+@contextmanager
+def authors_connection(
+    database: Path,
+    profile: Profile,
+    *,
+    project_dir: Path,
+    limits: DuckLimits,
+    allow_external_access: bool,
+    read_only: bool = False,
+) -> Iterator[Any]:
+    """Open a database for SQL of the study's author, set up as dbt's own and guarded.
+
+    Raises:
+        DatabaseError: If it cannot be opened as dbt opens it.
+    """
+    with dbts_connection(
+        database, profile, project_dir=project_dir, limits=limits, read_only=read_only
+    ) as connection:
+        use_authors_names(connection, profile)
+        if not allow_external_access:
+            confine(connection)
+        yield connection
+
+
+def refuse_outside_writes(sql: str) -> None:
+    """Refuse SQL of the study's author that would change anything but its database.
+
+    Raises:
+        ScenarioError: Says what it would do.
+    """
+    for write in outside_writes(sql):
+        raise ScenarioError(
+            f"{write.text()}, but SQL of a study may change its candidate's database alone"
+            + ("; attach it with (read_only)" if write.kind == "attach" else ""),
+            stage="step",
+        )
+
+
+def _first(error: Exception) -> str:
+    return str(error).split("\n\n", 1)[0].replace("\n", " ")
