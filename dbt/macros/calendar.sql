@@ -1,13 +1,15 @@
 {%- macro simulation_year() -%}
-  {#- The simulated year, checked: a run for a year that cannot exist must not write rows. -#}
-  {%- set year = var("simulation_year") | int(-1) -%}
+  {#- The simulated year, start_year unless it is given, checked: a run for a year that cannot exist
+      must not write rows. -#}
+  {%- set asked = var("simulation_year", none) -%}
   {%- set first = var("start_year") | int(-1) -%}
+  {%- set year = first if asked is none else asked | int(-1) -%}
   {%- if first < 1950 or first > 2150 -%}
     {{ exceptions.raise_compiler_error("start_year must be a year from 1950 to 2150, got '" ~ var("start_year") ~ "'.") }}
   {%- endif -%}
   {%- if year < first or year > 2200 -%}
     {{ exceptions.raise_compiler_error(
-      "simulation_year must be start_year (" ~ first ~ ") or later, up to 2200, got '" ~ var("simulation_year") ~ "'."
+      "simulation_year must be start_year (" ~ first ~ ") or later, up to 2200, got '" ~ asked ~ "'."
     ) }}
   {%- endif -%}
   {{ return(year) }}

@@ -1,3 +1,11 @@
+{%- macro lever_names() -%}
+  {#- Every lever; int_effective_parameters reads their vars and config_levers describes them. -#}
+  {{ return([
+    "merit_base", "merit_budget", "cola_rate", "promotion_raise", "promotion_rate_multiplier",
+    "new_hire_salary_adjustment", "target_growth_rate", "total_termination_rate", "new_hire_termination_rate",
+  ]) }}
+{%- endmacro -%}
+
 {%- macro lever_override(value) -%}
   {#- A lever given on the command line, as the plain literal, or NULL when it is unset. -#}
 {%- if value is none -%}cast(null as double){%- else -%}cast({{ value }} as double){%- endif -%}

@@ -17,6 +17,8 @@ from (
           'Shares in {{ relation.identifier }} must sum to 1 within {{ partition or "the table" }}, got '
           || sum({{ share }}) over ({{ over }})
         )
+      when {{ share }} is null or {% for column in outcome %}{{ column }} is null{{ " or " if not loop.last }}{% endfor %}
+        then error('{{ relation.identifier }} (seeds/{{ relation.identifier }}.csv) has a row with an empty value')
       when {{ share }} < 0 or {{ share }} * {{ slots }} <> floor({{ share }} * {{ slots }})
         then error('Shares in {{ relation.identifier }} must be multiples of 0.0001 from 0 to 1, got ' || {{ share }})
       else {{ share }} * {{ slots }}

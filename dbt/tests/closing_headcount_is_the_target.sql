@@ -12,7 +12,8 @@ where
   and growth.job_level is null
   and (
     growth.headcount_closing <> headcount_plan.target_headcount
-    or growth.hires <> headcount_plan.hires
+    or growth.hires <> headcount_plan.hires + headcount_plan.known_joiners
     or growth.terminations
     <> headcount_plan.terminations + headcount_plan.new_hire_terminations + headcount_plan.reductions
+    + headcount_plan.known_joiners_leaving
   )

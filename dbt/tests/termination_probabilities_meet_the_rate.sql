@@ -1,4 +1,4 @@
--- The mean of min(1, k x multiplier) is the wanted rate in each cohort.
+-- The mean of min(1, k x multiplier) is the wanted rate in each cohort, people with a known last day apart.
 select
   opening_workforce.is_hired_last_year,
   avg(least(1, calibration.calibration_factor * opening_workforce.termination_multiplier)) as mean_probability,
@@ -6,5 +6,6 @@ select
 from {{ ref('int_opening_workforce') }} as opening_workforce
 inner join {{ ref('int_termination_calibration') }} as calibration
   on opening_workforce.is_hired_last_year = calibration.is_hired_last_year
+where opening_workforce.known_termination_date is null
 group by opening_workforce.is_hired_last_year
 having abs(mean_probability - any_value(calibration.termination_rate)) > 1e-9

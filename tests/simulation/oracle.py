@@ -8,6 +8,8 @@ row. Figures are those of the seeds and of the defaults in ``dbt_project.yml``.
 import hashlib
 import math
 from calendar import isleap
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -77,6 +79,7 @@ class Person:
     job_level: int
     pay: Decimal
     department: str | None
+    known_last_day: date | None = None
     opening_pay: Decimal | None = None
     termination_date: date | None = None
     status: str = "continuous_active"
@@ -138,43 +141,55 @@ def calibration_factor(multipliers: list[Fraction], wanted: float) -> float:
     return (low + high) / 2
 
 
-def simulate_year(opening: list[Person], year: int, levers: Levers) -> list[Person]:
-    """Return everyone employed at any time of the year, changed by the year's events."""
+def simulate_year(
+    opening: list[Person],
+    year: int,
+    levers: Levers,
+    *,
+    joiners: Sequence[Person] = (),
+    departments: Mapping[str, int] | None = None,
+) -> list[Person]:
+    """Return everyone employed at any time of the year, changed by the year's events.
+
+    Args:
+        opening: Who is employed on January 1.
+        year: Calendar year.
+        levers: Levers of the year.
+        joiners: Accepted offers that start in the year.
+        departments: People of the census by department; of the opening when left out.
+    """
     days = 366 if isleap(year) else 365
     new_year, last_day = date(year, 1, 1), date(year, 12, 31)
     for person in opening:
         person.opening_pay = person.pay
 
-    for is_recent, wanted in (
-        (True, levers.new_hire_termination_rate),
-        (False, levers.total_termination_rate),
-    ):
-        cohort = [p for p in opening if (p.hire_date >= date(year - 1, 1, 1)) == is_recent]
-        if cohort:
-            factor = calibration_factor([p.multipliers(year)[0] for p in cohort], wanted)
-            for person in cohort:
-                if person.draw("termination", year) < min(
-                    1.0, factor * float(person.multipliers(year)[0])
-                ):
-                    _leave(person, year, "experienced_termination")
+    _leave_by_hazard(opening, year, levers)
+    for person in [*opening, *joiners]:
+        if person.known_last_day is not None and person.known_last_day <= last_day:
+            person.termination_date, person.status = person.known_last_day, "known_termination"
+    for person in joiners:
+        person.status = person.status if person.termination_date else "new_hire_active"
 
     stayers = [p for p in opening if p.termination_date is None]
     target = math.floor(
         Fraction(str(levers.target_growth_rate)) * len(opening) + len(opening) + Fraction(1, 2)
     )
-    net = target - len(stayers)
+    net = target - len(stayers) - sum(p.termination_date is None for p in joiners)
     if net < 0:
-        for person in sorted(stayers, key=lambda p: (p.draw("reduction", year), p.employee_id))[
-            :-net
-        ]:
+        for person in sorted(
+            stayers,
+            key=lambda p: (p.known_last_day is not None, p.draw("reduction", year), p.employee_id),
+        )[:-net]:
             _leave(person, year, "reduction")
     hires = (
         math.ceil(Fraction(net) / (1 - Fraction(str(levers.new_hire_termination_rate))))
         if net > 0
         else 0
     )
-    departments = sorted({p.department for p in opening if p.department})
+    if departments is None:
+        departments = Counter(p.department for p in opening if p.department)
     hired = _hire(stayers, hires, hires - max(net, 0), departments, year, levers)
+    hired += joiners
 
     _promote_and_raise(opening, year, levers)
     for person in hired:
@@ -183,6 +198,25 @@ def simulate_year(opening: list[Person], year: int, levers: Levers) -> list[Pers
         first = max(new_year, person.hire_date) if person.opening_pay is None else new_year
         person.paid = _paid(person, first, person.termination_date or last_day, days)
     return opening + hired
+
+
+def _leave_by_hazard(opening: list[Person], year: int, levers: Levers) -> None:
+    for is_recent, wanted in (
+        (True, levers.new_hire_termination_rate),
+        (False, levers.total_termination_rate),
+    ):
+        cohort = [
+            p
+            for p in opening
+            if (p.hire_date >= date(year - 1, 1, 1)) == is_recent and p.known_last_day is None
+        ]
+        if cohort:
+            factor = calibration_factor([p.multipliers(year)[0] for p in cohort], wanted)
+            for person in cohort:
+                if person.draw("termination", year) < min(
+                    1.0, factor * float(person.multipliers(year)[0])
+                ):
+                    _leave(person, year, "experienced_termination")
 
 
 def _leave(person: Person, year: int, status: str) -> None:
@@ -197,7 +231,7 @@ def _hire(
     stayers: list[Person],
     hires: int,
     leaving: int,
-    departments: list[str],
+    departments: Mapping[str, int],
     year: int,
     levers: Levers,
 ) -> list[Person]:
@@ -218,9 +252,8 @@ def _hire(
         person.hire_date = date(year, 1, 1) + timedelta(int(person.draw("hire_day", year) * days))
         person.status = "new_hire_active"
         if departments:
-            person.department = departments[
-                int(person.draw("hire_department", year) * len(departments))
-            ]
+            seats = [name for name in sorted(departments) for _ in range(departments[name])]
+            person.department = seats[int(person.draw("hire_department", year) * len(seats))]
         bottom, top = BANDS[level]
         base = (bottom + (top - bottom) * Fraction(HIRE_PERCENTILE[level])) * Fraction(
             HIRE_MARKET[level]

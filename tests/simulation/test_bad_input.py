@@ -19,7 +19,8 @@ HOURLY,1980-01-01,2010-01-01,,31.50,1,x
 CENTS,1980-01-01,2010-01-01,,5000000000,1,x
 WORDS,1980-01-01,2010-01-01,,sixty,1,x
 NOPAY,1980-01-01,2010-01-01,,,1,x
-FUTURE,1980-01-01,2026-01-01,,60000,1,x
+FUTURE,1980-01-01,2028-01-01,,60000,1,x
+E000,1960-03-01,2026-02-01,,60000,1,x
 UNBORN,2015-01-01,2010-01-01,,60000,1,x
 CHILD,2005-01-01,2010-01-01,,60000,1,x
 ANCIENT,1890-01-01,1920-01-01,,60000,1,x
@@ -48,7 +49,7 @@ def test_every_problem_of_a_census_is_named_at_once(foundation, tmp_path):
     assert not outcome["success"]
     [message] = outcome["messages"]
     for expected in (
-        "15 problems",
+        "16 problems",
         "missing employee_id: 1 row",
         "duplicate employee_id: 2 rows, for example TWICE (hired 2010-01-01)",
         "reserved employee_id: 1 row, for example NH_2026_000001",
@@ -58,7 +59,8 @@ def test_every_problem_of_a_census_is_named_at_once(foundation, tmp_path):
         "negative or zero annual_salary: 2 rows, for example MINUS (-5), ZERO (0)",
         "absurdly low annual_salary: 1 row, for example HOURLY (31.50)",
         "absurdly high annual_salary: 1 row, for example CENTS (5000000000)",
-        "future hire_date: 1 row, for example FUTURE (2026-01-01)",
+        "future hire_date: 1 row, for example FUTURE (2028-01-01)",
+        "future hire_date of an employed person: 1 row, for example E000 (hired 2026-02-01)",
         "hire_date before birth_date: 1 row, for example UNBORN",
         "implausible age at hire: 1 row, for example CHILD",
         "implausible age: 1 row, for example ANCIENT",
@@ -111,6 +113,7 @@ def test_written_sample_census_is_the_generated_one(foundation, tmp_path, suffix
 def test_impossible_vars_stop_with_the_reason(foundation, years, tmp_path):
     simulation = foundation.copy(tmp_path)
     wrong = [
+        (years(2025), "simulation_year must be start_year (2026) or later"),
         (years(2026, raise_timing="sometimes"), "raise_timing must be one of january, july"),
         (years(2026, cola_rate=1.5), "cola_rate must be at least 0.0 and below 1.0, got 1.5 (var)"),
         (years(2026, total_termination_rate=0.99), "total_termination_rate must be at least"),
@@ -126,6 +129,74 @@ def test_impossible_vars_stop_with_the_reason(foundation, years, tmp_path):
     for (command, reason), outcome in zip(wrong, outcomes, strict=True):
         assert not outcome["success"], command
         assert any(reason in message for message in outcome["messages"]), outcome["messages"]
+
+
+INCOMPLETE = [
+    # Changes of seeds that are made together, and what the build then says.
+    {
+        "delete from config_new_hire_pay where job_level = 3": (
+            "config_new_hire_pay (seeds/config_new_hire_pay.csv) has no row for job_level 3"
+        ),
+        "update config_new_hire_pay set market_multiplier = null where job_level = 2": (
+            "(seeds/config_new_hire_pay.csv) has no market_multiplier at job_level 2"
+        ),
+        "delete from config_new_hire_levels where job_level in (1, 5)": (
+            "has no row for job_level 1; "
+            "config_new_hire_levels (seeds/config_new_hire_levels.csv) has no row for job_level 5"
+        ),
+        "insert into config_new_hire_levels values (9, 0)": "a row for job_level 9, which",
+        "delete from config_hazards where hazard = 'promotion'": "no row for hazard promotion",
+        "update config_hazards set level_step = null": "has no level_step for hazard termination",
+        "insert into config_job_levels select * from config_job_levels where job_level = 2": (
+            "config_job_levels (seeds/config_job_levels.csv) has 2 rows for job_level 2"
+        ),
+        "update config_age_bands set max_age = 70 where max_age is null": (
+            "max_age of the last band must be empty, or nobody of 70 years and more"
+        ),
+        "update config_tenure_bands set promotion_multiplier = null": (
+            "config_tenure_bands (seeds/config_tenure_bands.csv) has no rows or an empty"
+        ),
+        "delete from config_raise_timing where raise_timing = 'july'": (
+            "config_raise_timing (seeds/config_raise_timing.csv) has no rows for raise_timing july"
+        ),
+        "delete from config_levers where parameter_name = 'cola_rate'": (
+            "config_levers (seeds/config_levers.csv) has no row for parameter_name cola_rate"
+        ),
+        "delete from config_metrics where metric = 'promotion_rate'": (
+            "config_metrics (seeds/config_metrics.csv) has no row for metric promotion_rate"
+        ),
+        "update config_new_hire_ages set age = null where age = 22": (
+            "config_new_hire_ages (seeds/config_new_hire_ages.csv) has a row with an empty value"
+        ),
+    },
+    {
+        "update config_job_levels set min_pay = 85000 where job_level = 2": (
+            "pay between 80000.00 and 85000.00 USD belongs to no level"
+        ),
+        "delete from config_age_bands": "(seeds/config_age_bands.csv) has no rows or an empty",
+        "delete from config_new_hire_ages": "config_new_hire_ages (seeds/config_new_hire_ages.csv)",
+    },
+    {
+        "update config_job_levels set min_pay = 40000 where job_level = 2": (
+            "bands may overlap, but min_pay and max_pay must both rise from level 1 to level 2"
+        )
+    },
+    {"insert into config_new_hire_departments values ('Sales', 0.9)": "must sum to 1, got 0.9"},
+]
+
+
+@pytest.mark.parametrize("changes", INCOMPLETE, ids=["rows", "empty", "overlap", "departments"])
+def test_a_configuration_that_lacks_a_row_stops_the_build_and_names_it(
+    foundation, tmp_path, changes
+):
+    simulation = foundation.copy(tmp_path)
+    with duckdb.connect(str(simulation.database)) as connection:
+        for change in changes:
+            connection.execute(change)
+    [outcome] = simulation.invoke((["run", "--select", "tag:foundation"], {}))
+    assert not outcome["success"]
+    for change, reason in changes.items():
+        assert any(reason in message for message in outcome["messages"]), (change, outcome)
 
 
 def test_lever_rows_that_contradict_or_do_nothing_stop_the_build(foundation, tmp_path, years):

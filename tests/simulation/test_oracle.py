@@ -1,11 +1,12 @@
 """The dbt models against the same rules written in plain Python, person by person."""
 
+import duckdb
 import pytest
 
 pytestmark = pytest.mark.dbt
 
 PEOPLE = """
-    select employee_id, birth_date, hire_date, job_level, annual_salary, department
+    select employee_id, birth_date, hire_date, job_level, annual_salary, department, {last_day}
     from {source} order by employee_id
 """
 RESULT = """
@@ -16,8 +17,15 @@ RESULT = """
 """
 
 
-def _expected(oracle, opening, year, levers):
-    people = oracle.simulate_year([oracle.Person(*row) for row in opening], year, levers)
+def _expected(oracle, simulation, year, levers):
+    opening, joiners = _opening(simulation, year), _joiners(simulation, year)
+    people = oracle.simulate_year(
+        [oracle.Person(*row) for row in opening],
+        year,
+        levers,
+        joiners=[oracle.Person(*row) for row in joiners],
+        departments=dict(simulation.query("select department, weight from stg_departments")),
+    )
     return sorted(
         (
             p.employee_id,
@@ -37,17 +45,25 @@ def _expected(oracle, opening, year, levers):
 
 
 def _opening(simulation, year):
-    source = (
-        "stg_census where is_active_at_start"
+    last_day, source = (
+        ("termination_date", "stg_census where is_active_at_start")
         if year == 2026
-        else f"fct_workforce_snapshot where simulation_year = {year - 1} and is_active_at_close"
+        else (
+            "known_termination_date",
+            f"fct_workforce_snapshot where simulation_year = {year - 1} and is_active_at_close",
+        )
     )
-    return simulation.query(PEOPLE.format(source=source))
+    return simulation.query(PEOPLE.format(source=source, last_day=last_day))
+
+
+def _joiners(simulation, year):
+    source = f"stg_known_joiners where year(hire_date) = {year}"
+    return simulation.query(PEOPLE.format(source=source, last_day="termination_date"))
 
 
 @pytest.mark.parametrize("year", [2026, 2027, 2028])
 def test_each_year_equals_the_oracle_to_the_cent(stepwise, oracle, year):
-    expected = _expected(oracle, _opening(stepwise, year), year, oracle.Levers())
+    expected = _expected(oracle, stepwise, year, oracle.Levers())
     assert stepwise.query(RESULT.format(year=year)) == expected
 
 
@@ -71,5 +87,55 @@ def test_each_year_equals_the_oracle_to_the_cent(stepwise, oracle, year):
 def test_levers_do_what_the_oracle_says(foundation, years, oracle, tmp_path, levers):
     simulation = foundation.copy(tmp_path)
     simulation.run(years(2026, **levers))
-    expected = _expected(oracle, _opening(simulation, 2026), 2026, oracle.Levers(**levers))
+    expected = _expected(oracle, simulation, 2026, oracle.Levers(**levers))
     assert simulation.query(RESULT.format(year=2026)) == expected
+
+
+def _known(simulation, path):
+    """Write the sample census with known last days, accepted offers and uneven departments."""
+    with duckdb.connect(str(simulation.database), read_only=True) as connection:
+        connection.execute(f"""
+            copy (
+                with numbered as (
+                    select *, row_number() over (order by employee_id) as number
+                    from stg_census where is_active_at_start
+                )
+                select employee_id, birth_date,
+                    case when number > 270 then date '2026-01-01' + (13 * (number - 271))::integer
+                        else hire_date end as hire_date,
+                    case when number <= 40 then date '2026-01-01' + (17 * (number - 1))::integer
+                        when number > 276 then date '2026-11-30' + (40 * (number - 277))::integer
+                        end as termination_date,
+                    annual_salary, job_level,
+                    case when number % 50 = 0 then 'Archive' else 'Operations' end as department
+                from numbered
+            ) to '{path}' (format csv, header)
+        """)
+    return {"census_path": str(path)}
+
+
+def test_known_leavers_and_joiners_are_the_oracles_in_every_year(
+    foundation, years, oracle, tmp_path
+):
+    census = _known(foundation, tmp_path / "census.csv")
+    simulation = foundation.copy(tmp_path)
+    foundation_again = (["run", "--select", "tag:foundation"], census)
+    simulation.run(foundation_again, years(2026, **census), years(2027, **census))
+    for year in (2026, 2027):
+        expected = _expected(oracle, simulation, year, oracle.Levers())
+        assert simulation.query(RESULT.format(year=year)) == expected
+    optimization = (["run", "--select", "tag:optimization"], {"simulation_year": 2027, **census})
+    singular = (["test", "--select", "test_type:singular"], {"simulation_year": 2027, **census})
+    simulation.run(optimization, singular)
+    found = dict(
+        simulation.query(
+            "select simulation_year, count(*) from fct_workforce_snapshot"
+            " where status = 'known_termination' group by all"
+        )
+    )
+    assert found[2026] >= 22
+    assert found[2027] >= 15
+    hires = "event_type = 'hire' and reason = 'accepted_offer'"
+    assert simulation.query(f"select count(*) > 5 from fct_yearly_events where {hires}") == [
+        (True,)
+    ]

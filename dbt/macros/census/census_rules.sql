@@ -55,7 +55,11 @@
       "pay_type_text", "pay_type_text is not null and pay_type is null"),
     ("unreadable fte", "more than 0 and at most 1, such as 0.8 or 80%", "fte_text",
       "fte_text is not null and (fte is null or fte <= 0 or fte > 1)"),
-    ("future hire_date", "before January 1, " ~ first_year ~ " (start_year)", "hire_text", "hire_date >= " ~ first_day),
+    ("future hire_date", "before January 1, " ~ (first_year | int + var("census_offer_years") | int)
+      ~ ": an accepted offer starts within census_offer_years = " ~ var("census_offer_years") ~ " of start_year",
+      "hire_text", "hire_date >= make_date(" ~ (first_year | int + var("census_offer_years") | int) ~ ", 1, 1)"),
+    ("future hire_date of an employed person", "one row, without a second first day, for who is employed on "
+      ~ "January 1, " ~ first_year, "'hired ' || hire_text", "is_employed_already"),
     ("hire_date before birth_date", "hired after birth", "'born ' || birth_text || ', hired ' || hire_text",
       "hire_date < birth_date"),
     ("implausible age at hire",

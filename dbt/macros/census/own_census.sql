@@ -174,7 +174,13 @@ read_csv('{{ file }}', header = true, all_varchar = true)
         *,
         employee_id is not null and not is_repeated
         and count(*) filter (where not is_repeated)
-          over (partition by employee_id, coalesce(cast(hire_date as varchar), hire_text)) > 1 as is_duplicate
+          over (partition by employee_id, coalesce(cast(hire_date as varchar), hire_text)) > 1 as is_duplicate,
+        -- The same person twice: employed at the start, and with a first day after it.
+        hire_date >= make_date({{ first_year }}, 1, 1)
+        and count(*) filter (
+          where hire_date < make_date({{ first_year }}, 1, 1)
+          and (termination_text is null or termination_date >= make_date({{ first_year }}, 1, 1))
+        ) over (partition by employee_id) > 0 as is_employed_already
       from repeated
     )
 {%- endmacro -%}

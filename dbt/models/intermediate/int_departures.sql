@@ -17,15 +17,17 @@ stayers as (
     opening_workforce.key_low,
     opening_workforce.job_level,
     headcount_plan.reductions,
+    opening_workforce.known_termination_date is not null as has_known_day,
     {{ draw("reduction", "opening_workforce.key_high", "opening_workforce.key_low") }} as reduction_draw
   from opening_workforce
   inner join headcount_plan on headcount_plan.reductions > 0
   anti join termination_events on opening_workforce.employee_id = termination_events.employee_id
 ),
 
+-- Who leaves on a known later day goes last.
 reduced as (
   select * from stayers
-  qualify row_number() over (order by reduction_draw, employee_id) <= reductions
+  qualify row_number() over (order by has_known_day, reduction_draw, employee_id) <= reductions
 ),
 
 departures as (
@@ -33,7 +35,7 @@ departures as (
     employee_id,
     job_level,
     termination_date,
-    'experienced_termination' as status,
+    status,
     probability
   from termination_events
   union all

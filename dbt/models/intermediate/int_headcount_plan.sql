@@ -6,6 +6,15 @@ attrition as (
   select count(*) as terminations from {{ ref('int_termination_events') }}
 ),
 
+-- Accepted offers of the year; who leaves again in it does not count at the close.
+joiners as (
+  select
+    count(*) as known_joiners,
+    count(*) filter (where termination_date <= {{ year_end() }}) as known_joiners_leaving
+  from {{ ref('stg_known_joiners') }}
+  where year(hire_date) = {{ simulation_year() }}
+),
+
 rates as (
   select
     {{ lever('target_growth_rate') }} as target_growth_rate,
@@ -23,18 +32,21 @@ targeted as (
       else opening.opening_headcount
     end as opening_headcount,
     attrition.terminations,
+    joiners.known_joiners,
+    joiners.known_joiners_leaving,
     -- The inner rounding removes binary noise such as 100 * 1.1 = 110.00000000000001.
     cast(round(round(opening.opening_headcount * (1 + rates.target_growth_rate), 6)) as bigint) as target_headcount,
     rates.new_hire_termination_rate
   from opening
   cross join attrition
+  cross join joiners
   cross join rates
 ),
 
 netted as (
   select
     *,
-    target_headcount - (opening_headcount - terminations) as net_change
+    target_headcount - (opening_headcount - terminations) - (known_joiners - known_joiners_leaving) as net_change
   from targeted
 ),
 
@@ -54,6 +66,8 @@ checked as (
   select
     opening_headcount,
     terminations,
+    known_joiners,
+    known_joiners_leaving,
     case
       when target_headcount < 1
         then error('target_growth_rate leaves nobody employed in {{ simulation_year() }}; raise it')

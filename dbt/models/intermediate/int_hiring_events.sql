@@ -32,6 +32,11 @@ departments as (
   select * from {{ ref('stg_departments') }}
 ),
 
+known_joiners as (
+  select * from {{ ref('stg_known_joiners') }}
+  where year(hire_date) = {{ simulation_year() }}
+),
+
 numbered as (
   select
     job_level,
@@ -131,7 +136,34 @@ described as (
   inner join offers on hired.job_level = offers.job_level
   inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
   left join departments
-    on departments.department_number = 1 + cast(floor(hired.department_draw * departments.departments) as integer)
+    on
+      floor(hired.department_draw * departments.slots) >= departments.first_slot
+      and floor(hired.department_draw * departments.slots) < departments.first_slot + departments.weight
+),
+
+everyone as (
+  select
+    *,
+    'growth_and_replacement' as reason,
+    case when termination_date is not null then 'new_hire_termination' end as leave_reason,
+    cast(null as date) as known_termination_date
+  from described
+  union all
+  select
+    employee_id,
+    key_high,
+    key_low,
+    cast(null as bigint) as hire_sequence,
+    job_level,
+    birth_date,
+    hire_date,
+    case when termination_date <= {{ year_end() }} then termination_date end as termination_date,
+    department,
+    annual_salary,
+    'accepted_offer' as reason,
+    case when termination_date <= {{ year_end() }} then 'known_termination' end as leave_reason,
+    termination_date as known_termination_date
+  from known_joiners
 )
 
-select * from described
+select * from everyone

@@ -8,7 +8,8 @@ with people as (
     hire_date,
     job_level,
     department,
-    annual_salary
+    annual_salary,
+    termination_date as known_termination_date
   from {{ ref('stg_census') }}
   where is_active_at_start
   {%- else %}
@@ -22,6 +23,7 @@ with people as (
     job_level,
     department,
     annual_salary,
+    known_termination_date
   from {{ previous_snapshot() }}
   where
     scenario_id = {{ scenario_id() }}
@@ -61,6 +63,7 @@ banded as (
     aged.job_level,
     aged.department,
     aged.annual_salary,
+    aged.known_termination_date,
     aged.age,
     aged.tenure,
     age_years.age_band,

@@ -113,6 +113,14 @@ level_rates as (
     merit_rates.job_level,
     merit_rates.parameter_value * merit_scale.merit_scale as merit_rate,
     cola_rates.parameter_value as cola_rate,
+    -- Cost of living comes first; the caps leave the rest to merit.
+    greatest(
+      0,
+      least(
+        merit_rates.parameter_value * merit_scale.merit_scale,
+        {{ var("raise_cap_rate") }} - cola_rates.parameter_value
+      )
+    ) as capped_merit_rate,
     {{ raise_units("(merit_rates.parameter_value * merit_scale.merit_scale + cola_rates.parameter_value)") }}
       as raise_units
   from merit_rates
@@ -128,6 +136,13 @@ raised as (
     leveled.is_after_promotion,
     level_rates.merit_rate,
     level_rates.cola_rate,
+    greatest(
+      0,
+      least(
+        level_rates.capped_merit_rate,
+        cast({{ var("raise_cap_amount") }} as double) / cast(leveled.pay_before as double) - level_rates.cola_rate
+      )
+    ) as paid_merit_rate,
     leveled.pay_before,
     {{ raised_pay("leveled.pay_before", "level_rates.raise_units") }} as pay_after
   from leveled

@@ -2,13 +2,15 @@ with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
 
--- Few distinct multipliers exist, so k is solved over groups and not over people.
+-- People with a known last day have no hazard. Few distinct multipliers exist,
+-- so k is solved over groups and not over people.
 multiplier_groups as (
   select
     is_hired_last_year,
     termination_multiplier,
     count(*) as people
   from opening_workforce
+  where known_termination_date is null
   group by all
 ),
 

@@ -33,8 +33,11 @@ leveled as (
     {%- for column in optional_census_columns() %}
     latest_hires.{{ column }},
     {%- endfor %}
-    latest_hires.termination_date is null
-    or latest_hires.termination_date >= make_date({{ var("start_year") }}, 1, 1) as is_active_at_start
+    latest_hires.hire_date < make_date({{ var("start_year") }}, 1, 1)
+    and (
+      latest_hires.termination_date is null
+      or latest_hires.termination_date >= make_date({{ var("start_year") }}, 1, 1)
+    ) as is_active_at_start
   from latest_hires
   inner join job_levels
     on

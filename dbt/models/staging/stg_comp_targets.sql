@@ -3,7 +3,7 @@ with comp_targets as (
 ),
 
 metrics as (
-  select * from {{ ref('config_metrics') }}
+  select * from {{ ref('stg_metrics') }}
 ),
 
 -- A target that no metric answers, or that is set twice, stops the build.

@@ -1,3 +1,4 @@
+{#- Levels, bands and everything that hangs on a level, complete or refused. -#}
 with job_levels as (
   select * from {{ ref('config_job_levels') }}
 ),
@@ -14,22 +15,57 @@ hazards as (
   select * from {{ ref('config_hazards') }}
 ),
 
+problems as (
+  {{ level_problems('config_job_levels', ['level_name', 'min_pay', 'max_pay']) }}
+  union all
+  {{ level_problems('config_new_hire_pay', ['pay_percentile', 'market_multiplier']) }}
+  union all
+  {{ level_problems('config_new_hire_levels', ['share']) }}
+  union all
+  {{ named_row_problems('config_hazards', 'hazard', ['termination', 'promotion'], ['level_step', 'level_floor']) }}
+  union all
+  select '{{ seed_file("config_hazards") }} has no base_rate for hazard promotion' as problem
+  from hazards
+  where hazard = 'promotion' and base_rate is null
+),
+
+ordered as (
+  select
+    *,
+    coalesce(mid_pay, cast((min_pay + max_pay) * 0.5 as decimal(18, 2))) as midpoint_pay,
+    row_number() over (order by job_level) as position,
+    lag(min_pay) over (order by job_level) as min_pay_below,
+    lag(max_pay) over (order by job_level) as max_pay_below,
+    max(job_level) over () as top_level
+  from job_levels
+),
+
 checked as (
   select
     *,
     case
-      when row_number() over (order by job_level) <> job_level
+      when {{ all_problems('problems') }} is not null then error({{ all_problems('problems') }})
+      when position <> job_level
         then error('config_job_levels must number its levels 1, 2, 3, ... but has level ' || job_level)
-      when min_pay >= max_pay
-        then error('config_job_levels: min_pay must be below max_pay at level ' || job_level)
-      when lag(max_pay) over (order by job_level) <> min_pay
+      when min_pay <= 0 or min_pay >= max_pay
+        then error('config_job_levels: min_pay must be above 0 and below max_pay at level ' || job_level)
+      when midpoint_pay <= min_pay or midpoint_pay >= max_pay
+        then error('config_job_levels: mid_pay must lie between min_pay and max_pay at level ' || job_level)
+      when min_pay <= min_pay_below or max_pay <= max_pay_below
         then error(
-          'config_job_levels must have no gaps: level ' || job_level || ' does not start where the level below ends'
+          'config_job_levels: bands may overlap, but min_pay and max_pay must both rise from level '
+          || (job_level - 1) || ' to level ' || job_level
+        )
+      when min_pay > max_pay_below
+        then error(
+          'config_job_levels: pay between ' || max_pay_below || ' and ' || min_pay || ' USD belongs to no level; level '
+          || job_level || ' must start where level ' || (job_level - 1) || ' ends, or below'
         )
       else job_level
     end as checked_level,
-    max(job_level) over () as top_level
-  from job_levels
+    -- Where bands overlap, the middle of the overlap parts the levels of people without one.
+    cast((max_pay_below + min_pay) * 0.5 as decimal(18, 2)) as boundary_pay
+  from ordered
 ),
 
 leveled as (
@@ -38,19 +74,20 @@ leveled as (
     checked.level_name,
     checked.min_pay,
     checked.max_pay,
-    case when checked.job_level = 1 then 0 else checked.min_pay end as pay_from,
-    case
-      when checked.job_level = checked.top_level then cast('9999999999999' as decimal(18, 2))
-      else checked.max_pay
-    end as pay_below,
-    cast((checked.min_pay + checked.max_pay) * 0.5 as decimal(18, 2)) as midpoint_pay,
+    coalesce(checked.boundary_pay, 0) as pay_from,
+    coalesce(
+      lead(checked.boundary_pay) over (order by checked.job_level), cast('9999999999999' as decimal(18, 2))
+    ) as pay_below,
+    checked.midpoint_pay,
     checked.job_level = checked.top_level as is_top_level,
+    pay_percentiles.pay_percentile,
+    pay_percentiles.market_multiplier,
     -- Pay of a new hire before the adjustment lever and the random spread, exact.
     cast(
       (checked.min_pay + (checked.max_pay - checked.min_pay) * pay_percentiles.pay_percentile)
       * pay_percentiles.market_multiplier as decimal(18, 6)
     ) as new_hire_base_pay,
-    coalesce(fixed_shares.share, 0) as new_hire_share,
+    fixed_shares.share as new_hire_share,
     greatest(termination.level_floor, 1 - termination.level_step * (checked.job_level - 1)) as termination_multiplier,
     greatest(promotion.level_floor, 1 - promotion.level_step * (checked.job_level - 1)) as promotion_multiplier
   from checked

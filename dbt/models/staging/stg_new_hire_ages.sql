@@ -1,5 +1,21 @@
 with lottery as (
   {{ lottery(ref('config_new_hire_ages'), ["age"], "weight") }}
+),
+
+counted as (
+  select count(*) as slots from lottery
+),
+
+checked as (
+  select
+    case
+      when counted.slots = 0
+        then error('{{ seed_file("config_new_hire_ages") }} has no rows, counted ' || counted.slots)
+      else lottery.age
+    end as age,
+    lottery.slot
+  from counted
+  left join lottery on true
 )
 
-select * from lottery
+select * from checked

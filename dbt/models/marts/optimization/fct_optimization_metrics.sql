@@ -1,14 +1,4 @@
-{%- set metrics = [
-  "total_compensation_cost",
-  "average_compensation",
-  "median_compensation",
-  "compensation_growth_rate",
-  "median_merit_increase",
-  "promotion_rate",
-  "closing_headcount",
-  "pay_equity_cv",
-  "mean_compa_ratio",
-] -%}
+{%- set metrics = metric_names() -%}
 
 with growth as (
   select * from {{ ref('fct_compensation_growth') }}
@@ -19,7 +9,7 @@ snapshot as (
 ),
 
 metric_definitions as (
-  select * from {{ ref('config_metrics') }}
+  select * from {{ ref('stg_metrics') }}
 ),
 
 targets as (

@@ -36,7 +36,7 @@ hires as (
     job_level as level_after,
     cast(null as decimal(18, 2)) as pay_before,
     annual_salary as pay_after,
-    'growth_and_replacement' as reason,
+    reason,
     cast(null as double) as probability
   from hiring_events
 ),
@@ -51,7 +51,7 @@ new_hire_terminations as (
     cast(null as integer) as level_after,
     annual_salary as pay_before,
     cast(null as decimal(18, 2)) as pay_after,
-    'new_hire_termination' as reason,
+    leave_reason as reason,
     cast(null as double) as probability
   from hiring_events
   where termination_date is not null
