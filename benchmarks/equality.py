@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from evaluation import (  # type: ignore[import-not-found]
     HERE,
     ROOT,
@@ -29,11 +29,12 @@ from evaluation import (  # type: ignore[import-not-found]
     scratch,
 )
 
+from search.sampling.history import axes_of
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import prepare
 from search.scenario.project import package_versions
 from search.study import StudySpec, load_study
-from search.study.space import constraints_hold, current_candidate, from_unit
+from search.study.space import canonical, constraints_hold, current_candidate, distributions
 from search.system.child import Report, run_in_child
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
@@ -90,13 +91,13 @@ def load(name: str, employees: int, folder: Path) -> StudySpec:
 
 def random_candidates(spec: StudySpec, count: int, seed: int) -> list[EvaluationRequest]:
     """Return the current candidate and others at random, none twice where there are enough."""
-    chooser = random.Random(f"{spec.study} {seed}")
+    box = axes_of(distributions(spec))
+    chooser = np.random.default_rng(list(f"{spec.study} {seed}".encode()))
     found = [current_candidate(spec)]
     for _ in range(100 * count):
         if len(found) == count:
             break
-        point = [chooser.random() for _ in spec.parameters]
-        one = from_unit(spec, point)
+        one = canonical(spec, box.values(box.snap(box.uniform(chooser, 1))[0]))
         if constraints_hold(spec, one) and one not in found:
             found.append(one)
     replications = spec.scenario.replications

@@ -13,6 +13,7 @@ from search.errors import SpecError
 from search.report.facts import StudyFacts
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
+from search.storage.trials import read_trials
 from search.study import StudySpec
 from search.study.layout import Layout
 from search.study.space import validate_candidate
@@ -64,9 +65,9 @@ def _audit_gaps(facts: StudyFacts, spec: StudySpec, results: Path) -> Iterator[s
     trail = {trial.trial: trial for trial in facts.trials}
     if missing := [trial.number for trial in stored if trial.number not in trail]:
         yield f"trials {missing} of the storage are not in the trail"
-    for trial in stored:
+    for trial in read_trials(stored):
         published = trail.get(trial.number)
-        if published is not None and published.candidate != trial.user_attrs.get("candidate"):
+        if published is not None and published.candidate != trial.candidate:
             yield f"the trail has other parameters for trial {trial.number}"
     unmeasured = [one.trial for one in facts.complete() if not facts.metrics.get(one.trial)]
     if unmeasured:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from search.audit.records import (
     BestParameter,
@@ -22,33 +20,21 @@ from search.audit.records import (
 )
 from search.audit.schema import AuditTables
 from search.errors import SpecError
-from search.storage import attributes
+from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
 
-RUN_ID = "run_id"
-"""Attribute of a trial that names the run which dispatched it."""
-
-STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-    TrialState.COMPLETE: "complete",
-    TrialState.FAIL: "failed",
-    TrialState.PRUNED: "failed",
-}
-_COLUMNS_OF_THEIR_OWN = {
-    RUN_ID,
-    attributes.CANDIDATE,
-    attributes.ITERATION,
-    attributes.LINEAGE,
-    attributes.REPLICATIONS,
-    attributes.DISPATCHED_AT,
-    attributes.OUTCOME,
-    attributes.ALL_TARGETS_MET,
-    attributes.LOSS,
-}
-
-_PREFIXES = (attributes.METRIC_PREFIX, attributes.VARIANCE_PREFIX)
+_OF_THE_OUTCOME = (
+    "attempts",
+    "seconds",
+    "stage_seconds",
+    "peak_memory_bytes",
+    "worker",
+    "engine",
+    "isolation",
+    "evaluations",
+)
+"""Columns of a trial that the document of its outcome has under the same name."""
 
 
 def assemble(
@@ -106,17 +92,18 @@ def assemble_records(
         parameter_sets: Applied sets.
     """
     units = dict(parameter_units or {})
+    read = read_trials(trials)
     by_metric = {goal.metric: goal for goal in goals}
-    records = [trial_record(trial, study=study) for trial in trials]
+    records = [trial_record(trial, study=study) for trial in read]
     parameters = [
-        record for trial in trials for record in _parameters(trial, study=study, units=units)
+        record for trial in read for record in _parameters(trial, study=study, units=units)
     ]
     metrics = [
         record
-        for trial in trials
+        for trial in read
         for record in _metrics(trial, by_metric, study=study, units=metric_units or {})
     ]
-    best = best_trial(trials, goals)
+    best = best_stored(read, goals)
     return AuditTables(
         runs=tuple(runs),
         trials=tuple(records),
@@ -124,69 +111,49 @@ def assemble_records(
         metrics=tuple(metrics),
         events=tuple(events),
         best_parameters=tuple(_best_parameters(best, study=study, units=units)),
-        iterations=tuple(_iterations(trials, records, goals)),
+        iterations=tuple(_iterations(read, records, goals)),
         parameter_sets=tuple(parameter_sets),
     )
 
 
 def resolved_goals(goals: Sequence[Goal], trials: Iterable[FrozenTrial]) -> tuple[Goal, ...]:
     """Return the goals, resolved against the current parameters once these are evaluated."""
-    for trial in trials:
-        is_current = trial.user_attrs.get(attributes.ITERATION) == 0
-        if is_current and trial.state == TrialState.COMPLETE:
+    for trial in read_trials(trials):
+        if trial.is_current and trial.is_complete:
             # A trail is written also of a study whose relative goals make no sense.
             with contextlib.suppress(SpecError, ValueError):
-                return resolve_goals(goals, metrics_of(trial))
+                return resolve_goals(goals, trial.metrics)
     return tuple(goals)
 
 
-def trial_record(trial: FrozenTrial, *, study: str) -> TrialRecord:
+def trial_record(trial: StoredTrial, *, study: str) -> TrialRecord:
     """Return the record of one trial, running or ended."""
-    stored = trial.user_attrs
-    outcome = stored.get(attributes.OUTCOME) or {}
-    failure = outcome.get("failure") or {}
-    lineage = stored.get(attributes.LINEAGE)
-    values = trial.values if trial.state == TrialState.COMPLETE else None
-    return TrialRecord(
-        study=study,
-        trial=trial.number,
-        run_id=stored.get(RUN_ID),
-        iteration=stored.get(attributes.ITERATION),
-        state=STATES[trial.state],
-        lineage=lineage,
-        parent_trial=attributes.parent_of(lineage) if lineage else None,
-        dispatched_at=stored.get(attributes.DISPATCHED_AT) or _local(trial.datetime_start),
-        started_at=outcome.get("started_at"),
-        finished_at=outcome.get("finished_at") or _local(trial.datetime_complete),
-        candidate=candidate(trial),
-        replications=stored.get(attributes.REPLICATIONS),
-        loss=_loss(trial),
-        objective_values=values if values and len(values) > 1 else None,
-        is_all_targets_met=stored.get(attributes.ALL_TARGETS_MET),
-        attempts=outcome.get("attempts"),
-        seconds=outcome.get("seconds"),
-        stage_seconds=outcome.get("stage_seconds"),
-        peak_memory_bytes=outcome.get("peak_memory_bytes"),
-        worker=outcome.get("worker"),
-        engine=outcome.get("engine"),
-        isolation=outcome.get("isolation"),
-        error_stage=failure.get("stage"),
-        error_step=failure.get("step"),
-        error_model=failure.get("model"),
-        error_message=failure.get("message"),
-        evaluations=outcome.get("evaluations"),
-        details={name: value for name, value in stored.items() if _is_detail(name)},
+    outcome, failure, values = trial.outcome, trial.failure, trial.objective_values
+    return TrialRecord.model_validate(
+        {
+            "study": study,
+            "trial": trial.number,
+            "run_id": trial.run_id,
+            "iteration": trial.iteration,
+            "state": trial.state,
+            "lineage": trial.lineage,
+            "parent_trial": trial.parent,
+            "dispatched_at": trial.dispatched_at,
+            "started_at": outcome.get("started_at"),
+            "finished_at": trial.finished_at,
+            "candidate": trial.candidate,
+            "replications": trial.replications,
+            "loss": trial.loss,
+            "objective_values": list(values) if len(values) > 1 else None,
+            "is_all_targets_met": trial.is_all_targets_met,
+            **{name: outcome.get(name) for name in _OF_THE_OUTCOME},
+            "error_stage": failure.stage,
+            "error_step": failure.step,
+            "error_model": failure.model,
+            "error_message": failure.message,
+            "details": trial.details,
+        }
     )
-
-
-def candidate(trial: FrozenTrial) -> dict[str, Any]:
-    """Return a trial's parameter values as they were dispatched."""
-    return dict(trial.user_attrs.get(attributes.CANDIDATE, trial.params))
-
-
-def metrics_of(trial: FrozenTrial) -> dict[str, float]:
-    """Return a trial's metrics; empty when it failed or runs."""
-    return _prefixed(trial, attributes.METRIC_PREFIX)
 
 
 def best_trial(trials: Iterable[FrozenTrial], goals: Sequence[Goal] = ()) -> FrozenTrial | None:
@@ -195,52 +162,46 @@ def best_trial(trials: Iterable[FrozenTrial], goals: Sequence[Goal] = ()) -> Fro
     With resolved goals that every complete trial has metrics for, ``rank_key`` decides,
     else the objective values in their order, smaller first.
     """
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = best_stored(read_trials(trials), goals)
+    return None if best is None else best.frozen
+
+
+def best_stored(trials: Iterable[StoredTrial], goals: Sequence[Goal] = ()) -> StoredTrial | None:
+    """Return what ``best_trial`` returns, for trials that were read already."""
+    complete = [trial for trial in trials if trial.is_complete]
     wanted = {goal.metric for goal in goals}
     has_ranks = bool(goals) and all(map(_is_resolved, goals))
-    if has_ranks and all(wanted <= set(metrics_of(trial)) for trial in complete):
-        return min(complete, key=lambda trial: rank_key(goals, metrics_of(trial)), default=None)
-    return min(complete, key=lambda trial: tuple(trial.values), default=None)
-
-
-def _loss(trial: FrozenTrial) -> float | None:
-    """Return a complete trial's loss; with several objectives it is kept apart from them."""
-    if trial.state != TrialState.COMPLETE:
-        return None
-    loss = trial.user_attrs.get(attributes.LOSS)
-    return float(trial.values[0] if loss is None else loss)
+    if has_ranks and all(wanted <= set(trial.metrics) for trial in complete):
+        return min(complete, key=lambda trial: rank_key(goals, trial.metrics), default=None)
+    return min(complete, key=lambda trial: trial.objective_values, default=None)
 
 
 def _parameters(
-    trial: FrozenTrial, *, study: str, units: Mapping[str, str | None]
+    trial: StoredTrial, *, study: str, units: Mapping[str, str | None]
 ) -> Iterable[TrialParameter]:
-    for name, value in candidate(trial).items():
-        distribution = trial.distributions.get(name)
-        choices = None
-        if isinstance(distribution, CategoricalDistribution):
-            choices = list(distribution.choices)
+    for name, value in trial.candidate.items():
+        allowed = trial.range_of(name)
         yield TrialParameter(
             study=study,
             trial=trial.number,
             parameter=name,
             **_value_columns(value),
             unit=units.get(name),
-            low=getattr(distribution, "low", None),
-            high=getattr(distribution, "high", None),
-            step=getattr(distribution, "step", None),
-            choices=choices,
+            low=allowed.low,
+            high=allowed.high,
+            step=allowed.step,
+            choices=allowed.choices,
         )
 
 
 def _metrics(
-    trial: FrozenTrial,
+    trial: StoredTrial,
     goals: Mapping[str, Goal],
     *,
     study: str,
     units: Mapping[str, str | None],
 ) -> Iterable[TrialMetric]:
-    stored = _prefixed(trial, attributes.VARIANCE_PREFIX)
-    for name, value in metrics_of(trial).items():
+    for name, value in trial.metrics.items():
         goal = goals.get(name)
         if goal is None:
             yield TrialMetric(
@@ -249,7 +210,7 @@ def _metrics(
                 metric=name,
                 value=value,
                 unit=units.get(name),
-                variance=stored.get(name),
+                variance=trial.variances.get(name),
             )
             continue
         is_known = _is_resolved(goal)
@@ -268,40 +229,40 @@ def _metrics(
             is_relative_tolerance=goal.is_relative_tolerance,
             priority=goal.priority,
             weight=goal.weight,
-            variance=stored.get(name, computed),
+            variance=trial.variances.get(name, computed),
             is_met=is_met(goal, value) if is_known and not goal.is_objective else None,
         )
 
 
 def _best_parameters(
-    best: FrozenTrial | None, *, study: str, units: Mapping[str, str | None]
+    best: StoredTrial | None, *, study: str, units: Mapping[str, str | None]
 ) -> Iterable[BestParameter]:
     if best is None:
         return
-    for name, value in candidate(best).items():
+    for name, value in best.candidate.items():
         yield BestParameter(
             study=study,
-            run_id=best.user_attrs.get(RUN_ID),
+            run_id=best.run_id,
             trial=best.number,
             parameter=name,
             **_value_columns(value),
             unit=units.get(name),
-            loss=_loss(best),
-            is_all_targets_met=best.user_attrs.get(attributes.ALL_TARGETS_MET),
+            loss=best.loss,
+            is_all_targets_met=best.is_all_targets_met,
         )
 
 
 def _iterations(
-    trials: Sequence[FrozenTrial], records: Sequence[TrialRecord], goals: Sequence[Goal]
+    trials: Sequence[StoredTrial], records: Sequence[TrialRecord], goals: Sequence[Goal]
 ) -> Iterable[IterationRecord]:
-    batches: dict[int, list[tuple[FrozenTrial, TrialRecord]]] = {}
+    batches: dict[int, list[tuple[StoredTrial, TrialRecord]]] = {}
     for trial, record in zip(trials, records, strict=True):
         if record.iteration is not None:
             batches.setdefault(record.iteration, []).append((trial, record))
-    so_far: FrozenTrial | None = None
+    so_far: StoredTrial | None = None
     for iteration, batch in sorted(batches.items()):
-        best = best_trial([trial for trial, _ in batch], goals)
-        so_far = best_trial([trial for trial in (so_far, best) if trial], goals)
+        best = best_stored([trial for trial, _ in batch], goals)
+        so_far = best_stored([trial for trial in (so_far, best) if trial], goals)
         rows = [record for _, record in batch]
         starts = [record.dispatched_at for record in rows if record.dispatched_at]
         ends = [record.finished_at for record in rows if record.finished_at]
@@ -315,12 +276,12 @@ def _iterations(
             complete_trials=sum(record.state == "complete" for record in rows),
             failed_trials=sum(record.state == "failed" for record in rows),
             best_trial=best.number if best else None,
-            best_loss=_loss(best) if best else None,
-            best_parameters=candidate(best) if best else None,
-            best_variances=_prefixed(best, attributes.VARIANCE_PREFIX) if best else None,
-            is_all_targets_met=(best.user_attrs.get(attributes.ALL_TARGETS_MET) if best else None),
+            best_loss=best.loss if best else None,
+            best_parameters=best.candidate if best else None,
+            best_variances=best.variances if best else None,
+            is_all_targets_met=(best.is_all_targets_met if best else None),
             best_trial_so_far=so_far.number if so_far else None,
-            best_loss_so_far=_loss(so_far) if so_far else None,
+            best_loss_so_far=so_far.loss if so_far else None,
         )
 
 
@@ -335,22 +296,5 @@ def _value_columns(value: Any) -> dict[str, Any]:
     }
 
 
-def _is_detail(name: str) -> bool:
-    return name not in _COLUMNS_OF_THEIR_OWN and not name.startswith(_PREFIXES)
-
-
 def _is_resolved(goal: Goal) -> bool:
     return goal.kind != "equal" or goal.value is not None
-
-
-def _prefixed(trial: FrozenTrial, prefix: str) -> dict[str, float]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in trial.user_attrs.items()
-        if name.startswith(prefix)
-    }
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    """Return Optuna's naive local time with its zone."""
-    return None if moment is None else moment.astimezone()

@@ -7,9 +7,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from search.audit.assemble import metrics_of
 from search.audit.records import TrialEvent
-from search.storage.attributes import ITERATION, OUTCOME
+from search.storage.trials import StoredTrial
 
 FINISHED = "trial_finished"
 DISPATCHED = "trial_dispatched"
@@ -35,11 +34,10 @@ def missing_endings(
 
 def ending(trial: FrozenTrial) -> dict[str, Any]:
     """Return what the event of a trial's end says about it."""
-    outcome = trial.user_attrs.get(OUTCOME) or {}
-    failure = outcome.get("failure") or {}
+    read = StoredTrial(trial)
     return {
-        "trial": trial.number,
-        "iteration": trial.user_attrs.get(ITERATION),
-        "metrics": metrics_of(trial),
-        "failure": failure.get("message"),
+        "trial": read.number,
+        "iteration": read.iteration,
+        "metrics": read.metrics,
+        "failure": read.failure.message,
     }

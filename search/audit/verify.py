@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
 from search.audit import canonical
-from search.audit.assemble import candidate
 from search.audit.completion import DISPATCHED, FINISHED, ending
 from search.audit.events import FILE_NAME, HASH, PREVIOUS, digest_of, prefix_hash
 from search.audit.publish import DATABASE_NAME, PARQUET_FOLDER
@@ -24,6 +23,7 @@ from search.audit.trail import EVENTS, HEAD, PUBLISHED, digest, line_of
 from search.errors import AuditError
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
+from search.storage.trials import StoredTrial
 from search.storage.versions import versions
 
 MAX_FINDINGS = 50
@@ -211,8 +211,9 @@ class _Check:
                 text = f"{name} has {key} {now[key]}, but the log says {then.get(key)}"
                 self.add("storage", text)
         began = dispatched.get(trial.number)
-        if began is not None and not _same(candidate(trial), began["fields"].get("candidate")):
-            text = f"{name} has candidate {candidate(trial)}, but the log says "
+        values = StoredTrial(trial).candidate
+        if began is not None and not _same(values, began["fields"].get("candidate")):
+            text = f"{name} has candidate {values}, but the log says "
             self.add("storage", text + str(began["fields"].get("candidate")))
 
     # --- the publication ----------------------------------------------------------

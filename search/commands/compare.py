@@ -14,6 +14,7 @@ from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
+from search.storage.trials import read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.figures import signed, with_unit
 from search.study.layout import Layout
@@ -112,18 +113,13 @@ def _known(spec: StudySpec, stored: StoredStudy) -> dict[str, Side]:
     """Return the complete trials by their candidate, those with all of today's metrics."""
     names = [metric.name for metric in expand_metrics(spec)]
     found: dict[str, Side] = {}
-    for number, trial in stored.trials.items():
-        metrics = {
-            name.removeprefix("metric:"): float(value)
-            for name, value in trial.user_attrs.items()
-            if name.startswith("metric:")
-        }
-        values = trial.user_attrs.get("candidate")
-        if trial.state.name != "COMPLETE" or not values or not set(names) <= set(metrics):
+    for trial in read_trials(stored.trials.values()):
+        if not trial.is_complete or not trial.is_ours or not set(names) <= set(trial.metrics):
             continue
-        ordered = {name: metrics[name] for name in names}
-        key = candidate_key(dict(values))
-        found.setdefault(key, Side("", dict(values), ordered, f"trial {number}"))
+        ordered = {name: float(trial.metrics[name]) for name in names}
+        values = trial.candidate
+        key = candidate_key(values)
+        found.setdefault(key, Side("", values, ordered, f"trial {trial.number}"))
     return found
 
 

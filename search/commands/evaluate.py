@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.audit.assemble import candidate, metrics_of
 from search.driver.engine import source_of
 from search.driver.progress import Progress
 from search.driver.results import Evaluation
@@ -17,7 +16,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.preparation import Prepared, prepare
 from search.scenario.verification import Verification, verify
-from search.storage.attributes import OUTCOME
+from search.storage.trials import StoredTrial
 from search.study import StudySpec, expand_metrics
 from search.study.layout import Layout
 from search.study.replication import over_replications
@@ -54,8 +53,10 @@ def evaluate_once(
         SpecError: If a parameter or a trial does not exist, or a value is not allowed.
     """
     stored = stored_study(spec, results)
-    repeated = None if from_trial is None else stored.trial(from_trial, option="--from-trial")
-    start = current_candidate(spec) if repeated is None else candidate(repeated)
+    repeated = None
+    if from_trial is not None:
+        repeated = StoredTrial(stored.trial(from_trial, option="--from-trial"))
+    start = current_candidate(spec) if repeated is None else repeated.candidate
     values = validate_candidate(spec, start | assigned(spec, assignments))
     layout = Layout(results, spec.study)
     memory = memory_plan(spec)
@@ -83,7 +84,7 @@ def evaluate_once(
     metrics = over_replications(evaluated, statistic) if failure is None else {}
     matches = None
     if repeated is not None and not assignments:
-        matches = metrics == metrics_of(repeated)
+        matches = metrics == repeated.metrics
     return Evaluation(
         study=spec.study,
         values=values,
@@ -144,13 +145,8 @@ def verify_trial(
     if number is None:
         best = stored.best(spec)
         number = best.number if best is not None else 0
-    trial = stored.trial(number, option="--trial")
-    values = candidate(trial)
-    evaluations = [
-        (one["replication"], one["metrics"])
-        for one in (trial.user_attrs.get(OUTCOME) or {}).get("evaluations", [])
-        if one["failure"] is None
-    ]
+    trial = StoredTrial(stored.trial(number, option="--trial"))
+    values, evaluations = trial.candidate, trial.evaluations
     if not evaluations:
         raise SpecError(f"--trial must be a complete trial, but trial {number} is not")
     memory = memory_plan(spec)

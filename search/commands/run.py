@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.audit.assemble import RUN_ID
 from search.audit.earlier import SPEC
 from search.audit.records import RunRecord
 from search.driver.appraisal import Appraiser
@@ -29,6 +28,7 @@ from search.sampling.choice import choose_sampler
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
+from search.storage.attributes import RUN_ID
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
 from search.storage.results import ResultCache, ResultKey

@@ -18,29 +18,19 @@ from optuna.trial import FrozenTrial
 
 from search.audit.earlier import RUNS, SPEC
 from search.errors import StorageError
-from search.storage.attributes import (
-    ALL_TARGETS_MET,
-    ITERATION,
-    LINEAGE,
-    LOSS,
-    METRIC_PREFIX,
-    OUTCOME,
-    VARIANCE_PREFIX,
-)
 from search.storage.database import masked, open_storage
 from search.storage.existing import SQLITE
+from search.storage.trials import StoredTrial
+from search.storage.vendor import ShownTrials, constraints_of, with_constraints
 
 BUSY_SECONDS = 10
 """How long a look waits for a writer's commit before the page shows an error."""
 
-_CONSTRAINT = "constraints:"
-_CONSTRAINTS = "constraints"
-"""Where dashboards up to 0.21 look for constraints; Optuna 5 stores one key for each."""
 _METRIC_NAMES = "study:metric_names"
 _NOTE_VERSION, _NOTE_TEXT = "dashboard:note_ver", "dashboard:note_str:0"
 
 
-class ShownStorage(optuna.storages.RDBStorage):
+class ShownStorage(ShownTrials):
     """A study's storage as people want to see it; it is read and never written.
 
     Metrics carry their units, feasibility is where dashboards look for it, and a note says
@@ -89,10 +79,10 @@ class ShownStorage(optuna.storages.RDBStorage):
             raise KeyError(trial_id)
         return int(row[0])
 
-    def _get_trials(self, study_id: int, *arguments: Any, **options: Any) -> list[FrozenTrial]:
+    def as_shown(self, study_id: int, trials: Sequence[FrozenTrial]) -> Iterator[FrozenTrial]:
+        """Yield trials as people want to see them."""
         units = _units(self.get_study_user_attrs(study_id))
-        found = super()._get_trials(study_id, *arguments, **options)
-        return [shown_trial(trial, units) for trial in found]
+        yield from (shown_trial(trial, units) for trial in trials)
 
 
 def shown_trial(trial: FrozenTrial, units: Mapping[str, str]) -> FrozenTrial:
@@ -103,34 +93,28 @@ def shown_trial(trial: FrozenTrial, units: Mapping[str, str]) -> FrozenTrial:
         units: Unit of each metric and parameter that has one.
     """
     shown = copy.copy(trial)
-    stored = trial.user_attrs
-    outcome = stored.get(OUTCOME) or {}
-    failure = outcome.get("failure") or {}
-    attributes: dict[str, Any] = {}
-    for key, value in stored.items():
-        if key.startswith(METRIC_PREFIX):
-            name = key.removeprefix(METRIC_PREFIX)
-            attributes[_named(name, units.get(name))] = value
-        elif key.startswith(VARIANCE_PREFIX) and value is not None:
-            attributes[f"variance of {key.removeprefix(VARIANCE_PREFIX)}"] = value
-    attributes["all targets met"] = stored.get(ALL_TARGETS_MET)
-    attributes["loss"] = stored.get(LOSS)
-    attributes["iteration"] = stored.get(ITERATION)
-    attributes["proposed as"] = stored.get(LINEAGE)
-    attributes["seconds"] = outcome.get("seconds")
-    attributes["worker"] = outcome.get("worker")
-    attributes["engine"] = outcome.get("engine")
+    stored = StoredTrial(trial)
+    outcome, failure = stored.outcome, stored.failure
+    attributes: dict[str, Any] = {
+        **{_named(name, units.get(name)): value for name, value in stored.metrics.items()},
+        **{f"variance of {name}": value for name, value in stored.variances.items()},
+        "all targets met": stored.is_all_targets_met,
+        "loss": stored.loss,
+        "iteration": stored.iteration,
+        "proposed as": stored.lineage,
+        "seconds": outcome.get("seconds"),
+        "worker": outcome.get("worker"),
+        "engine": outcome.get("engine"),
+        "failed at": failure.stage,
+        "failure": failure.message,
+    }
     if peak := outcome.get("peak_memory_bytes"):
         attributes["peak memory [MB]"] = round(peak / 1e6)
-    if failure:
-        attributes["failed at"] = failure.get("stage")
-        attributes["failure"] = failure.get("message")
     shown.user_attrs = {name: value for name, value in attributes.items() if value is not None}
     shown.params = {_named(n, units.get(n)): v for n, v in trial.params.items()}
     shown.distributions = {_named(n, units.get(n)): d for n, d in trial.distributions.items()}
-    missed = [v for k, v in trial.system_attrs.items() if k.startswith(_CONSTRAINT)]
-    if missed:
-        shown._system_attrs = {**trial.system_attrs, _CONSTRAINTS: missed}
+    if missed := constraints_of(trial):
+        with_constraints(shown, missed)
     return shown
 
 

@@ -20,9 +20,9 @@ from search.errors import SpecError
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import Diagnosis
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.storage.attributes import LOSS, OUTCOME
 from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
+from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
 from search.study.replication import over_replications, quantile
 from search.study.space import (
@@ -238,11 +238,10 @@ class Appraiser:
 
     def _is_quick(self, moves: int) -> bool:
         """Return whether evaluating so many candidates is quick, by what others took here."""
-        outcomes = [trial.user_attrs.get(OUTCOME) or {} for trial in self._trials]
         seconds = [
-            float(one.get("seconds", 0.0))
-            for one in outcomes
-            if one.get("worker") not in (CACHE, RECORDING)
+            trial.seconds
+            for trial in read_trials(self._trials)
+            if trial.worker not in (CACHE, RECORDING)
         ]
         typical = statistics.median(seconds) if seconds else 0.0
         return typical * moves / max(1, self._pool.size) <= CHECK_SECONDS
@@ -393,8 +392,8 @@ def confirmation_of(
 
 
 def _loss(trial: FrozenTrial) -> float:
-    loss = trial.user_attrs.get(LOSS)
-    return math.nan if loss is None else float(loss)
+    loss = StoredTrial(trial).loss
+    return math.nan if loss is None else loss
 
 
 def _plain(value: Any) -> Scalar:

@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from optuna.trial import FrozenTrial, TrialState
-
-from search.audit.assemble import metrics_of
 from search.driver.progress import Progress, Standing, TrialNews
 from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import StudyFailedError
@@ -22,13 +19,12 @@ from search.sampling.stopping import Assessment, State
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import (
     CURRENT,
-    ITERATION,
-    OUTCOME,
     PROPOSED,
     Conclusion,
     Proposal,
 )
 from search.storage.study_store import OpenTrial, StudyStore
+from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
 from search.study.replication import over_replications
 from search.study.space import canonical, current_candidate, distributions
@@ -232,7 +228,7 @@ class Driver:
         """Go on where an earlier driver stopped, or died."""
         begun = self._spool.begun() if self._spool else None
         opened = self._store.take_up(begun)
-        for trial in self._store.finished():
+        for trial in read_trials(self._store.finished()):
             self._remember(trial)
         self.goals = self._resolved_goals()
         if self._spool:
@@ -520,9 +516,8 @@ class Driver:
         return not objective_goals(self.goals) and all_met(self.goals, trial.metrics)
 
     def _last_failure(self) -> str:
-        failed = [t for t in self._store.finished() if t.state == TrialState.FAIL]
-        document = failed[-1].user_attrs.get("outcome") or {} if failed else {}
-        return str((document.get("failure") or {}).get("message", "nothing"))
+        failed = [t for t in read_trials(self._store.finished()) if not t.is_complete]
+        return (failed[-1].failure.message if failed else None) or "nothing"
 
     def _end(self, stop: _Stop) -> SearchEnd:
         best = self._best()
@@ -543,23 +538,19 @@ class Driver:
 
     # --- what is known ----------------------------------------------------------
 
-    def _remember(self, trial: FrozenTrial) -> None:
-        iteration = int(trial.user_attrs.get(ITERATION, 0))
+    def _remember(self, trial: StoredTrial) -> None:
+        iteration = int(trial.iteration or 0)
         self._iteration = max(self._iteration, iteration)
-        if trial.state != TrialState.COMPLETE:
+        if not trial.is_complete:
             # A trial that its driver left behind says nothing about its candidate.
-            self._failed += failure_stage(trial) != "driver"
+            self._failed += trial.failure.stage != "driver"
             return
         self._complete[trial.number] = CompleteTrial(
             number=trial.number,
             iteration=iteration,
-            values=trial.params,
-            metrics=metrics_of(trial),
-            evaluations=[
-                (one["replication"], one["metrics"])
-                for one in trial.user_attrs.get(OUTCOME, {}).get("evaluations", [])
-                if one["failure"] is None
-            ],
+            values=trial.frozen.params,
+            metrics=trial.metrics,
+            evaluations=trial.evaluations,
         )
 
     def _proposal(self, values: Mapping[str, Scalar], *, lineage: str) -> Proposal:
@@ -617,9 +608,3 @@ class Driver:
                 best_shown=standing_texts(self.goals, best.metrics) if best else {},
             )
         )
-
-
-def failure_stage(trial: FrozenTrial) -> str | None:
-    """Return the stage at which a finished trial failed; None when it is complete."""
-    outcome = trial.user_attrs.get(OUTCOME) or {}
-    return (outcome.get("failure") or {}).get("stage")

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
-
-from search.audit.assemble import candidate, metrics_of
 from search.driver.loop import WarmCandidate
 from search.errors import SpecError
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
+from search.storage.trials import StoredTrial, read_trials
 from search.storage.versions import latest_version
 from search.study import StudySpec
 from search.study.mistakes import did_you_mean
@@ -31,7 +29,7 @@ class EarlierStudy:
     """
 
     name: str
-    trials: tuple[FrozenTrial, ...]
+    trials: tuple[StoredTrial, ...]
 
 
 def earlier_studies(
@@ -61,7 +59,7 @@ def _earlier(spec: StudySpec, name: str, urls: Sequence[str]) -> EarlierStudy:
                 others += [study.study_name for study in storage.get_all_studies()]
                 continue
             store = StudyStore.load(storage, latest.name)
-            complete = [t for t in store.finished() if t.state == TrialState.COMPLETE]
+            complete = [trial for trial in read_trials(store.finished()) if trial.is_complete]
             return EarlierStudy(latest.name, tuple(complete))
     raise SpecError(
         f"must be a study in this study's storage or in its results folder, but got {name!r}, "
@@ -95,7 +93,7 @@ def warm_candidates(
     for study in studies:
         ranked = sorted(study.trials, key=lambda trial: _rank(goals, trial))
         for trial in ranked:
-            values = _fitted(spec, candidate(trial))
+            values = _fitted(spec, trial.candidate)
             if values is None:
                 continue
             lineage = f"warm start from {study.name}, trial {trial.number}"
@@ -110,9 +108,9 @@ def warm_candidates(
     return found
 
 
-def _rank(goals: Sequence[Goal], trial: FrozenTrial) -> tuple[float, ...]:
+def _rank(goals: Sequence[Goal], trial: StoredTrial) -> tuple[float, ...]:
     """Sort by this study's targets as far as the earlier study has their metrics."""
-    metrics = metrics_of(trial)
+    metrics = trial.metrics
     known = [goal for goal in goals if goal.metric in metrics]
     missing = float(len(goals) - len(known))
     return (missing, *(rank_key(known, metrics) if known else ()), float(trial.number))

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from search.audit.assemble import best_trial, candidate, metrics_of, resolved_goals
+from search.audit.assemble import best_trial, resolved_goals
 from search.errors import SpecError
 from search.parameter_sets.sets import ParameterSets
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
+from search.storage.trials import StoredTrial
 from search.storage.versions import latest_version
 from search.study import StudySpec
 from search.study.layout import Layout
@@ -147,19 +148,19 @@ class Candidates:
         Raises:
             SpecError: If there is no such trial, or it is not complete.
         """
-        trial = self.stored.trial(number, option=option)
-        if trial.state != TrialState.COMPLETE:
+        trial = StoredTrial(self.stored.trial(number, option=option))
+        if not trial.is_complete:
             raise SpecError(
                 f"{option} must be a complete trial, but trial {number} is "
-                f"{trial.state.name.lower()}"
+                f"{trial.frozen.state.name.lower()}"
             )
         return NamedCandidate(
             label=f"trial {number}",
-            values=candidate(trial),
+            values=trial.candidate,
             study=self.stored.name,
             trial=number,
-            run_id=trial.user_attrs.get("run_id"),
-            metrics=metrics_of(trial),
+            run_id=trial.run_id,
+            metrics=trial.metrics,
         )
 
     def missed(self, metrics: Mapping[str, float]) -> list[str]:

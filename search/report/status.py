@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from search.audit.assemble import STATES, best_trial, candidate, metrics_of, resolved_goals
+from search.audit.assemble import best_stored, resolved_goals
 from search.audit.earlier import RUNS, SPEC
 from search.driver.continuation import FINGERPRINTS
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text
-from search.storage.attributes import ITERATION
 from search.storage.database import masked
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
+from search.storage.trials import read_trials
 from search.storage.versions import StudyVersion, versions
 from search.study import StudySpec, changed_keys, study_fingerprint
 from search.study.figures import with_unit
@@ -136,12 +136,12 @@ def _modified_at(path: Path) -> str | None:
 def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
     """Return what is known of the newest version; a running one's targets are the file's."""
     counts: dict[str, int] = {}
-    for trial in latest.trials:
-        state = STATES[trial.state]
-        counts[state] = counts.get(state, 0) + 1
+    trials = read_trials(latest.trials)
+    for trial in trials:
+        counts[trial.state] = counts.get(trial.state, 0) + 1
     goals = resolved_goals(goals_of(spec), latest.trials)
-    best = best_trial(latest.trials, goals)
-    metrics = metrics_of(best) if best is not None else {}
+    best = best_stored(trials, goals)
+    metrics = best.metrics if best is not None else {}
     stored = latest.attributes.get(FINGERPRINTS) or {}
     changed: list[str] = []
     if stored and stored.get("spec") != study_fingerprint(spec):
@@ -151,12 +151,12 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
     return {
         "trials": counts,
-        "iterations": max((t.user_attrs.get(ITERATION) or 0 for t in latest.trials), default=0),
+        "iterations": max((trial.iteration or 0 for trial in trials), default=0),
         "best": None
         if best is None
         else {
             "trial": best.number,
-            "parameters": candidate(best),
+            "parameters": best.candidate,
             "metrics": metrics,
             "variances": {
                 goal.metric: variance(goal, metrics[goal.metric])
@@ -198,12 +198,10 @@ def _last_end(trials: Sequence[FrozenTrial]) -> str | None:
 
 
 def _last_failure(trials: Sequence[FrozenTrial]) -> str | None:
-    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    failed = [trial for trial in read_trials(trials) if trial.state == "failed"]
     if not failed:
         return None
-    outcome = failed[-1].user_attrs.get("outcome") or {}
-    message = (outcome.get("failure") or {}).get("message", "no message")
-    return f"trial {failed[-1].number}: {message}"
+    return f"trial {failed[-1].number}: {failed[-1].failure.message or 'no message'}"
 
 
 def _next(spec: StudySpec, results: Path, summary: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from search.errors import SpecError
 from search.sampling.aims import Aims
-from search.sampling.axes import Array, Box
+from search.sampling.axes import Array, Axis, Box
 from search.sampling.design import farthest, spread_points
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.history import History, axes_of, metrics_of_trial, unit_of
@@ -92,7 +92,9 @@ class TargetSampler(BaseSampler):
 
         Raises:
             SpaceExhaustedError: If there is none left.
+            ValueError: If the study has several objectives.
         """
+        _refuse_several_objectives(study)
         if not search_space:
             return {}
         region = Region(axes_of(search_space), self._is_allowed, self._margins)
@@ -110,13 +112,15 @@ class TargetSampler(BaseSampler):
         """Return a value for a parameter whose range was not known beforehand.
 
         The first trial gets the current value, or the middle; later ones a random value.
+
+        Raises:
+            ValueError: If the study has several objectives.
         """
+        _refuse_several_objectives(study)
         (axis,) = axes_of({param_name: param_distribution}).axes
         if trial.number == 0:
             known = (self._current or {}).get(param_name)
-            if known is not None and param_distribution._contains(
-                param_distribution.to_internal_repr(known)
-            ):
+            if known is not None and _is_a_value(axis, known):
                 return known
             return axis.value(0.0 if axis.choices else 0.5)
         digest = [self._seed, trial.number, *param_name.encode()]
@@ -252,6 +256,22 @@ class TargetSampler(BaseSampler):
             return resolve_goals(self._goals, reference)
         except (ValueError, SpecError):
             return None
+
+
+def _refuse_several_objectives(study: Study) -> None:
+    if len(study.directions) > 1:
+        raise ValueError(
+            "a TargetSampler needs a study of one objective, since its goals say what is wanted, "
+            f"but got {len(study.directions)}; put them into the goals, or use NSGAIISampler"
+        )
+
+
+def _is_a_value(axis: Axis, value: Any) -> bool:
+    """Return whether a parameter can have a value: inside its range, on its grid."""
+    unit = unit_of(axis, value)
+    if unit is None or not (axis.choices or 0.0 <= unit <= 1.0):
+        return False
+    return axis.step is None or bool(np.isclose(axis.value(unit), value))
 
 
 def _needs_reference(goal: Goal) -> bool:

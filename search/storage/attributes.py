@@ -1,13 +1,16 @@
-"""What a trial carries in the storage before it is dispatched and after it is done."""
+"""What is written with a trial before it is dispatched and after it is done.
+
+``trials`` reads it.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from search.sampling.history import METRIC_PREFIX
 from search.scenario.outcome import Failure, Outcome
 from search.study.values import Scalar
 
@@ -22,32 +25,12 @@ OUTCOME = "outcome"
 ALL_TARGETS_MET = "all_targets_met"
 LOSS = "loss"
 DEATHS = "deaths"
-METRIC_PREFIX = "metric:"
+RUN_ID = "run_id"
+"""Names the run that dispatched a trial."""
 VARIANCE_PREFIX = "variance:"
 
 PROPOSED = "proposed"
 CURRENT = "current"
-
-
-def retry_of(trial: int) -> str:
-    """Return the lineage of a trial that evaluates a failed trial's candidate again.
-
-    Example:
-        >>> retry_of(4), parent_of(retry_of(4))
-        ('retry of trial 4', 4)
-    """
-    return f"retry of trial {trial}"
-
-
-def resumption_of(trial: int) -> str:
-    """Return the lineage that earlier versions gave to what a dead driver left running."""
-    return f"resumption of trial {trial}"
-
-
-def parent_of(lineage: str) -> int | None:
-    """Return the number of the trial that the lineage refers to, or None."""
-    match = re.search(r" of trial (\d+)$", lineage)
-    return int(match.group(1)) if match else None
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class Proposal:
     Attributes:
         values: The candidate: parameter name to value.
         iteration: The iteration that proposed it; 0 is the current parameters.
-        lineage: Where it comes from: ``current``, ``proposed``, ``retry of trial 4`` ...
+        lineage: Where it comes from: ``current``, ``proposed``, ``warm start from ...``.
         replications: Values of the replication variable that it is evaluated with;
             empty when the study has none.
         details: Further attributes to store with the trial (the run's id, fingerprints).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
@@ -22,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 
 from search.errors import StorageError
 from search.storage import sqlite
+from search.storage.vendor import models, numbered, trial_id_of
 
 INSTALL_HINTS = {
     "psycopg2": "pip install psycopg2-binary",
@@ -178,13 +177,11 @@ class GroupingStorage(optuna.storages.RDBStorage):
             started = []
             for number, (row, template) in enumerate(zip(rows, templates, strict=True), first):
                 row.number = number
-                trial = copy.copy(template)
-                trial.number, trial._trial_id = number, row.trial_id
-                started.append(trial)
+                started.append(numbered(template, number=number, trial_id=row.trial_id))
             session.flush()
             self._write_parameters(session, started)
-            self._write_attributes({one._trial_id: one.user_attrs for one in started})
-            noted = {one._trial_id: one.system_attrs for one in started}
+            self._write_attributes({trial_id_of(one): one.user_attrs for one in started})
+            noted = {trial_id_of(one): one.system_attrs for one in started}
             self._write_attributes(noted, models.TrialSystemAttributeModel)
         return started
 
@@ -193,7 +190,7 @@ class GroupingStorage(optuna.storages.RDBStorage):
     ) -> None:
         rows = [
             {
-                "trial_id": trial._trial_id,
+                "trial_id": trial_id_of(trial),
                 "param_name": name,
                 "param_value": trial.distributions[name].to_internal_repr(value),
                 "distribution_json": distribution_to_json(trial.distributions[name]),

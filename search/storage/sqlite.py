@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
+
+from search.storage.vendor import models
 
 BUSY_TIMEOUT_SECONDS = 90
 """How long a writer waits for others: a backup or a vacuum of another program may take a minute."""

@@ -8,16 +8,14 @@ the copy is dropped, and made anew from what the database holds.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import StorageError
@@ -25,6 +23,9 @@ from search.sampling.feasible import SpaceExhaustedError
 from search.storage import attributes, versions
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import GroupingStorage, masked
+from search.storage.study_copy import StudyCopy, as_stored
+from search.storage.trials import StoredTrial
+from search.storage.vendor import running_trial, study_id_of, trial_id_of
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class StudyStore:
         self.is_new = is_new
         self._storage = storage
         self._study_id = study_id
-        self._copy: optuna.Study | None = None
-        self._ids: list[int] = []
-        self._system_attributes: dict[str, Any] = {}
+        self._copy: StudyCopy | None = None
 
     @classmethod
     def create_or_load(
@@ -96,7 +95,7 @@ class StudyStore:
                         study_name=name, storage=storage, directions=list(directions)
                     )
                     study.set_user_attr(versions.BASE_NAME, base_name or name)
-                return cls(storage, study._study_id, name, is_new=True)
+                return cls(storage, study_id_of(study), name, is_new=True)
             found = storage.get_study_directions(study_id)
         given = [direction.name.lower() for direction in found]
         if given != list(directions):
@@ -130,9 +129,12 @@ class StudyStore:
         Raises:
             StorageError: If the database could not be read.
         """
+        return self._in_memory().study
+
+    def _in_memory(self) -> StudyCopy:
         if self._copy is None:
             with self._storage.translated():
-                self._copy = self._read()
+                self._copy = StudyCopy(self._storage, self._study_id, self.name)
         return self._copy
 
     def attributes(self) -> dict[str, Any]:
@@ -162,35 +164,21 @@ class StudyStore:
             StorageError: If the database refused; then no trial was created.
             ValueError: If a value is not a choice of its parameter.
         """
-        now = datetime.now()
         templates = [
-            FrozenTrial(
-                number=-1,
-                trial_id=-1,
-                state=TrialState.RUNNING,
-                value=None,
-                datetime_start=now,
-                datetime_complete=None,
-                params={name: proposal.values[name] for name in distributions},
-                distributions=dict(distributions),
-                user_attrs=_as_stored(proposal.attributes(datetime.now(UTC))),
-                system_attrs={},
-                intermediate_values={},
+            running_trial(
+                {name: proposal.values[name] for name in distributions},
+                distributions,
+                as_stored(proposal.attributes(datetime.now(UTC))),
             )
             for proposal in proposals
         ]
-        study = self.study
-        try:
+        memory = self._in_memory()
+        with self._forgotten_on_error():
             started = self._storage.start_trials(self._study_id, templates)
-            if started and started[0].number != len(self._ids):
+            if started and started[0].number != len(memory.ids):
                 self._copy = None  # another program put trials there
             else:
-                for trial in started:
-                    study._storage.create_new_trial(study._study_id, template_trial=trial)
-                    self._ids.append(trial._trial_id)
-        except BaseException:
-            self._copy = None
-            raise
+                memory.add(started)
         return [trial.number for trial in started]
 
     def ask_all(
@@ -218,20 +206,18 @@ class StudyStore:
             StorageError: If the database refused; then no trial was created.
         """
         while count > 0:
-            self.study.sampler = sampler()
+            memory = self._in_memory()
+            memory.study.sampler = sampler()
             asked: dict[int, Proposal] = {}
             try:
-                for _ in range(count):
-                    number, proposal = self._ask(distributions, describe)
-                    asked[number] = proposal
-                self._start_asked(asked)
+                with self._forgotten_on_error():
+                    for _ in range(count):
+                        number, proposal = memory.ask(distributions, describe)
+                        asked[number] = proposal
+                    self._start_asked(memory, asked)
                 return asked
             except SpaceExhaustedError:
-                self._copy = None  # nothing was stored, and nothing of it may be remembered
-                count = len(asked)
-            except BaseException:
-                self._copy = None
-                raise
+                count = len(asked)  # nothing of it was stored
         return {}
 
     def finish(self, trial: int, conclusion: Conclusion) -> None:
@@ -251,45 +237,25 @@ class StudyStore:
         Raises:
             StorageError: If one of the trials is not running, or the database refused.
         """
-        memory = self.study._storage
-        try:
-            keys = {
-                trial: self._finish_in_memory(trial, conclusion)
-                for trial, conclusion in conclusions.items()
-            }
+        memory = self._in_memory()
+        with self._forgotten_on_error():
+            ended = [self._ended(memory, *one) for one in conclusions.items()]
             with self._storage.transaction():
-                self._storage.finish_trials(
-                    {self._ids[trial]: memory.get_trial(key) for trial, key in keys.items()}
-                )
-                self._store_system_attributes()
-        except BaseException:
-            self._copy = None
-            raise
+                self._storage.finish_trials({memory.ids[trial.number]: trial for trial in ended})
+                self._store_notes(memory)
 
-    def _finish_in_memory(self, trial: int, conclusion: Conclusion) -> int:
-        """Let a trial of the copy in memory end, and return its id there."""
-        study = self.study
-        running = self._running(trial)
-        key, memory = running._trial_id, study._storage
-        state, values = TrialState.FAIL, None
-        if conclusion.failure is None:
-            state, values = TrialState.COMPLETE, [float(value) for value in conclusion.values]
-        for name, value in _as_stored(conclusion.attributes()).items():
-            memory.set_trial_user_attr(key, name, value)
-        for name, margin in conclusion.constraints.items():
-            # As Trial.set_constraint stores it.
-            memory.set_trial_system_attr(key, f"{_CONSTRAINTS_KEY}:{name}", margin)
-        # Samplers get the trial as it was while it ran, and note on it what they want to keep.
-        study.sampler.after_trial(study, running, state, values)
-        memory.set_trial_state_values(key, state, values)
-        return key
+    def _ended(self, memory: StudyCopy, number: int, conclusion: Conclusion) -> FrozenTrial:
+        trial = memory.end(number, conclusion)
+        if trial is None:
+            raise StorageError(
+                f"trial {number} of study {self.name!r} must be running to be finished, but is "
+                "not; another driver may have taken the study over"
+            )
+        return trial
 
     def trials(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
         """Return the trials in order of their numbers; not to be changed by the caller."""
-        study = self.study
-        return study._storage.get_all_trials(
-            study._study_id, deepcopy=False, states=None if states is None else tuple(states)
-        )
+        return self._in_memory().trials(states)
 
     def finished(self) -> list[FrozenTrial]:
         """Return the trials that ended, completed or failed."""
@@ -304,7 +270,7 @@ class StudyStore:
         self._copy = None
         with self._storage.transaction():
             for trial in self._stored((TrialState.RUNNING,)):
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                self._storage.set_trial_state_values(trial_id_of(trial), TrialState.WAITING)
 
     def take_up(self, begun: Container[int] | None = None) -> list[OpenTrial]:
         """Return the trials that an earlier driver left open; they run again under their numbers.
@@ -322,63 +288,42 @@ class StudyStore:
         self._copy = None
         found = []
         with self._storage.transaction():
-            for trial in self._stored((TrialState.RUNNING, TrialState.WAITING)):
-                stored = trial.user_attrs
-                deaths = int(stored.get(attributes.DEATHS, 0))
-                if attributes.CANDIDATE not in stored:
+            for frozen in self._stored((TrialState.RUNNING, TrialState.WAITING)):
+                trial, key = StoredTrial(frozen), trial_id_of(frozen)
+                deaths = trial.deaths
+                if not trial.is_ours:
                     # Put there by somebody else, or by a version that died between two writes.
-                    self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    self._storage.set_trial_state_values(key, TrialState.FAIL)
                     continue
-                if trial.state == TrialState.WAITING:
-                    self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+                if frozen.state == TrialState.WAITING:
+                    self._storage.set_trial_state_values(key, TrialState.RUNNING)
                 elif begun is None or trial.number in begun:
                     deaths += 1
-                    self._storage.set_trial_user_attrs(trial._trial_id, {attributes.DEATHS: deaths})
-                found.append(OpenTrial(trial.number, _proposal(trial), deaths))
+                    self._storage.set_trial_user_attrs(key, {attributes.DEATHS: deaths})
+                found.append(OpenTrial(trial.number, trial.proposal, deaths))
         return found
 
     # --- the copy in memory -------------------------------------------------------
 
-    def _read(self) -> optuna.Study:
-        """Return a copy of what the database holds."""
-        found = self._stored()
-        self._system_attributes = dict(self._storage.get_study_system_attrs(self._study_id))
-        memory = optuna.storages.InMemoryStorage()
-        copy = optuna.create_study(
-            study_name=self.name,
-            storage=memory,
-            directions=self._storage.get_study_directions(self._study_id),
-        )
-        for name, value in self._storage.get_study_user_attrs(self._study_id).items():
-            memory.set_study_user_attr(copy._study_id, name, value)
-        for name, value in self._system_attributes.items():
-            memory.set_study_system_attr(copy._study_id, name, value)
-        for trial in found:
-            memory.create_new_trial(copy._study_id, template_trial=trial)
-        self._ids = [trial._trial_id for trial in found]
-        return copy
+    @contextmanager
+    def _forgotten_on_error(self) -> Iterator[None]:
+        """Drop the copy when anything goes wrong: it may know more than the database."""
+        try:
+            yield
+        except BaseException:
+            self._copy = None
+            raise
 
     def _stored(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._study_id, deepcopy=False, states=states)
 
-    def _ask(
-        self,
-        distributions: Mapping[str, BaseDistribution],
-        describe: Callable[[Mapping[str, Any]], Proposal],
-    ) -> tuple[int, Proposal]:
-        trial = self.study.ask(dict(distributions))
-        proposal = describe(trial.params)
-        for name, value in _as_stored(proposal.attributes(datetime.now(UTC))).items():
-            trial.set_user_attr(name, value)
-        return trial.number, proposal
-
-    def _start_asked(self, numbers: Collection[int]) -> None:
+    def _start_asked(self, memory: StudyCopy, numbers: Collection[int]) -> None:
         """Write to the database what was asked for in memory.
 
         Raises:
             StorageError: If another program put trials into the study meanwhile.
         """
-        asked = [trial for trial in self.trials((TrialState.RUNNING,)) if trial.number in numbers]
+        asked = [t for t in memory.trials((TrialState.RUNNING,)) if t.number in numbers]
         with self._storage.transaction():
             started = self._storage.start_trials(self._study_id, asked)
             if [trial.number for trial in started] != list(numbers):
@@ -386,43 +331,10 @@ class StudyStore:
                     f"only one program may put trials into study {self.name!r} while it is "
                     "searched, but another one did; start again to go on"
                 )
-            self._store_system_attributes()
-        self._ids += [trial._trial_id for trial in started]
+            self._store_notes(memory)
+        memory.ids += [trial_id_of(trial) for trial in started]
 
-    def _store_system_attributes(self) -> None:
+    def _store_notes(self, memory: StudyCopy) -> None:
         """Write what samplers noted on the study."""
-        study = self.study
-        noted = dict(study._storage.get_study_system_attrs(study._study_id))
-        for name, value in noted.items():
-            if self._system_attributes.get(name) != value:
-                self._storage.set_study_system_attr(self._study_id, name, value)
-        self._system_attributes = noted
-
-    def _running(self, number: int) -> FrozenTrial:
-        memory, study = self.study._storage, self.study._study_id
-        with suppress(KeyError):
-            key = memory.get_trial_id_from_study_id_trial_number(study, number)
-            trial = memory.get_trial(key)
-            if trial.state == TrialState.RUNNING:
-                return trial
-        raise StorageError(
-            f"trial {number} of study {self.name!r} must be running to be finished, but is not; "
-            "another driver may have taken the study over"
-        )
-
-
-def _as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes as a database gives them back."""
-    made: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    return made
-
-
-def _proposal(trial: FrozenTrial) -> Proposal:
-    """Return the proposal that a trial was stored for."""
-    stored = trial.user_attrs
-    return Proposal(
-        values=stored[attributes.CANDIDATE],
-        iteration=stored[attributes.ITERATION],
-        lineage=stored[attributes.LINEAGE],
-        replications=tuple(stored[attributes.REPLICATIONS]),
-    )
+        for name, value in memory.news().items():
+            self._storage.set_study_system_attr(self._study_id, name, value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import optuna
-
 from search.storage.database import GroupingStorage
+from search.storage.vendor import FrozenStudy
 
 BASE_NAME = "base_name"
 
@@ -60,7 +59,7 @@ def next_version(storage: GroupingStorage, base_name: str) -> StudyVersion:
     return candidate
 
 
-def _studies(storage: GroupingStorage) -> list[optuna.study._frozen.FrozenStudy]:
+def _studies(storage: GroupingStorage) -> list[FrozenStudy]:
     with storage.translated():
         return list(storage.get_all_studies())
 

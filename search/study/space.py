@@ -1,4 +1,7 @@
-"""Parameters as Optuna distributions, dbt vars, table cells and unit-cube points. Pure."""
+"""Parameters as Optuna distributions, dbt vars and table cells. Pure.
+
+The one numeric space, in which samplers choose, is ``search.sampling.axes``.
+"""
 
 from __future__ import annotations
 
@@ -202,34 +205,6 @@ def table_updates(spec: StudySpec, values: Mapping[str, Scalar]) -> list[TableUp
     ]
 
 
-def to_unit(spec: StudySpec, values: Mapping[str, Scalar]) -> list[float]:
-    """Return a canonical candidate as a point of the unit cube, one coordinate a parameter.
-
-    Ranges map linearly, or linearly in the logarithm with ``log``; a choice is the middle
-    of its share of the axis, in the listed order.
-    """
-    return [_to_unit(one, values[name]) for name, one in spec.parameters.items()]
-
-
-def from_unit(spec: StudySpec, point: Sequence[float]) -> Candidate:
-    """Return the canonical candidate at (or nearest to) a point of the unit cube.
-
-    Args:
-        spec: The study.
-        point: One coordinate for each parameter; outside 0 to 1 the edge is taken.
-
-    Raises:
-        ValueError: If the number of coordinates is wrong or one is not finite.
-    """
-    parameters = spec.parameters
-    if len(point) != len(parameters) or not all(math.isfinite(x) for x in point):
-        raise ValueError(f"a point must have {len(parameters)} finite coordinates, got {point!r}")
-    return {
-        name: _from_unit(parameter, min(1.0, max(0.0, float(x))))
-        for (name, parameter), x in zip(parameters.items(), point, strict=True)
-    }
-
-
 def _check_names(spec: StudySpec, values: Mapping[str, Any], *, partial: bool) -> None:
     known = list(spec.parameters)
     for name in values:
@@ -278,32 +253,6 @@ def _grid_point(parameter: ParameterSpec, index: int) -> int | float:
     if parameter.kind == "integer":
         return int(low) + index * int(step)
     return grid_value(low, step, index)
-
-
-def _to_unit(parameter: ParameterSpec, value: Scalar) -> float:
-    if parameter.choices is not None:
-        index = next(at for at, one in enumerate(parameter.choices) if same_scalar(one, value))
-        return (index + 0.5) / len(parameter.choices)
-    low, high = parameter.bounds
-    number = float(value)
-    if parameter.log:
-        span = math.log(high) - math.log(low)
-        return min(1.0, max(0.0, (math.log(number) - math.log(low)) / span))
-    return min(1.0, (number - low) / (high - low))
-
-
-def _from_unit(parameter: ParameterSpec, x: float) -> Scalar:
-    if parameter.choices is not None:
-        return parameter.choices[min(int(x * len(parameter.choices)), len(parameter.choices) - 1)]
-    low, high = parameter.bounds
-    if parameter.log:
-        value = math.exp(math.log(low) + x * (math.log(high) - math.log(low)))
-    else:
-        value = low + x * (high - low)
-    step = parameter.grid_step
-    if step is not None:
-        return _grid_point(parameter, grid_index(low, step, value)[0])
-    return rounded(value, low, high, is_log=parameter.log)
 
 
 def _constraints(spec: StudySpec) -> tuple[Constraint, ...]:

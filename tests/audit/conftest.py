@@ -14,7 +14,7 @@ from search.audit.events import EventLog, read_events
 from search.audit.records import RunRecord
 from search.audit.schema import AuditTables
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.storage.attributes import Conclusion, Proposal, retry_of
+from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study.targets import Goal, all_met, loss, variances
@@ -104,7 +104,7 @@ def study(store: StudyStore, folder: Path) -> StudyStore:
         failure = Failure("step", "it's too much", step="steps[0]", model="fct_pay")
         failed = Outcome(EvaluationRequest(number, values), failure=failure, started_at=1.7e9)
         store.finish(number, Conclusion(outcomes=[failed], failure=failure))
-        store.start([Proposal(values, 1, lineage=retry_of(number))], SPACE)
+        store.start([Proposal(values, 1, lineage=f"retry of trial {number}")], SPACE)
     return store
 
 

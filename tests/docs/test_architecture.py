@@ -100,3 +100,60 @@ def test_reading_a_study_file_loads_no_engine() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.split() == []
+
+
+# --- one home for what trials carry, and for Optuna's insides -------------------------
+
+READS_ATTRIBUTES = (
+    "storage/trials.py",  # the reader
+    "storage/database.py",  # writes what a trial carries
+    "storage/vendor.py",
+    "storage/versions.py",  # of studies, not of trials
+    "sampling/history.py",  # a sampler's own trials: any program's, by the public convention
+    "dashboard/shown.py",  # hands out others
+)
+ATTRIBUTES = {"metric:", "variance:", "all_targets_met", "dispatched_at"}
+WRITES_NAMES = ("storage/attributes.py", "sampling/history.py", "audit/records.py")
+
+
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    for file in sorted(SEARCH.rglob("*.py")):
+        name = file.relative_to(SEARCH).as_posix()
+        yield from ((name, node) for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def test_trial_attributes_are_read_by_stored_trial_alone() -> None:
+    by_hand = {
+        name
+        for name, node in nodes()
+        if isinstance(node, ast.Attribute) and node.attr in ("user_attrs", "system_attrs")
+    }
+    assert by_hand <= set(READS_ATTRIBUTES)
+    raw = {
+        f"{name}: {node.value}"
+        for name, node in nodes()
+        if isinstance(node, ast.Constant) and node.value in ATTRIBUTES and name not in WRITES_NAMES
+    }
+    assert not [one for one in raw if not one.endswith("dispatched_at")]
+
+
+def test_optunas_insides_are_in_one_file() -> None:
+    inside = {"_trial_id", "_study_id", "_system_attrs", "_contains", "_frozen"}
+    outside = [
+        f"{name}: {node.attr}"
+        for name, node in nodes()
+        if isinstance(node, ast.Attribute)
+        and node.attr in inside
+        and name != "storage/vendor.py"
+        # What a class of ours calls its own.
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert outside == []
+    imports = [
+        (name, node.module)
+        for name, node in nodes()
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("optuna")
+        and any(part.startswith("_") for part in (node.module or "").split("."))
+    ]
+    assert {name for name, _ in imports} == {"storage/vendor.py"}

@@ -1,104 +1,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
+from searches import Formula, Search
+from studies import load, ten_x_and_rate, tiny_document
 
-from search.driver.loop import HOPELESS_TRIALS, Driver, WarmCandidate, failure_stage
-from search.driver.progress import SilentProgress
-from search.driver.results import SearchEnd
+from search.driver.loop import HOPELESS_TRIALS, WarmCandidate
 from search.errors import StorageError, StudyFailedError
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.study import StudySpec
-from search.study.space import candidate_key, canonical, constraints_hold, current_candidate
-from search.study.targets import directions, goals_of, pareto_front
+from search.storage.trials import StoredTrial
+from search.study.space import canonical, constraints_hold, current_candidate
+from search.study.targets import pareto_front
 from search.workers import InlinePool
 from search.workers.spool import Spool
 
 SAMPLERS = ("random", "grid", "tpe", "cmaes", "nsga2")
 NEVER = {"v": {"value": 1000.0, "tolerance": 0.0001}}
-Formula = Callable[..., Mapping[str, float]]
-
-
-class EventList:
-    """Keeps events instead of writing them."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self.published = 0
-
-    def event(self, kind: str, **fields: Any) -> None:
-        """Take an event."""
-        self.events.append((kind, fields))
-
-    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
-        for fields in found:
-            self.event(kind, **fields)
-
-    def publish(self) -> None:
-        """Count the publication."""
-        self.published += 1
-
-
-class Search:
-    """A study's driver over a real storage, with candidates computed in Python."""
-
-    def __init__(self, folder: Path, formula: Formula, document: Mapping[str, Any]) -> None:
-        self.folder = folder
-        self.formula = formula
-        self.spec: StudySpec = load(folder, document)
-        self.log = folder / "evaluations"
-        self.recorder = EventList()
-        self.store_class = StudyStore
-
-    def run(
-        self, preflight: Outcome | None = None, spool: Spool | None = None, **more: Any
-    ) -> SearchEnd:
-        with self._store() as store, InlinePool() as pool:
-            factory = FormulaFactory(self.formula, self.log)
-            pool.open(spool.factory(factory) if spool else factory)
-            driver = Driver(
-                spec=self.spec,
-                goals=goals_of(self.spec),
-                store=store,
-                pool=pool,
-                batch_size=int(self.spec.search.batch_size),
-                recorder=self.recorder,
-                progress=SilentProgress(),
-                details={"run_id": "r"},
-                spool=spool,
-                **more,
-            )
-            return driver.run(preflight)
-
-    @contextmanager
-    def _store(self) -> Iterator[StudyStore]:
-        storage = open_storage(f"sqlite:///{self.folder / 'study.db'}")
-        try:
-            wanted = directions(goals_of(self.spec))
-            yield self.store_class.create_or_load(storage, "tiny", directions=wanted)
-        finally:
-            storage.engine.dispose()
-
-    def trials(self) -> list[Any]:
-        with self._store() as store:
-            return list(store.trials())
-
-    def candidates(self) -> list[str]:
-        return [candidate_key(canonical(self.spec, one.params)) for one in self.trials()]
-
-    def evaluated(self) -> list[int]:
-        """Numbers of the trials in the order in which they were evaluated."""
-        return [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
 
 
 @pytest.fixture
@@ -579,7 +503,7 @@ def test_a_candidate_over_which_drivers_die_is_left_alone(search: Make) -> None:
     assert poison.count(poison[1]) == 3
     assert end.iterations == 2
     left = [one for one in study.trials() if one.state != TrialState.COMPLETE]
-    assert [failure_stage(one) for one in left] == ["driver"]
+    assert [StoredTrial(one).failure.stage for one in left] == ["driver"]
     message = left[0].user_attrs["outcome"]["failure"]["message"]
     assert message == "3 drivers died while they evaluated this candidate; it is left alone"
 

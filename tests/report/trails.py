@@ -16,11 +16,11 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from search.audit.assemble import RUN_ID, assemble
+from search.audit.assemble import assemble
 from search.audit.publish import publish
 from search.audit.records import RunRecord
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.storage.attributes import Conclusion, Proposal
+from search.storage.attributes import RUN_ID, Conclusion, Proposal
 from search.study import StudySpec, study_from_document
 from search.study.targets import all_met, goals_of, loss, resolve_goals, variances
 

@@ -14,9 +14,10 @@ from optuna.trial import TrialState
 from search.errors import StorageError
 from search.sampling.feasible import SpaceExhaustedError
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.storage.attributes import Conclusion, Proposal, parent_of, resumption_of, retry_of
+from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import GroupingStorage, open_storage
 from search.storage.study_store import StudyStore
+from search.storage.trials import StoredTrial
 from search.storage.versions import StudyVersion, latest_version, next_version, versions
 
 SPACE = {
@@ -320,9 +321,15 @@ def test_a_study_that_is_named_like_a_version_is_none(storage: GroupingStorage) 
     assert versions(storage, "pay-v2") == [StudyVersion("pay-v2", 1)]
 
 
-def test_lineage_names_its_parent() -> None:
-    assert parent_of(retry_of(4)) == parent_of(resumption_of(4)) == 4
-    assert parent_of("proposed") is None
+@pytest.mark.parametrize(
+    ("lineage", "parent"),
+    [("retry of trial 4", 4), ("resumption of trial 12", 12), ("proposed", None)],
+)
+def test_lineages_of_earlier_versions_name_their_parent(
+    store: StudyStore, lineage: str, parent: int | None
+) -> None:
+    store.start([Proposal(VALUES, 1, lineage=lineage)], SPACE)
+    assert StoredTrial(store.trials()[0]).parent == parent
 
 
 def test_values_keep_every_digit(store: StudyStore) -> None:

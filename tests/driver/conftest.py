@@ -1,0 +1,8 @@
+"""Searches are shared by the tests of the driver."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,96 @@
+"""A study's driver over a real storage, with candidates computed in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from studies import FormulaFactory, load
+
+from search.driver.loop import Driver
+from search.driver.progress import SilentProgress
+from search.driver.results import SearchEnd
+from search.scenario.outcome import Outcome
+from search.storage.database import open_storage
+from search.storage.study_store import StudyStore
+from search.study import StudySpec
+from search.study.space import candidate_key, canonical
+from search.study.targets import directions, goals_of
+from search.workers import InlinePool
+from search.workers.spool import Spool
+
+Formula = Callable[..., Mapping[str, float]]
+
+
+class EventList:
+    """Keeps events instead of writing them."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.published = 0
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Take an event."""
+        self.events.append((kind, fields))
+
+    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+        for fields in found:
+            self.event(kind, **fields)
+
+    def publish(self) -> None:
+        """Count the publication."""
+        self.published += 1
+
+
+class Search:
+    """A study's driver over a real storage, with candidates computed in Python."""
+
+    def __init__(self, folder: Path, formula: Formula, document: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.formula = formula
+        self.spec: StudySpec = load(folder, document)
+        self.log = folder / "evaluations"
+        self.recorder = EventList()
+        self.store_class = StudyStore
+
+    def run(
+        self, preflight: Outcome | None = None, spool: Spool | None = None, **more: Any
+    ) -> SearchEnd:
+        with self._store() as store, InlinePool() as pool:
+            factory = FormulaFactory(self.formula, self.log)
+            pool.open(spool.factory(factory) if spool else factory)
+            driver = Driver(
+                spec=self.spec,
+                goals=goals_of(self.spec),
+                store=store,
+                pool=pool,
+                batch_size=int(self.spec.search.batch_size),
+                recorder=self.recorder,
+                progress=SilentProgress(),
+                details={"run_id": "r"},
+                spool=spool,
+                **more,
+            )
+            return driver.run(preflight)
+
+    @contextmanager
+    def _store(self) -> Iterator[StudyStore]:
+        storage = open_storage(f"sqlite:///{self.folder / 'study.db'}")
+        try:
+            wanted = directions(goals_of(self.spec))
+            yield self.store_class.create_or_load(storage, "tiny", directions=wanted)
+        finally:
+            storage.engine.dispose()
+
+    def trials(self) -> list[Any]:
+        with self._store() as store:
+            return list(store.trials())
+
+    def candidates(self) -> list[str]:
+        return [candidate_key(canonical(self.spec, one.params)) for one in self.trials()]
+
+    def evaluated(self) -> list[int]:
+        """Numbers of the trials in the order in which they were evaluated."""
+        return [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
