@@ -138,7 +138,7 @@ def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
 
 
 def _refuse_dead_parameters(program: Program, library: Library, spec: StudySpec) -> None:
-    """Refuse a parameter whose value reaches no metric: a lever that moves nothing."""
+    """Refuse a parameter whose value reaches no metric: it would move nothing."""
     if spec.search.allow_dead_parameters:
         return
     dead = dead_parameters(program, library.fixed() or (), library.source.factory)

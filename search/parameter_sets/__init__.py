@@ -1,1 +1,1 @@
-"""Parameter sets: versioned values of the levers, written to the dbt project."""
+"""Parameter sets: versioned values of the parameters, written to the dbt project."""

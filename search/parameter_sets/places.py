@@ -86,7 +86,7 @@ def places_of(spec: StudySpec) -> list[Place]:
             else:
                 identity = spec.apply.identity(str(bind.var), spec.scenario.vars)
                 columns = {column: value_text(value) for column, value in identity.items()}
-                found.append(LeverRows(name, parameter, str(bind.var), spec.apply, columns))
+                found.append(ParameterRows(name, parameter, str(bind.var), spec.apply, columns))
     return found
 
 
@@ -107,11 +107,11 @@ def parsed(spec: ParameterSpec, text: str) -> Scalar | None:
 
 
 @dataclass(frozen=True)
-class LeverRows(Place):
-    """The rows of one lever in a seed that has a row a lever.
+class ParameterRows(Place):
+    """The rows of one parameter in a seed that has a row for each.
 
     A var holds for the whole scenario, so that the value takes the place of all rows of the
-    lever, those of single levels and years among them.
+    parameter, those of single levels and years among them.
     """
 
     var: str
@@ -125,12 +125,12 @@ class LeverRows(Place):
         return f"seed {self.apply.seed}: {columns}"
 
     def image(self, files: WorkingCopy) -> list[str]:
-        """Return the lever's rows."""
+        """Return the parameter's rows."""
         seed = self._seed(files)
         return [seed.rows[position].text for position in seed.matching(self.identity)]
 
     def text(self, files: WorkingCopy) -> str | None:
-        """Return the value of the lever's only row."""
+        """Return the value of the parameter's only row."""
         seed = self._seed(files)
         found = seed.matching(self.identity)
         if len(found) != 1 or not self._is_whole(seed, seed.rows[found[0]]):
@@ -138,7 +138,7 @@ class LeverRows(Place):
         return seed.cell(seed.rows[found[0]], str(self.apply.value))
 
     def locks(self, files: WorkingCopy) -> list[str]:
-        """Return the locked rows of the lever, those that it inherits among them."""
+        """Return the locked rows of the parameter, those that it inherits among them."""
         if self.apply.locked is None:
             return []
         seed = self._seed(files)
@@ -151,7 +151,7 @@ class LeverRows(Place):
         return [seed.place_of(row) for row in rows if _is_true(seed.cell(row, self.apply.locked))]
 
     def write(self, files: WorkingCopy, value: Scalar, stamp: Stamp) -> None:
-        """Put one row with the value in the place of the lever's rows."""
+        """Put one row with the value in the place of the parameter's rows."""
         seed = self._seed(files)
         found = seed.matching(self.identity)
         text = value_text(value)
@@ -165,7 +165,7 @@ class LeverRows(Place):
         seed.put(found, [row], after=self._last_neighbour(seed))
 
     def restore(self, files: WorkingCopy, image: Sequence[str]) -> None:
-        """Put the lever's rows back."""
+        """Put the parameter's rows back."""
         if list(image) == self.image(files):
             return
         seed = self._seed(files)
@@ -178,7 +178,7 @@ class LeverRows(Place):
         return seed
 
     def _is_whole(self, seed: SeedFile, row: Row) -> bool:
-        """Whether a row holds for the lever as a whole: nothing else tells it apart."""
+        """Whether a row holds for the parameter as a whole: nothing else tells it apart."""
         named = (self.apply.value, self.apply.locked, self.apply.date, self.apply.author)
         return all(
             cell == "" or column in self.identity or column in named
@@ -338,7 +338,7 @@ def require_unlocked(places: Sequence[Place], files: WorkingCopy) -> None:
     named = [f"{name} ({', '.join(rows)})" for name, rows in locked.items() if rows]
     if named:
         raise SpecError(
-            f"locked levers must not change, but the set changes {'; '.join(named)}; unlock them "
+            f"locked parameters must not change, but the set changes {'; '.join(named)}; unlock them "
             "there, or apply values that leave them as they are"
         )
 

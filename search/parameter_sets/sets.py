@@ -111,7 +111,7 @@ class ParameterSets:
             is_dry_run: Work out what would be written, and write nothing.
 
         Raises:
-            SpecError: If a value is not allowed, or a locked lever would change.
+            SpecError: If a value is not allowed, or a locked parameter would change.
             ProjectError: If the project has no place for a value.
             AuditError: If the journal is damaged or cannot be written.
         """
@@ -138,7 +138,7 @@ class ParameterSets:
             is_dry_run: Work out what would be written, and write nothing.
 
         Raises:
-            SpecError: If there is no such set, or a locked lever would change.
+            SpecError: If there is no such set, or a locked parameter would change.
             ProjectError: If the project lacks the places of that time.
             AuditError: If the journal is damaged or cannot be written.
         """

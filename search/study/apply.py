@@ -29,15 +29,15 @@ class ApplySpec(Model):
     """
 
     seed: str | None = Field(default=None, examples=["comp_levers"])
-    """Seed of the project whose rows carry values of levers, one lever a row."""
+    """Seed of the project whose rows carry values of parameters, one a row."""
     row: dict[str, ScalarValue | None] = Field(
         default={}, examples=[{"scenario_id": "$vars.scenario_id", "parameter_name": VAR}]
     )
-    """Columns that identify a lever's row; `$var` is its var, `$vars.x` a scenario var."""
+    """Columns that identify a parameter's row; `$var` is its var, `$vars.x` a scenario var."""
     value: str | None = Field(default=None, min_length=1, examples=["parameter_value"])
     """Column that holds the value."""
     inherits: dict[str, ScalarValue] = Field(default={}, examples=[{"scenario_id": "default"}])
-    """What the columns of `row` hold in rows that count where a lever has no row of its own."""
+    """What the columns of `row` hold in rows that count where a parameter has no row of its own."""
     locked: str | None = Field(default=None, min_length=1, examples=["is_locked"])
     """Column that is true in rows that must not be changed."""
     date: str | None = Field(default=None, min_length=1, examples=["created_at"])
@@ -76,9 +76,9 @@ class ApplySpec(Model):
         return self
 
     def identity(self, var: str, scenario_vars: Mapping[str, Any]) -> dict[str, Scalar]:
-        """Return the columns and values that identify the rows of one lever.
+        """Return the columns and values that identify the rows of one parameter.
 
-        Columns that ``row`` leaves empty are left out: they tell a lever's rows apart.
+        Columns that ``row`` leaves empty are left out: they tell a parameter's rows apart.
         """
         found: dict[str, Scalar] = {}
         for column, value in self.row.items():

@@ -56,7 +56,10 @@ def _overwritten_vars(
 ) -> Iterator[Mistake]:
     """A parameter's var that a step, a loop or the replications set would never take effect."""
     bound = {
-        bind.var: name for name, lever in parameters.items() for bind in lever.bind if bind.var
+        bind.var: name
+        for name, parameter in parameters.items()
+        for bind in parameter.bind
+        if bind.var
     }
     taken: dict[str, tuple[str | int, ...]] = {}
     for index, step in enumerate(scenario.steps):
@@ -83,7 +86,9 @@ def _overwritten_vars(
 def _constraints(
     parameters: dict[str, ParameterSpec], constraints: tuple[str, ...]
 ) -> Iterator[Mistake]:
-    current = {name: lever.current for name, lever in parameters.items() if lever.is_numeric}
+    current = {
+        name: parameter.current for name, parameter in parameters.items() if parameter.is_numeric
+    }
     for index, text in enumerate(constraints):
         try:
             constraint = Constraint.parse(text, list(current))
@@ -200,7 +205,7 @@ def _apply(
             f"({listed(scenario.vars) or 'none are there'}), but got {name}"
         )
         yield Mistake(("apply", "row", column), f"{text}{did_you_mean(name, scenario.vars)}")
-    bound = {bind.var for lever in parameters.values() for bind in lever.bind if bind.var}
+    bound = {bind.var for parameter in parameters.values() for bind in parameter.bind if bind.var}
     for index, var in enumerate(apply.project_vars):
         if var not in bound:
             text = f"must be the var of a parameter ({listed(sorted(bound))}), but got {var}"

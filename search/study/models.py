@@ -52,7 +52,7 @@ class StudySpec(Model):
     scenario: ScenarioSpec
     """The dbt run that turns a candidate into metrics."""
     parameters: dict[Identifier, ParameterSpec] = Field(min_length=1, max_length=100)
-    """The levers, by name."""
+    """The parameters, by name."""
     constraints: Items[str] = Field(default=(), examples=[["merit_budget + cola_rate <= 0.09"]])
     """Comparisons over numeric parameters; a candidate that violates one is never run."""
     metrics: dict[Identifier, MetricSpec] = Field(min_length=1, max_length=1000)

@@ -96,7 +96,7 @@ def _bind_schema(schema: dict[str, Any]) -> None:
 
 
 class ParameterSpec(Model):
-    """A lever: a numeric range (low, high) or a list of choices."""
+    """A parameter: a numeric range (low, high) or a list of choices."""
 
     low: Number | None = None
     """Least value, in the parameter's unit."""
@@ -115,7 +115,7 @@ class ParameterSpec(Model):
     unit: str | None = Field(default=None, examples=["fraction", "USD"])
     """Unit, for people."""
     description: str | None = None
-    """What the lever does, for people."""
+    """What the parameter does, for people."""
     bind: Annotated[Items[BindSpec], BeforeValidator(_binds)] = Field(
         min_length=1, json_schema_extra=_bind_schema, examples=[{"var": "merit_budget"}]
     )

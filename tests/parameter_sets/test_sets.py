@@ -134,7 +134,7 @@ def test_a_locked_lever_is_refused_by_name(
     lock(spec, row)
     before = levers(spec)
     (name,) = values
-    with pytest.raises(SpecError, match=rf"locked levers .*{name} \({place}\)"):
+    with pytest.raises(SpecError, match=rf"locked parameters .*{name} \({place}\)"):
         sets_of(spec).apply({**values, "days": 60}, BY_VALUES, ANA)
     assert levers(spec) == before and project(spec) == PROJECT
     assert not journal_file(spec).parent.exists()
@@ -151,7 +151,7 @@ def test_a_rollback_respects_locks(spec: StudySpec) -> None:
     sets.apply({"tip": 2.0}, BY_VALUES, ANA)
     line = next(one for one in levers(spec).splitlines() if ",tip," in one)
     lock(spec, line)
-    with pytest.raises(SpecError, match="locked levers must not change.*tip"):
+    with pytest.raises(SpecError, match="locked parameters must not change.*tip"):
         sets.roll_back(0, ANA)
 
 
