@@ -338,8 +338,8 @@ def require_unlocked(places: Sequence[Place], files: WorkingCopy) -> None:
     named = [f"{name} ({', '.join(rows)})" for name, rows in locked.items() if rows]
     if named:
         raise SpecError(
-            f"locked parameters must not change, but the set changes {'; '.join(named)}; unlock them "
-            "there, or apply values that leave them as they are"
+            f"locked parameters must not change, but the set changes {'; '.join(named)}; unlock "
+            "them there, or apply values that leave them as they are"
         )
 
 
