@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search.errors import ProjectError
-from search.scenario.project import TEXT_SUFFIXES, DbtProject, hash_parts, package_versions
+from search.scenario.hashing import hash_parts
+from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
 from search.system.child import Report, run_in_child
 
@@ -64,12 +65,12 @@ def relations_of(manifest: Path) -> Relations:
 
 
 def _content_of(project_dir: Path) -> str:
-    """Return a hash of what the manifest depends on; data files are not part of it."""
+    """Return a hash of what the manifest depends on."""
     project = DbtProject(project_dir)
-    files = [file for file in project.files() if file.suffix in (*TEXT_SUFFIXES, ".csv")]
+    env = [f"{name}={value}" for name, value in project.env_named().items()]
     versions = [f"{name}={version}" for name, version in sorted(package_versions().items())]
     # dbt writes the place of the project into the manifest.
-    return hash_parts([str(project_dir), project.fingerprint_of(files), *versions])[:16]
+    return hash_parts([str(project_dir), project.fingerprint(), *env, *versions])[:16]
 
 
 def _build(project_dir: Path, target: Path, *, report: Report) -> None:

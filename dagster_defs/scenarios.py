@@ -11,7 +11,8 @@ import yaml
 
 from dagster_defs.places import Places
 from search.errors import SearchError, SpecError
-from search.scenario.project import DbtProject, hash_file, hash_parts
+from search.scenario.hashing import hash_file, hash_parts
+from search.scenario.project import DbtProject
 from search.study import StudySpec, load_study, study_fingerprint
 
 SCENARIOS = dg.DynamicPartitionsDefinition(name="scenario")

@@ -25,6 +25,7 @@ from search.driver.warm_start import EarlierStudy, earlier_studies, warm_candida
 from search.errors import AuditError, SearchError, StorageError
 from search.report.html import write_report
 from search.sampling.choice import choose_sampler
+from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import Prepared, prepare
@@ -178,6 +179,10 @@ class _StudyRun:
                 spec,
                 storage,
                 fingerprints,
+                earlier=lambda: {
+                    **earlier_fingerprints(spec, prepared.recipe, prepared.not_of_it),
+                    "spec": fingerprints["spec"],
+                },
                 is_restart=self._options.is_restart,
                 on_change=self._options.on_change,
                 progress=self._progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from search.audit.earlier import SPEC
@@ -17,6 +17,8 @@ DECISIVE = ("parameters", "constraints", "metrics", "targets")
 """Sections of the study file that decide what a trial is: with others it is another study."""
 FINGERPRINTS = "fingerprints"
 """Study attribute: what the study's trials depend on."""
+FORMAT = "format"
+"""Its key that says how they were made; version 0.1.0 had none."""
 
 OnChange = Literal["branch", "continue", "refuse"]
 
@@ -26,6 +28,7 @@ def version_to_run(
     storage: GroupingStorage | None,
     fingerprints: Mapping[str, str],
     *,
+    earlier: Callable[[], Mapping[str, str]] | None = None,
     is_restart: bool,
     on_change: OnChange,
     progress: Progress,
@@ -39,6 +42,8 @@ def version_to_run(
         spec: The study.
         storage: Where it is stored; None when nothing is stored yet.
         fingerprints: Of what today's trials depend on.
+        earlier: Returns the fingerprints as version 0.1.0 made them; None when today's inputs
+            hold what that version could not know.
         is_restart: Start the next version whatever is stored.
         on_change: What to do when the inputs changed.
         progress: Told what is gone on with, and why.
@@ -53,7 +58,10 @@ def version_to_run(
     attributes = store.attributes()
     stored = attributes.get(FINGERPRINTS, {})
     has_trials = any(trial.state.is_finished() for trial in store.trials())
-    if not is_restart and stored in ({}, fingerprints):
+    is_same = stored in ({}, fingerprints) or (
+        FORMAT not in stored and earlier is not None and stored == earlier()
+    )
+    if not is_restart and is_same:
         if has_trials:
             progress.note(f"going on with study {latest.name}")
         return latest, not has_trials

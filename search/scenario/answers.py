@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.scenario.hashing import hash_parts
 from search.scenario.plan import Profile
-from search.scenario.project import DbtProject, hash_parts, package_versions
+from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
+from search.scenario.world import env_content
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Selection = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A dbt command, its select and its exclude words."""
 
@@ -33,11 +35,19 @@ class DbtAnswers:
         profile: The profile, rendered.
         relations: What ``ref`` and ``source`` mean.
         selected: For each selection of a step, the ids of the nodes that it selects.
+        env: Environment variables that were read, each with a hash of what it held.
+        vars: dbt vars that were looked up, each with the defaults that were given there.
     """
 
     profile: Profile
     relations: Relations
     selected: Mapping[Selection, frozenset[str]]
+    env: Mapping[str, str] = field(default_factory=dict)
+    vars: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def env_parts(self) -> tuple[str, ...]:
+        """Return the environment that was read, as part of a fingerprint."""
+        return tuple(f"{name}={content}" for name, content in sorted(self.env.items()))
 
 
 class AnswerCache:
@@ -54,11 +64,13 @@ class AnswerCache:
         self._folder = folder
 
     def find(self, key: str) -> DbtAnswers | None:
-        """Return the answers of that key; None when they are not known."""
+        """Return the answers of that key; None when they are not known, or not today's."""
         try:
             document = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             answers = document["answers"]
             if document["checksum"] != hash_parts([_text(answers)]):
+                return None
+            if any(env_content(name) != was for name, was in answers["env"].items()):
                 return None
             return _of_document(answers)
         except (OSError, ValueError, KeyError, TypeError):
@@ -93,11 +105,11 @@ def answers_key(
 
     Args:
         project: The dbt project.
-        project_fingerprint: Hash of its files and of the environment that they read.
+        project_fingerprint: Hash of its files.
         profiles_dir: Where its profile is.
         asked: Profile, target, vars and selections, JSON-safe.
     """
-    # The profiles may lie outside the project, and read variables of their own.
+    # The profiles may lie outside the project.
     profiles = DbtProject(profiles_dir).fingerprint_of((profiles_dir / "profiles.yml",))
     parts = [str(project.folder), project_fingerprint, profiles, _text(asked)]
     return hash_parts([f"answers {FORMAT_VERSION}", _text(package_versions()), *parts])[:32]
@@ -129,6 +141,8 @@ def _document(answers: DbtAnswers) -> dict[str, Any]:
             [[command, list(select), list(exclude)], sorted(nodes)]
             for (command, select, exclude), nodes in answers.selected.items()
         ],
+        "env": dict(answers.env),
+        "vars": {name: list(defaults) for name, defaults in answers.vars.items()},
     }
 
 
@@ -140,6 +154,8 @@ def _of_document(document: Mapping[str, Any]) -> DbtAnswers:
             (command, tuple(select), tuple(exclude)): frozenset(nodes)
             for (command, select, exclude), nodes in document["selected"]
         },
+        env=document["env"],
+        vars=document["vars"],
     )
 
 

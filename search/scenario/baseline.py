@@ -19,9 +19,10 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
+from search.scenario.hashing import hash_file, hash_parts
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
-from search.scenario.project import hash_file, hash_parts, package_versions
+from search.scenario.project import package_versions
 from search.scenario.relations import Relations
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
@@ -62,7 +63,11 @@ class BaselineRecipe:
         return self.profile.catalog
 
     def fingerprint(self) -> str:
-        """Return a hash of all that the baseline's content depends on."""
+        """Return a hash of all that the baseline's content is known to depend on."""
+        return self.fingerprint_with(self.project_fingerprint)
+
+    def fingerprint_with(self, project_fingerprint: str) -> str:
+        """Return the hash with another fingerprint of the project."""
         output = {
             key: value
             for key, value in self.profile.output.items()
@@ -74,7 +79,7 @@ class BaselineRecipe:
         return hash_parts(
             [
                 f"baseline format {FORMAT_VERSION}",
-                self.project_fingerprint,
+                project_fingerprint,
                 _canonical(package_versions()),
                 _canonical(output),
                 _canonical(dict(self.vars)),

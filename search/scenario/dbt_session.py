@@ -26,8 +26,10 @@ import yaml
 
 from search.errors import ProjectError, ScenarioError
 from search.scenario.answers import default_profiles_dir
+from search.scenario.dbt_reads import noticing_files, noticing_names
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
+from search.scenario.world import ReadLog
 
 _LOCK_MESSAGE = "Could not set lock"
 
@@ -87,6 +89,7 @@ def resolve_profile(
     profile: str | None = None,
     target: str | None = None,
     cli_vars: Mapping[str, Any] | None = None,
+    reads: ReadLog | None = None,
 ) -> Profile:
     """Resolve and render the project's profile as dbt does.
 
@@ -115,7 +118,8 @@ def resolve_profile(
                 f"profile {name!r} must be in {folder / 'profiles.yml'}, which has: {known}"
             )
         renderer = ProfileRenderer(dict(cli_vars or {}))
-        target_name, output = DbtProfile.render_profile(raw[name], name, target, renderer)
+        with noticing_names(reads or ReadLog(project_dir)):
+            target_name, output = DbtProfile.render_profile(raw[name], name, target, renderer)
     except DbtBaseException as error:
         raise ProjectError(f"dbt cannot use the profile in {folder}: {_text(error)}") from error
     if output.get("type") != "duckdb":
@@ -158,11 +162,23 @@ class DbtSession:
         database: The database file; its stem must be the profile's catalog.
         home: A folder of this session alone, for the written profile, target and logs.
         limits: What DuckDB may take.
+        reads: Takes what dbt and DuckDB read beside the project; a log of its own when None.
+
+    Attributes:
+        reads: What was read so far.
     """
 
     def __init__(
-        self, *, project_dir: Path, profile: Profile, database: Path, home: Path, limits: DuckLimits
+        self,
+        *,
+        project_dir: Path,
+        profile: Profile,
+        database: Path,
+        home: Path,
+        limits: DuckLimits,
+        reads: ReadLog | None = None,
     ) -> None:
+        self.reads = reads if reads is not None else ReadLog(project_dir)
         self._project_dir = project_dir
         self._home = home
         self._manifest: Any = None
@@ -307,8 +323,8 @@ class DbtSession:
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
         if "--write-json" not in args:
             quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
-        sender = _Sender(observer)
-        with _dbt_process_state(sender):
+        sender = _Sender(observer, self.reads)
+        with _dbt_process_state(sender), noticing_names(self.reads), noticing_files(self.reads):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
             runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer else [])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
@@ -321,8 +337,9 @@ class _Sender:
     the text and its bound values to a cursor; both happen in the same thread.
     """
 
-    def __init__(self, observer: StatementObserver | None) -> None:
+    def __init__(self, observer: StatementObserver | None, reads: ReadLog) -> None:
         self._observer = observer
+        self._reads = reads
         self._sender = threading.local()
 
     def on_event(self, event: Any) -> None:
@@ -333,6 +350,7 @@ class _Sender:
 
     def sent(self, sql: str, bindings: Any) -> None:
         """Tell the observer of a statement."""
+        self._reads.saw_statement(sql)
         if self._observer is not None:
             node = getattr(self._sender, "node", None)
             self._observer(sql, bindings, node, getattr(self._sender, "invocation", None))

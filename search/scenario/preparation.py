@@ -27,19 +27,24 @@ from search.scenario.baseline import (
 )
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.hashing import FileHashes, hash_parts
 from search.scenario.limits import DuckLimits
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind, VarBind
-from search.scenario.project import DbtProject, VarReads, hash_parts
+from search.scenario.project import DbtProject, VarReads
 from search.scenario.relations import Relations, render_sql
 from search.scenario.steps import authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
+from search.scenario.world import ReadLog, env_content
 from search.study import StudySpec, scenario_fingerprint
 from search.study.metrics import ExpandedMetric, expand_metrics
 from search.study.space import current_candidate
 from search.study.steps import ExpandedStep, expand
 from search.system.child import Report
 from search.system.scratch import create_scratch, remove_scratch
+
+FINGERPRINT_FORMAT = "2"
+"""Goes up with the way in which fingerprints are made; see ``earlier_fingerprints``."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,15 @@ class Prepared:
         plan: What workers run.
         baseline: The baseline that they start from.
         warnings: What the user should know, one sentence each.
+        recipe: What the baseline was made from.
+        not_of_it: Folders that may lie in the project and are no part of it.
     """
 
     plan: ScenarioPlan
     baseline: Baseline
     warnings: tuple[str, ...]
+    recipe: BaselineRecipe
+    not_of_it: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,7 @@ class _Preparation:
         self._project = DbtProject(
             spec.resolve_path(self._scenario.dbt_project).resolve(),
             not_of_it=tuple(folder.resolve() for folder in ours),
+            hashes=FileHashes(cache),
         )
         self._warnings: list[str] = []
         self._mistakes = mistakes
@@ -237,6 +247,7 @@ class _Preparation:
         self._check_table_binds(baseline.path, recipe.profile, checked.table_binds)
         replications = self._scenario.replications
         fingerprints = {
+            "format": FINGERPRINT_FORMAT,
             "project": recipe.project_fingerprint,
             "baseline": baseline.fingerprint,
             "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
@@ -258,7 +269,13 @@ class _Preparation:
                 str(file.relative_to(self._project.folder)) for file in self._project.files()
             ),
         )
-        return Prepared(plan=plan, baseline=baseline, warnings=tuple(self._warnings))
+        return Prepared(
+            plan=plan,
+            baseline=baseline,
+            warnings=tuple(self._warnings),
+            recipe=recipe,
+            not_of_it=self._project.not_of_it,
+        )
 
     def check(self) -> ProjectCheck:
         """Check all that can be checked without building the baseline."""
@@ -279,7 +296,7 @@ class _Preparation:
     def _checks(self) -> _Checked:
         self._check_project_folder()
         self._check_var_binds()
-        project_fingerprint = self._project.fingerprint()
+        files_fingerprint = self._project.fingerprint()
         steps = expand(self._scenario.steps)
         setup = expand(self._scenario.setup, kind="setup")
         database = self._database()
@@ -294,7 +311,7 @@ class _Preparation:
                 self._project.folder,
             )
 
-        answers = self._answers(project_fingerprint, [*setup, *steps], steps[0])
+        answers = self._answers(files_fingerprint, [*setup, *steps], steps[0])
         relations = answers.relations
         selected = self._check_selections(answers, [*setup, *steps])
         metrics = self._plan_metrics(relations)
@@ -302,7 +319,7 @@ class _Preparation:
         table_binds = self._plan_table_binds(relations, selected)
         recipe = BaselineRecipe(
             project_dir=self._project.folder,
-            project_fingerprint=project_fingerprint,
+            project_fingerprint=hash_parts([files_fingerprint, *answers.env_parts()]),
             profile=self._with_catalog(answers.profile),
             vars=dict(self._scenario.vars),
             setup=setup,
@@ -323,7 +340,7 @@ class _Preparation:
     # --- what dbt knows -------------------------------------------------------
 
     def _answers(
-        self, project_fingerprint: str, steps: Sequence[ExpandedStep], first: ExpandedStep
+        self, files_fingerprint: str, steps: Sequence[ExpandedStep], first: ExpandedStep
     ) -> DbtAnswers:
         """Return what dbt says about the project; it is asked when that is not known yet."""
         # A selection is asked for with the vars of the first step that has it.
@@ -337,7 +354,7 @@ class _Preparation:
         with contextlib.suppress(ProjectError):  # dbt says better what is wrong with a profile
             key = answers_key(
                 self._project,
-                project_fingerprint=project_fingerprint,
+                project_fingerprint=files_fingerprint,
                 profiles_dir=profiles_dir or default_profiles_dir(self._project.folder),
                 asked={
                     "profile": self._scenario.profile,
@@ -354,14 +371,16 @@ class _Preparation:
         if known is not None:
             return known
         self._report("parsing the dbt project")
+        reads = ReadLog(self._project.folder, (self._scratch,))
         profile = resolve_profile(
             self._project.folder,
             profiles_dir=profiles_dir,
             profile=self._scenario.profile,
             target=self._scenario.target,
             cli_vars=self._scenario.vars,
+            reads=reads,
         )
-        session = self._session(self._with_catalog(profile))
+        session = self._session(self._with_catalog(profile), reads)
         relations = Relations.of_manifest(session.parse(self._vars_of_step(first)))
         selected = {}
         for selection, step in selections.items():
@@ -375,7 +394,13 @@ class _Preparation:
                         dbt_vars=self._vars_of_step(step),
                     )
                 )
-        answers = DbtAnswers(profile, relations, selected)
+        answers = DbtAnswers(
+            profile,
+            relations,
+            selected,
+            env={name: env_content(name) for name in sorted(reads.env)},
+            vars={name: _plain(defaults) for name, defaults in sorted(reads.vars.items())},
+        )
         if key is not None and self._mistakes is None:
             cache.keep(key, answers)
         return answers
@@ -400,7 +425,7 @@ class _Preparation:
             max_temp_bytes=self._limits.max_temp_bytes,
         )
 
-    def _session(self, profile: Profile) -> DbtSession:
+    def _session(self, profile: Profile, reads: ReadLog) -> DbtSession:
         # Parsing and selecting open no database of the project; this file is never made.
         return DbtSession(
             project_dir=self._project.folder,
@@ -408,6 +433,7 @@ class _Preparation:
             database=self._scratch / "parse" / f"{profile.catalog}.duckdb",
             home=self._scratch / "dbt",
             limits=self._duck_limits(),
+            reads=reads,
         )
 
     # --- vars -----------------------------------------------------------------
@@ -566,6 +592,11 @@ class _Preparation:
 
 def _selection(step: ExpandedStep) -> Selection:
     return (step.command or "", step.select, step.exclude)
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    """Return the values that JSON keeps as they are."""
+    return [one for one in values if isinstance(one, str | int | float | bool) or one is None]
 
 
 def _cached_bytes(folder: Path) -> int | None:

@@ -7,26 +7,25 @@ can be fingerprinted without it.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from search.errors import ProjectError
+from search.scenario.hashing import FileHashes, hash_parts
+from search.scenario.project_files import ProjectPaths, files_read
 
-IGNORED_FOLDERS = frozenset(
-    {"target", "logs", ".git", "__pycache__", ".venv", "node_modules", "parameter_sets"}
-)
 TEXT_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".py", ".md", ".jinja", ".j2"})
 VERSIONED_PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "dbt-adapters")
+_NEVER_SHIPPED = frozenset({".git", "__pycache__", ".venv", "node_modules", "parameter_sets"})
 _DATABASE_SUFFIXES = (".duckdb", ".wal", ".db", ".lock")
 _DBT_COOKIE = ".user.yml"
-_VAR = re.compile(r"\bvar\(\s*(?:(['\"])(?P<name>[^'\"]+)\1|(?P<dynamic>[^)'\"\s]))")
-_STUDY_FILE = re.compile(rb"^study:.*^scenario:|^scenario:.*^study:", re.MULTILINE | re.DOTALL)
+_VAR = re.compile(r"\bvar\(\s*(?:(['\"])(?P<name>[^'\"]+)\1\s*(?=[,)])|(?P<dynamic>[^)\s]))")
 _ENV_VAR = re.compile(r"\benv_var\(\s*['\"](?P<name>\w+)['\"]")
+STUDY_FILE = re.compile(rb"^study:.*^scenario:|^scenario:.*^study:", re.MULTILINE | re.DOTALL)
 
 
 def package_versions() -> dict[str, str]:
@@ -41,55 +40,84 @@ class DbtProject:
     Args:
         folder: The folder with ``dbt_project.yml``.
         not_of_it: Folders that may lie inside and are no part of it: a search's results.
+        hashes: Hashes its files.
     """
 
     folder: Path
     not_of_it: tuple[Path, ...] = ()
+    hashes: FileHashes = field(default_factory=FileHashes, compare=False)
+
+    def read_files(self) -> Iterator[tuple[str, Path]]:
+        """Yield every file that dbt reads, installed packages included, by its name, in order.
+
+        Study files may lie among them, but dbt makes nothing of them.
+        """
+        for name, file in files_read(self.folder):
+            is_yaml = file.suffix in (".yml", ".yaml")
+            if not (is_yaml and STUDY_FILE.search(_read(file))):
+                yield name, file
 
     def files(self) -> Iterator[Path]:
-        """Yield every file that belongs to the project, installed packages included, in order.
+        """Yield every file that may be needed where the project is brought to, in order.
 
-        Study files may lie in the project's folder, but dbt does not read them.
+        Beside what dbt reads these are data files below its folder. What dbt itself writes is
+        left out by its place. Links are followed, except those that lead out to a folder
+        around the project.
         """
+        found = {self.folder / name for name, _ in self.read_files()}
+        paths = ProjectPaths.of(self.folder)
+        left_out = {self.folder / name for name in (*paths.written, paths.packages)}
+        left_out |= set(self.not_of_it)
+        here, seen = os.path.realpath(self.folder), set()
         for root, folders, names in os.walk(self.folder, followlinks=True):
-            folders[:] = sorted(name for name in folders if self._is_own(Path(root) / name))
-            for name in sorted(names):
-                file = Path(root) / name
-                if name.endswith(_DATABASE_SUFFIXES) or name == _DBT_COOKIE:
-                    continue
-                if file.suffix in (".yml", ".yaml") and _STUDY_FILE.search(_read(file)):
-                    continue
-                yield file
+            real = os.path.realpath(root)
+            if real in seen or (root != str(self.folder) and _is_within(here, real)):
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = [
+                one
+                for one in sorted(folders)
+                if one not in _NEVER_SHIPPED and Path(root) / one not in left_out
+            ]
+            found |= {Path(root) / name for name in names if self._is_shipped(Path(root) / name)}
+        yield from sorted(found)
 
-    def _is_own(self, folder: Path) -> bool:
-        return folder.name not in IGNORED_FOLDERS and folder not in self.not_of_it
+    def _is_shipped(self, file: Path) -> bool:
+        if file.name.endswith(_DATABASE_SUFFIXES) or file.name == _DBT_COOKIE:
+            return False
+        if file.suffix in (".yml", ".yaml") and STUDY_FILE.search(_read(file)):
+            return False
+        return file.is_file()
 
     def fingerprint(self) -> str:
-        """Return a hash of the project's files and of the environment that they read.
+        """Return a hash of the files that dbt reads.
 
         Documentation counts as well: dbt can persist it in the database.
         """
-        return self.fingerprint_of(self.files())
+        return self.fingerprint_of(file for _, file in self.read_files())
 
     def fingerprint_of(self, files: Iterable[Path]) -> str:
-        """Return a hash of some files below the folder and of the environment that they read."""
-        digest = hashlib.sha256()
-        env_names: set[str] = set()
-        for file in files:
-            content = _read(file)
-            digest.update(f"{file.relative_to(self.folder)}\0{len(content)}\0".encode())
-            digest.update(content)
+        """Return a hash of some files below the folder: their names and contents."""
+        parts = (f"{os.path.relpath(file, self.folder)} {self.hashes.of(file)}" for file in files)
+        return hash_parts(parts)
+
+    def env_named(self) -> dict[str, str]:
+        """Return what the environment variables hold that the texts name, by text search.
+
+        What dbt looks up beyond that (computed names) only dbt itself can tell.
+        """
+        names: set[str] = set()
+        for _, file in self.read_files():
             if file.suffix in TEXT_SUFFIXES:
-                env_names |= set(_ENV_VAR.findall(content.decode("utf-8", "replace")))
-        for name in sorted(env_names):
-            digest.update(f"{name}={os.environ.get(name)!r}\0".encode())
-        return digest.hexdigest()
+                names |= set(_ENV_VAR.findall(_read(file).decode("utf-8", "replace")))
+        return {name: repr(os.environ.get(name)) for name in sorted(names)}
 
     def var_reads(self) -> VarReads:
         """Return where each var is read, by text search over the project and its packages."""
         reads: dict[str, list[str]] = {}
         has_dynamic = False
-        for file in self.files():
+        for place, file in self.read_files():
             if file.suffix not in TEXT_SUFFIXES:
                 continue
             for match in _VAR.finditer(_read(file).decode("utf-8", "replace")):
@@ -97,7 +125,6 @@ class DbtProject:
                     has_dynamic = True
                     continue
                 places = reads.setdefault(match["name"], [])
-                place = str(file.relative_to(self.folder))
                 if place not in places:
                     places.append(place)
         return VarReads(reads, has_dynamic)
@@ -129,17 +156,6 @@ def _read(file: Path) -> bytes:
         raise ProjectError(f"cannot read {file} of the dbt project: {error.strerror}") from error
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def hash_parts(parts: Iterable[str]) -> str:
-    """Return a SHA-256 over texts, each kept apart from the next."""
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        digest.update(f"{len(encoded)}\0".encode())
-        digest.update(encoded)
-    return digest.hexdigest()
+def _is_within(inner: str, outer: str) -> bool:
+    """Return whether a folder is another one or lies below it."""
+    return Path(inner).is_relative_to(outer)

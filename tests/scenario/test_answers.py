@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from search.scenario.answers import AnswerCache, DbtAnswers, answers_key
 from search.scenario.plan import Profile
 from search.scenario.project import DbtProject
 from search.scenario.relations import Relations
+from search.scenario.world import env_content
 
 ANSWERS = DbtAnswers(
     profile=Profile("tiny", "dev", {"type": "duckdb", "path": "a.duckdb", "threads": 2}, "a"),
@@ -84,27 +86,34 @@ def test_credentials_and_what_json_cannot_hold_are_not_written(
     assert cache.find("k") is None and not (tmp_path / "answers").exists()
 
 
-def test_the_key_follows_the_profile_and_what_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_follows_the_profile_and_what_is_asked(tmp_path: Path) -> None:
     project = DbtProject(copy_project("tiny", tmp_path / "project"))
     profiles = tmp_path / "profiles.yml"
-    profiles.write_text("tiny: {path: \"{{ env_var('TINY_PATH') }}\"}")
+    profiles.write_text("tiny: {path: a.duckdb}")
 
     def key(**asked: object) -> str:
         return answers_key(
             project, project_fingerprint="f", profiles_dir=tmp_path, asked={"vars": {}} | asked
         )
 
-    monkeypatch.setenv("TINY_PATH", "a.duckdb")
     first = key()
     assert key() == first
     assert key(vars={"x": 1}) != first
-    monkeypatch.setenv("TINY_PATH", "b.duckdb")
-    second = key()
-    assert second != first
     profiles.write_text("tiny: {path: c.duckdb}")
-    assert key() not in (first, second)
+    assert key() != first
+
+
+def test_answers_hold_for_the_environment_that_was_read(
+    cache: AnswerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TINY_PATH", "a.duckdb")
+    answers = replace(ANSWERS, env={"TINY_PATH": env_content("TINY_PATH")}, vars={"x": [1.0]})
+    cache.keep("k", answers)
+    assert cache.find("k") == answers
+    monkeypatch.setenv("TINY_PATH", "b.duckdb")
+    assert cache.find("k") is None
+    monkeypatch.delenv("TINY_PATH")
+    assert cache.find("k") is None
 
 
 @pytest.mark.dbt

@@ -55,24 +55,79 @@ def test_whatever_dbt_reads_changes_the_fingerprint(
     assert DbtProject(folder).fingerprint() != before
 
 
-def test_the_environment_that_it_reads_counts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = DbtProject(folder).fingerprint()
+def test_the_environment_that_the_texts_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = DbtProject(folder)
+    before = project.env_named()
     monkeypatch.setenv("SOMETHING_ELSE", "1")
-    assert DbtProject(folder).fingerprint() == before
+    assert project.env_named() == before
     monkeypatch.setenv("RETAIL_DB", "other.duckdb")
+    assert project.env_named() != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "target/manifest.json",
+        "target/compiled/retail/models/a.sql",
+        "logs/dbt.log",
+        "retail.duckdb",
+        ".user.yml",
+        "data/census.parquet",
+        "export.csv",
+        "models/run.log",
+        "models/rows.csv",
+        "results/baselines/baseline.json",
+        "notes.md",
+    ],
+)
+def test_what_nobody_reads_does_not_count(folder: Path, name: str) -> None:
+    before = DbtProject(folder).fingerprint()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("not read")
+    write_study(folder, tiny_document(), name="another_study.yml")
+    assert DbtProject(folder).fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["models/target/b.sql", "models/logs/b.sql", "seeds/target/s.csv"])
+def test_a_folders_place_counts_and_not_its_name(folder: Path, name: str) -> None:
+    before = DbtProject(folder).fingerprint()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("select 1 as one")
     assert DbtProject(folder).fingerprint() != before
 
 
-def test_what_dbt_and_a_search_write_does_not_count(folder: Path) -> None:
-    results = folder / "results"
-    project = DbtProject(folder, not_of_it=(results,))
-    before = project.fingerprint()
-    for name in ("target/manifest.json", "logs/dbt.log", "retail.duckdb", ".user.yml"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("written by dbt")
-    (results / "baselines").mkdir(parents=True)
-    (results / "baselines/baseline.json").write_text("{}")
-    write_study(folder, tiny_document(), name="another_study.yml")
-    assert project.fingerprint() == before
+def test_the_projects_own_paths_count(folder: Path) -> None:
+    file = folder / "dbt_project.yml"
+    file.write_text(file.read_text() + "\nmodel-paths: [models, more]\ntarget-path: more/out\n")
+    before = DbtProject(folder).fingerprint()
+    for name in ("more/out/run/x.sql", "target/x.sql"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("select 1 as one")
+    assert DbtProject(folder).fingerprint() == before
+    (folder / "more/x.sql").write_text("select 1 as one")
+    assert DbtProject(folder).fingerprint() != before
+
+
+def test_a_package_that_contains_the_project_ends(tmp_path: Path) -> None:
+    package = tmp_path / "pkg"
+    project = copy_project("tiny", package / "integration_tests")
+    (package / "models").mkdir()
+    (package / "models/one.sql").write_text("select 1 as one")
+    (package / "dbt_project.yml").write_text("name: pkg\nversion: '1'\n")
+    (project / "dbt_packages").mkdir()
+    (project / "dbt_packages/pkg").symlink_to("../..")
+    (project / "whole_package").symlink_to("..")
+    names = [name for name, _ in DbtProject(project).read_files()]
+    assert "dbt_packages/pkg/models/one.sql" in names
+    assert len(names) == len(set(names)) < 20
+    assert len(list(DbtProject(project).files())) < 30
+    before = DbtProject(project).fingerprint()
+    (package / "models/one.sql").write_text("select 2 as one")
+    assert DbtProject(project).fingerprint() != before
+
+
+def test_data_files_are_brought_along(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data/rows.csv").write_text("a\n1\n")
+    found = {str(file.relative_to(folder)) for file in DbtProject(folder).files()}
+    assert {"data/rows.csv", "dbt_project.yml"} <= found

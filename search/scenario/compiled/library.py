@@ -20,7 +20,7 @@ from search.scenario.compiled.compiler import (
     compile_program,
 )
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
-from search.scenario.project import hash_file, hash_parts
+from search.scenario.hashing import hash_file, hash_parts
 from search.study.values import Scalar
 from search.system.child import Report
 

@@ -16,9 +16,9 @@ from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import ISOLATIONS, Replay
 from search.scenario.dbt_session import resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
+from search.scenario.hashing import hash_parts
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, ScenarioPlan, TableBind, VarBind
-from search.scenario.project import hash_parts
 from search.scenario.relations import Relations
 from search.study.parameters import ParameterSpec
 from search.study.steps import ExpandedStep

@@ -1,0 +1,310 @@
+"""What a scenario reads beside its study file and its dbt project: found, remembered, watched.
+
+Files that SQL reads, databases that it attaches, extensions and environment variables are noticed
+while real dbt works, and remembered beside the baselines. The next start looks at each of them
+before it uses anything that was computed earlier: what they hold joins the fingerprint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from search.errors import ProjectError
+from search.scenario.hashing import FileHashes, hash_parts
+
+FORMAT_VERSION = 1
+Kind = Literal["file", "glob", "env", "clock", "remote"]
+
+_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_SECRET = re.compile(r"secret|token|password|key", re.IGNORECASE)
+_NOT_DATA = ("/proc/", "/sys/", "/dev/")
+MISSING = "missing"
+
+
+@dataclass
+class ReadLog:
+    """Collects what dbt and DuckDB look at while they work.
+
+    Attributes:
+        folder: Where relative paths start: the dbt project.
+        private: Folders whose files are ours, and no input.
+        files: Paths that DuckDB opened, as it named them.
+        written: Those of them that it wrote to.
+        texts: String literals of statements that may be patterns of files.
+        env: Names of environment variables.
+        clock: What tells the time, each with the nodes that ask.
+        vars: dbt vars, each with the defaults that were given where it was read.
+    """
+
+    folder: Path
+    private: tuple[Path, ...] = ()
+    files: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    env: set[str] = field(default_factory=set)
+    clock: dict[str, set[str]] = field(default_factory=dict)
+    vars: dict[str, list[Any]] = field(default_factory=dict)
+
+    def saw_statement(self, sql: str) -> None:
+        """Remember what of a statement may be a pattern of files."""
+        if "*" in sql or "?" in sql or "[" in sql:
+            self.texts |= {
+                one.replace("''", "'") for one in _LITERAL.findall(sql) if glob.has_magic(one)
+            }
+
+    def saw_var(self, name: str, *default: Any) -> None:
+        """Remember that a var was looked up, and its default there."""
+        known = self.vars.setdefault(str(name), [])
+        known += [one for one in default if not any(_is_same(one, other) for other in known)]
+
+    def saw_clock(self, what: str, where: str) -> None:
+        """Remember that a statement asks for the time."""
+        self.clock.setdefault(what, set()).add(where)
+
+    def inputs(self) -> Iterator[tuple[Kind, str]]:
+        """Yield each thing that was read and is not ours, by its kind and name."""
+        yield from (("env", name) for name in sorted(self.env))
+        opened: set[str] = set()
+        written = {str(self._place(path)) for path in self.written}
+        for path in sorted(self.files):
+            if _REMOTE.match(path):
+                yield "remote", path
+                continue
+            place = self._place(path)
+            if str(place) not in written and self._is_input(place):
+                opened.add(str(place))
+                yield "file", str(place)
+        for text in sorted(self.texts):
+            pattern = str(self._place(text))
+            if not opened.isdisjoint(glob.glob(pattern, recursive=True)):
+                yield "glob", pattern
+        yield from (("clock", what) for what in sorted(self.clock))
+
+    def _place(self, path: str) -> Path:
+        return Path(os.path.normpath(self.folder / path.removeprefix("file:")))
+
+    def _is_input(self, place: Path) -> bool:
+        if str(place).startswith(_NOT_DATA) or not place.is_file():
+            return False
+        real = Path(os.path.realpath(place))
+        return not any(one.is_relative_to(own) for one in (place, real) for own in self.private)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing that a scenario depends on.
+
+    Attributes:
+        kind: ``file``, ``glob`` (the files that a pattern matches), ``env``, ``clock``, or
+            ``remote`` for what cannot be watched.
+        name: Absolute path, pattern, name of the variable, or function.
+        content: Hash of what it held when it was noticed.
+        is_late: Whether it was noticed after the first evaluation. What it held then is part of
+            what had been computed, so it counts once it changes.
+        where: Models that ask, when they are known.
+    """
+
+    kind: Kind
+    name: str
+    content: str
+    is_late: bool = False
+    where: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its name with its kind, which is unique."""
+        return f"{self.kind} {self.name}"
+
+
+class World:
+    """The inputs of one scenario, remembered in one file.
+
+    A file that is damaged or missing means that nothing is known yet.
+
+    Args:
+        folder: Where worlds are remembered.
+        key: Hash of all that is known without them: study file, dbt project, profile.
+        hashes: Hashes files.
+    """
+
+    def __init__(self, folder: Path, key: str, hashes: FileHashes) -> None:
+        self.key = key
+        self._file = folder / f"{key[:32]}.json"
+        self._hashes = hashes
+
+    def inputs(self) -> dict[str, Input]:
+        """Return what is known to be read, by key."""
+        try:
+            document = json.loads(self._file.read_text(encoding="utf-8"))
+            if document["format_version"] != FORMAT_VERSION or document["key"] != self.key:
+                return {}
+            found = [Input(**one | {"where": tuple(one["where"])}) for one in document["inputs"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {one.key: one for one in found}
+
+    def state(self) -> dict[str, str]:
+        """Return what each input holds today, by its key."""
+        return {key: self._content(one.kind, one.name) for key, one in self.inputs().items()}
+
+    def fingerprint(self) -> str:
+        """Return a hash of the key and of what the inputs hold today; the key without inputs."""
+        state = self.state()
+        known = self.inputs()
+        counted = {
+            key: content
+            for key, content in state.items()
+            if not known[key].is_late or content != known[key].content
+        }
+        return hash_parts([self.key, _text(counted)]) if counted else self.key
+
+    def learn(self, log: ReadLog, *, since: float, is_late: bool = False) -> None:
+        """Remember what was read.
+
+        Args:
+            log: What was noticed.
+            since: When reading began, in seconds since the epoch.
+            is_late: Whether something was computed and kept before.
+
+        Raises:
+            ProjectError: If a file changed after reading began: nobody knows what was read.
+        """
+        read = list(log.inputs())
+        known = self.inputs()
+        if all(f"{kind} {name}" in known for kind, name in read):
+            return
+        with self._locked():
+            known = self.inputs()
+            for kind, name in read:
+                key = f"{kind} {name}"
+                if key in known:
+                    continue
+                if kind == "file":
+                    _require_settled(Path(name), since)
+                where = tuple(sorted(log.clock.get(name, ()))) if kind == "clock" else ()
+                known[key] = Input(kind, name, self._content(kind, name), is_late, where)
+            self._write(known.values())
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what its user should know of the inputs, one sentence each."""
+        found = self.inputs().values()
+        remote = [one.name for one in found if one.kind == "remote"]
+        told = [
+            f"the scenario reads {name}, whose content cannot be watched: when it changes, start "
+            "again with --restart"
+            for name in remote
+        ]
+        clock = [one for one in found if one.kind == "clock"]
+        if clock:
+            asked = "; ".join(f"{one.name} in {', '.join(one.where)}" for one in clock)
+            told.append(
+                f"the scenario looks at the clock ({asked}): its numbers hold for today, "
+                f"{today()}, and tomorrow's run starts a new version"
+            )
+        return tuple(told)
+
+    def _content(self, kind: Kind, name: str) -> str:
+        if kind == "env":
+            return env_content(name)
+        if kind == "clock":
+            return today()
+        if kind == "remote":
+            return "remote"
+        if kind == "file":
+            return self._file_content(Path(name))
+        matched = sorted(one for one in glob.glob(name, recursive=True) if os.path.isfile(one))
+        return hash_parts(f"{one} {self._file_content(Path(one))}" for one in matched)
+
+    def _file_content(self, path: Path) -> str:
+        if not path.is_file():
+            return MISSING
+        log = path.with_name(path.name + ".wal")  # of a database, it holds the latest commits
+        with contextlib.suppress(OSError):
+            if log.stat().st_size:
+                return hash_parts([self._hashes.of(path), self._hashes.of(log)])
+        return self._hashes.of(path)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, inputs: Iterable[Input]) -> None:
+        document = {
+            "format_version": FORMAT_VERSION,
+            "key": self.key,
+            "inputs": [vars(one) for one in sorted(inputs, key=lambda one: one.key)],
+        }
+        temporary = self._file.with_name(f".{self._file.stem}-{os.getpid()}")
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        temporary.replace(self._file)
+
+
+def env_content(name: str) -> str:
+    """Return a hash of an environment variable's value, or that it is not set.
+
+    The name of a secret's variable gives no cheap way to try values out.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        return MISSING
+    if _SECRET.search(name):
+        return hashlib.pbkdf2_hmac("sha256", value.encode(), name.encode(), 50_000).hex()
+    return hash_parts([value])
+
+
+def today() -> str:
+    """Return today's date (UTC) as it stands in fingerprints and warnings."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return which inputs hold something else than before, in words.
+
+    Example:
+        >>> changes({"file /data/sales.csv": "a"}, {"file /data/sales.csv": "b"})
+        ['/data/sales.csv']
+        >>> changes({"clock now()": "2026-01-01"}, {"clock now()": "2026-01-02"})
+        ['the day: 2026-01-01 became 2026-01-02']
+    """
+    words = []
+    for key in sorted(before):
+        if key not in after or before[key] == after[key]:
+            continue
+        kind, name = key.split(" ", 1)
+        if kind == "clock":
+            words.append(f"the day: {before[key]} became {after[key]}")
+        else:
+            words.append({"env": f"env var {name}", "glob": f"files {name}"}.get(kind, name))
+    return list(dict.fromkeys(words))
+
+
+def _require_settled(path: Path, since: float) -> None:
+    changed = path.stat().st_mtime
+    if changed > since:
+        raise ProjectError(
+            f"{path} changed while the scenario was reading it, so its numbers may belong to "
+            "neither content; start again when it is complete"
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
