@@ -33,7 +33,10 @@ for arguments in json.load(sys.stdin):
     outcome = runner.invoke(arguments)
     DuckDBConnectionManager.close_all_connections()
     nodes = getattr(outcome.result, "results", None) or []
-    messages = [f"{n.node.name}: {n.message}" for n in nodes if n.status in ("error", "fail")]
+    failed = [n for n in nodes if n.status in ("error", "fail")]
+    # An operation's result has no node, only its message.
+    names = [n.node.name if hasattr(n, "node") else "operation" for n in failed]
+    messages = [f"{name}: {n.message}" for name, n in zip(names, failed)]
     if outcome.exception:
         messages.append(str(outcome.exception))
     outcomes.append({"success": outcome.success, "messages": messages})
@@ -47,6 +50,7 @@ class Simulation:
 
     folder: Path
     output: str = field(default="", repr=False)
+    project: Path = DBT_PROJECT
 
     @property
     def database(self) -> Path:
@@ -64,7 +68,7 @@ class Simulation:
         arguments = [
             [
                 *command,
-                *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+                *("--project-dir", str(self.project), "--profiles-dir", str(self.project)),
                 *("--vars", json.dumps({"census_employees": EMPLOYEES, **variables})),
                 *("--target-path", str(self.folder / "target")),
                 *("--log-path", str(self.folder / "logs")),

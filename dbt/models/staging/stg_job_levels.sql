@@ -15,6 +15,11 @@ hazards as (
   select * from {{ ref('config_hazards') }}
 ),
 
+-- A level's own multiplier, where there is one, instead of the formula of config_hazards.
+level_hazards as (
+  select * from {{ ref('config_level_hazards') }}
+),
+
 problems as (
   {{ level_problems('config_job_levels', ['level_name', 'min_pay', 'max_pay']) }}
   union all
@@ -27,6 +32,27 @@ problems as (
   select '{{ seed_file("config_hazards") }} has no base_rate for hazard promotion' as problem
   from hazards
   where hazard = 'promotion' and base_rate is null
+  union all
+  select
+    '{{ seed_file("config_level_hazards") }} has ' || count(*) || ' rows for hazard ' || hazard || ' at job_level '
+    || job_level
+  from level_hazards
+  group by hazard, job_level
+  having count(*) > 1
+  union all
+  select
+    '{{ seed_file("config_level_hazards") }} has a row for hazard ' || coalesce(level_hazards.hazard, '(empty)')
+    || ' at job_level ' || coalesce(cast(level_hazards.job_level as varchar), '(empty)')
+    || '; hazards are termination and promotion, levels those of config_job_levels'
+  from level_hazards
+  left join job_levels on level_hazards.job_level = job_levels.job_level
+  where job_levels.job_level is null or coalesce(level_hazards.hazard, '') not in ('termination', 'promotion')
+  union all
+  select
+    '{{ seed_file("config_level_hazards") }} must have a multiplier of 0 or more for hazard ' || hazard
+    || ' at job_level ' || job_level
+  from level_hazards
+  where coalesce(multiplier, -1) < 0
 ),
 
 ordered as (
@@ -88,13 +114,19 @@ leveled as (
       * pay_percentiles.market_multiplier as decimal(18, 6)
     ) as new_hire_base_pay,
     fixed_shares.share as new_hire_share,
-    greatest(termination.level_floor, 1 - termination.level_step * (checked.job_level - 1)) as termination_multiplier,
-    greatest(promotion.level_floor, 1 - promotion.level_step * (checked.job_level - 1)) as promotion_multiplier
+    coalesce(
+      leaving.multiplier, greatest(termination.level_floor, 1 - termination.level_step * (checked.job_level - 1))
+    ) as termination_multiplier,
+    coalesce(
+      rising.multiplier, greatest(promotion.level_floor, 1 - promotion.level_step * (checked.job_level - 1))
+    ) as promotion_multiplier
   from checked
   left join pay_percentiles on checked.job_level = pay_percentiles.job_level
   left join fixed_shares on checked.job_level = fixed_shares.job_level
   left join hazards as termination on termination.hazard = 'termination'
   left join hazards as promotion on promotion.hazard = 'promotion'
+  left join level_hazards as leaving on leaving.hazard = 'termination' and checked.job_level = leaving.job_level
+  left join level_hazards as rising on rising.hazard = 'promotion' and checked.job_level = rising.job_level
 )
 
 select * from leveled
