@@ -259,3 +259,21 @@ def test_mistakes_of_the_operations_are_named(foundation, tmp_path):
     for (_, reason), outcome in zip(cases, outcomes, strict=True):
         assert not outcome["success"]
         assert reason in simulation.output  # where dbt tells of an operation
+
+
+def test_rows_of_a_level_that_contradict_each_other_stop_the_build(foundation, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    with duckdb.connect(str(simulation.database)) as connection:
+        connection.execute(
+            "insert into config_level_hazards values ('termination', 1, 0.5), "
+            "('termination', 1, 0.6), ('leaving', 2, 1), ('promotion', 9, 1), ('promotion', 2, -1)"
+        )
+    [outcome] = simulation.invoke((["run", "--select", "stg_job_levels"], {}))
+    [message] = outcome["messages"]
+    for expected in (
+        "has 2 rows for hazard termination at job_level 1",
+        "has a row for hazard leaving at job_level 2",
+        "has a row for hazard promotion at job_level 9",
+        "must have a multiplier of 0 or more for hazard promotion at job_level 2",
+    ):
+        assert expected in message
