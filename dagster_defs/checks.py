@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs import metadata
-from dagster_defs.assets.tuning import RESULTS, TUNE, facts_of
+from dagster_defs.assets.tuning import ANCHOR, RESULTS, TUNE, facts_of
 from dagster_defs.chosen import choose, spec_of_run
 from dagster_defs.database import POOL, MainDatabase
 from dagster_defs.failures import search_failures
@@ -43,7 +43,9 @@ def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
             faults = {
                 "parameters in bounds": out_of_bounds(facts, spec),
                 "metrics reproduce through dbt": not_reproduced(facts, spec, places.results),
-                "audit complete": audit_gaps(facts, spec, places.results),
+                "audit complete": audit_gaps(
+                    spec, places.results, last_anchor(context.instance, context.partition_key)
+                ),
             }
         return faults_result(faults)
 
@@ -78,6 +80,16 @@ def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
         validate_optimization_results_quality,
         winner_is_reproduced_in_the_main_database,
     ]
+
+
+def last_anchor(instance: dg.DagsterInstance, scenario: str) -> str | None:
+    """Return the trail's anchor that the scenario's last run left in Dagster, or None."""
+    wanted = dg.AssetRecordsFilter(asset_key=TUNE, asset_partitions=[scenario])
+    for record in instance.fetch_materializations(wanted, limit=1).records:
+        found = record.asset_materialization
+        if found is not None and ANCHOR in found.metadata:
+            return str(found.metadata[ANCHOR].value)
+    return None
 
 
 def convergence_result(facts: StudyFacts) -> dg.AssetCheckResult:

@@ -42,6 +42,9 @@ TUNE = dg.AssetKey("tune_compensation_parameters")
 RESULTS = dg.AssetKey("parameter_optimization_results")
 BEST = dg.AssetKey("best_parameters")
 
+ANCHOR = "trail anchor"
+"""Metadata: the audit trail's head at the end of the run, which a check holds the trail to."""
+
 FOUNDATION = ("stg_census", "stg_comp_levers", "stg_comp_targets", "stg_levers", "stg_job_levels")
 """Models that a study starts from; it builds them in its own baseline by the same steps."""
 
@@ -229,6 +232,7 @@ def tuning_metadata(facts: StudyFacts, result: RunResult) -> dict[str, Any]:
         "failed trials": end.failed_trials,
         "verified by dbt": result.is_verified,
         "engine": f"{result.engine} on {result.isolation}",
+        ANCHOR: result.anchor or None,
         "workers": result.memory.workers,
         "time": duration_text(result.wall_seconds),
         "wall seconds": round(result.wall_seconds, 1),

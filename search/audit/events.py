@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,26 +29,54 @@ FILE_NAME = "events.jsonl"
 TORN = "torn"
 HASH = "hash"
 PREVIOUS = "previous"
-TAIL_BYTES = 64 * 1024
+QUOTED_BYTES = 256 * 1024
+"""How much of what is set aside an event quotes; of more, its digest tells."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where the log ends, for whoever appends to it.
+
+    Attributes:
+        offset: Bytes of it.
+        sequence: Number of the last event.
+        hash: What the next event follows.
+    """
+
+    offset: int
+    sequence: int
+    hash: str
 
 
 class EventLog:
     """Appends to ``events.jsonl`` of a results folder. A context manager.
 
-    An event that ``append`` returned is on disk. The writer must hold the study's lock:
-    two writers would give the same sequence number twice. A line that a crash left torn
-    is replaced, on opening, by an event ``torn`` that carries what was left of it.
+    An event that ``append`` returned is on disk. An exception of whatever kind, at whatever
+    moment of an append (Ctrl-C, a full disk), leaves whole events only, and the log goes on.
+    The writer must hold the study's lock: two writers would give the same number twice. What
+    a crash left torn, or an earlier version wrote twice, behind the last event that is known
+    to be whole is replaced, on opening, by an event ``torn`` that carries it.
 
     Args:
         results_folder: The study's results folder; created when missing.
         study: Name of the study in the storage; written to every event.
         run_id: The run that writes; written to every event.
+        known_sequence: Number of the last event that the storage remembers: events up to it
+            are left as they are, whatever became of them.
 
     Raises:
-        AuditError: If the log cannot be opened, or was written by a newer version.
+        AuditError: If the log cannot be opened, was written by a newer version, or is damaged
+            up to the event that the storage remembers.
     """
 
-    def __init__(self, results_folder: Path, *, study: str, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        results_folder: Path,
+        *,
+        study: str,
+        run_id: str | None = None,
+        known_sequence: int | None = None,
+    ) -> None:
         self.path = results_folder / FILE_NAME
         self._study = study
         self._run_id = run_id
@@ -59,12 +89,10 @@ class EventLog:
                 "check the results folder"
             ) from error
         try:
-            self._end, self._sequence, torn = _tail(self._descriptor, self.path)
-            self._hash = _last_hash(self._descriptor, self._end)
+            self._end, rest = _sound(self._descriptor, self.path, known_sequence or 0)
             files.sync_folder(results_folder)
-            if torn:
-                text = torn.decode("utf-8", errors="backslashreplace")
-                self.append(TORN, text=text, torn_bytes=len(torn))
+            if rest:
+                self._set_aside(rest, is_known=known_sequence is not None)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -91,34 +119,36 @@ class EventLog:
         """
         at = datetime.now(UTC)
         documents: list[dict[str, Any]] = []
-        previous = self._hash
-        for sequence, (kind, fields) in enumerate(events, self._sequence + 1):
+        before = self._end
+        previous = before.hash
+        for sequence, (kind, fields) in enumerate(events, before.sequence + 1):
             document = self._document(kind, fields, at=at, sequence=sequence)
             document[PREVIOUS] = previous
             document[HASH] = previous = digest_of(document)
             documents.append(document)
         lines = "".join(canonical.dumps(document) + "\n" for document in documents).encode()
+        told = [_event(document) for document in documents]
+        after = _End(before.offset + len(lines), before.sequence + len(documents), previous)
         try:
-            # A torn tail is shorter than the event that quotes it, hence fully overwritten.
-            written = os.pwrite(self._descriptor, lines, self._end)
-            if written != len(lines):
-                raise OSError(f"only {written} of {len(lines)} bytes fit")
-            os.fsync(self._descriptor)
+            files.write_at(self._descriptor, lines, before.offset)
+            # One assignment: an exception comes before all of it or after all of it.
+            self._end = after
         except OSError as error:
-            self._undo()
+            self._cut_back(before)
             raise AuditError(
                 f"an event must be written to {self.path}, but the disk refused ({error}); "
                 "free space there, then start again"
             ) from error
-        self._end += len(lines)
-        self._sequence += len(documents)
-        self._hash = previous
-        return [_event(document) for document in documents]
+        except BaseException:
+            self._cut_back(before)
+            raise
+        return told
 
     @property
     def head(self) -> dict[str, Any]:
         """Number and hash of the last event, by which a log that was cut short is known."""
-        return {"sequence": self._sequence, HASH: self._hash}
+        end = self._end
+        return {"sequence": end.sequence, HASH: end.hash}
 
     def close(self) -> None:
         """Close the log; it can be opened again."""
@@ -150,12 +180,25 @@ class EventLog:
             "fields": dict(fields),
         }
 
-    def _undo(self) -> None:
-        try:
-            os.ftruncate(self._descriptor, self._end)
-        except OSError:
-            # The next opening finds the torn line and sets it aside.
-            return
+    def _set_aside(self, rest: bytes, *, is_known: bool) -> None:
+        """Put an event in the place of what follows the last sound one, and quote it there."""
+        text = rest[:QUOTED_BYTES].decode("utf-8", errors="backslashreplace")
+        whole = sum(_parsed(line) is not None for line in rest.split(b"\n"))
+        noted: dict[str, Any] = {"text": text, "torn_bytes": len(rest)}
+        if whole:
+            digest = hashlib.sha256(rest).hexdigest()
+            noted |= {"events_set_aside": whole, "sha256": digest, "is_behind_head": is_known}
+        self.append(TORN, **noted)
+
+    def _cut_back(self, before: _End) -> None:
+        """Remove what an append left that did not come to its end.
+
+        Where that fails as well, or is interrupted, the next append writes over it, or the
+        next opening sets it aside.
+        """
+        if self._end is before:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, before.offset)
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -216,46 +259,62 @@ def _event(document: Mapping[str, Any]) -> TrialEvent:
     return TrialEvent(**{**document, **columns, "fields": fields})
 
 
-def _tail(descriptor: int, path: Path) -> tuple[int, int, bytes]:
-    """Return where the last whole event ends, its sequence number, and the torn rest."""
-    size = os.fstat(descriptor).st_size
-    length = TAIL_BYTES
-    while True:
-        start = max(0, size - length)
-        tail = os.pread(descriptor, size - start, start)
-        lines = tail.split(b"\n")
-        torn = lines.pop()
-        if lines and _parsed(lines[-1]) is None:
-            torn = lines.pop() + b"\n" + torn
-        # The first piece may begin in the middle of a line.
-        whole = lines if start == 0 else lines[1:]
-        if whole or start == 0:
+def _sound(descriptor: int, path: Path, known: int) -> tuple[_End, bytes]:
+    """Return where the log is whole up to, and what stands behind.
+
+    Args:
+        descriptor: The log.
+        path: Its name, for messages.
+        known: Events that are left as they are.
+    """
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    lines = content.split(b"\n")
+    lines.pop()
+    end = _End(0, 0, "")
+    if known:
+        end = _known_end(content, lines[: min(known, len(lines))], path)
+    is_chained = bool(end.hash)
+    for line in lines[end.sequence :]:
+        document = _parsed(line)
+        if document is None:
             break
-        length *= 2
-    if not whole:
-        return 0, 0, torn
-    document = _parsed(whole[-1])
+        _refuse_newer(document, path)
+        if HASH in document:
+            follows = end.hash if is_chained else prefix_hash(content[: end.offset])
+            if not _follows(document, end.sequence + 1, follows):
+                break
+            is_chained = True
+        elif is_chained or document["sequence"] != end.sequence + 1:
+            break
+        hashed = str(document.get(HASH, ""))
+        end = _End(end.offset + len(line) + 1, end.sequence + 1, hashed)
+    if not is_chained:
+        end = _End(end.offset, end.sequence, prefix_hash(content[: end.offset]))
+    return end, content[end.offset :]
+
+
+def _known_end(content: bytes, lines: Sequence[bytes], path: Path) -> _End:
+    """Return the end of the events that the storage remembers, as far as they are there."""
+    if not lines:
+        return _End(0, 0, "")
+    document = _parsed(lines[-1])
     if document is None:
         raise AuditError(
             f"the last events of {path} must be readable, but are damaged; "
             "restore the file from a backup, or move it away to start a new log"
         )
     _refuse_newer(document, path)
-    return size - len(torn), int(document["sequence"]), torn
+    offset = sum(len(line) + 1 for line in lines)
+    return _End(offset, len(lines), str(document.get(HASH, "")))
 
 
-def _last_hash(descriptor: int, end: int) -> str:
-    """Return the hash that the next event follows: the last event's, or that of the whole log."""
-    start = max(0, end - TAIL_BYTES)
-    last = os.pread(descriptor, end - start, start).rstrip(b"\n").rsplit(b"\n", 1)[-1]
-    document = _parsed(last)
-    if document is not None and isinstance(document.get(HASH), str):
-        return str(document[HASH])
-    content = os.pread(descriptor, end, 0)
-    document = _parsed(content.rstrip(b"\n").rsplit(b"\n", 1)[-1])
-    if document is not None and isinstance(document.get(HASH), str):
-        return str(document[HASH])  # a line longer than the tail
-    return prefix_hash(content)
+def _follows(document: Mapping[str, Any], sequence: int, previous: str) -> bool:
+    """Whether an event is whole and the next of a chain."""
+    return (
+        document["sequence"] == sequence
+        and document.get(PREVIOUS) == previous
+        and digest_of(document) == document[HASH]
+    )
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

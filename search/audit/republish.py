@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.audit.custody import open_log
 from search.audit.earlier import earlier_tables, stored_tables
-from search.audit.events import EventLog
 from search.audit.records import ParameterSetRecord
 from search.audit.schema import AuditTables
 from search.audit.trail import publish_trail
@@ -52,7 +52,8 @@ def republish(
             tables = earlier_tables(storage, spec.study, but=store.name)
             tables = tables.joined(stored_tables(store))
             tables = tables.joined(AuditTables(parameter_sets=parameter_sets))
-            with EventLog(folder, study=store.name) as log:
+            log, _ = open_log(folder, storage, spec.study, study=store.name, run_id=None)
+            with log:
                 kind, fields = event
                 log.append(kind, **fields)
                 publish_trail(folder, tables, log, store)

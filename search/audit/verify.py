@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
 from search.audit import canonical
+from search.audit.anchor import Anchor
 from search.audit.completion import DISPATCHED, FINISHED, ending
-from search.audit.events import FILE_NAME, HASH, PREVIOUS, digest_of, prefix_hash
+from search.audit.events import FILE_NAME, HASH, PREVIOUS, TORN, digest_of, prefix_hash
 from search.audit.publish import DATABASE_NAME, PARQUET_FOLDER
 from search.audit.reader import AuditReader
 from search.audit.records import Record, TrialEvent
@@ -27,6 +28,9 @@ from search.storage.trials import StoredTrial
 from search.storage.versions import versions
 
 MAX_FINDINGS = 50
+BROKEN = "trail_broken"
+"""Kind of the event by which a run records that the trail was changed before it."""
+LOG_MISSING = "the log is missing: the storage or an anchor knows of its events"
 RUN_ENDS = ("run_finished", "run_interrupted", "run_failed")
 
 
@@ -38,11 +42,13 @@ class Finding:
         place: Where: the log, the storage, a published file.
         text: What, in a sentence.
         is_problem: Whether it breaks the trail; otherwise it is worth knowing.
+        kind: ``trail_broken`` for what an earlier run recorded; else empty.
     """
 
     place: str
     text: str
     is_problem: bool = True
+    kind: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it for programs."""
@@ -71,18 +77,27 @@ class Checked:
         return not any(finding.is_problem for finding in self.findings)
 
 
-def verify_trail(folder: Path, storage: GroupingStorage | None, base_study: str) -> Checked:
+def verify_trail(
+    folder: Path,
+    storage: GroupingStorage | None,
+    base_study: str,
+    anchors: Sequence[Anchor] = (),
+) -> Checked:
     """Check a study's log, storage and publication against each other.
 
     Args:
         folder: The study's results folder.
         storage: The study's storage; None when there is none.
         base_study: The study's name in the study file.
+        anchors: Heads of the log that were kept elsewhere.
 
     Raises:
         AuditError: If there is no trail.
     """
-    if not (folder / FILE_NAME).exists():
+    found = versions(storage, base_study) if storage else []
+    stores = [StudyStore.load(storage, one.name) for one in found] if storage else []
+    heads = [store.attributes().get(HEAD) for store in stores]
+    if not (folder / FILE_NAME).exists() and not any(heads) and not anchors:
         raise AuditError(
             f"there is no audit trail at {folder} yet; start the study with `scenario-search run`"
         )
@@ -90,11 +105,10 @@ def verify_trail(folder: Path, storage: GroupingStorage | None, base_study: str)
     check.log()
     if storage is None:
         check.add("storage", "the study's storage must be there, but is not")
-    else:
-        for version in versions(storage, base_study):
-            store = StudyStore.load(storage, version.name)
-            check.head(store.attributes().get(HEAD))
-            check.trials(version.name, store.trials())
+    for store, head in zip(stores, heads, strict=True):
+        check.head(head)
+        check.trials(store.name, store.trials())
+    check.anchors(anchors)
     check.publication()
     return Checked(
         tuple(check.findings[:MAX_FINDINGS]),
@@ -113,16 +127,21 @@ class _Check:
         self.events: list[dict[str, Any]] = []
         self.compared_trials = 0
         self.compared_tables = 0
+        self._remembered = 0
 
-    def add(self, place: str, text: str, *, is_problem: bool = True) -> None:
+    def add(self, place: str, text: str, *, is_problem: bool = True, kind: str = "") -> None:
         """Note something."""
-        self.findings.append(Finding(place, text, is_problem))
+        self.findings.append(Finding(place, text, is_problem, kind))
 
     # --- the log ------------------------------------------------------------------
 
     def log(self) -> None:
         """Check number, hash and predecessor of each event."""
-        content = (self._folder / FILE_NAME).read_bytes()
+        path = self._folder / FILE_NAME
+        if not path.exists():
+            self.add(FILE_NAME, LOG_MISSING)
+            return
+        content = path.read_bytes()
         lines = content.split(b"\n")
         torn = lines.pop()
         if torn:
@@ -142,6 +161,24 @@ class _Check:
         if unchained:
             text = f"{unchained} events are of a version that wrote no hashes"
             self.add(FILE_NAME, text, is_problem=False)
+        for event in self.events:
+            self._told(event)
+
+    def _told(self, event: Mapping[str, Any]) -> None:
+        """Note what earlier runs recorded about the trail itself."""
+        fields, number = event["fields"], event["sequence"]
+        if event["kind"] == BROKEN:
+            what = "; ".join(str(text) for text in fields.get("findings", ()))
+            text = f"the run of event {number} found the trail changed: {what}"
+            self.add(FILE_NAME, text, kind=BROKEN)
+        elif event["kind"] == TORN and fields.get("events_set_aside"):
+            text = (
+                f"{fields['events_set_aside']} events that followed none were set aside at event "
+                f"{number}, which quotes them"
+            )
+            # An earlier version could write an event twice when it was interrupted; behind what
+            # the storage remembers nothing else is lost.
+            self.add(FILE_NAME, text, is_problem=not fields.get("is_behind_head"))
 
     def _event(
         self, number: int, document: Mapping[str, Any], before: str, *, prefix: bytes,
@@ -167,11 +204,26 @@ class _Check:
         if head is None:
             return
         sequence = int(head["sequence"])
+        self._remembered = max(self._remembered, sequence)
         if sequence > len(self.events):
             text = f"events {len(self.events) + 1} to {sequence} are missing at the end"
             self.add(FILE_NAME, text)
         elif self.events[sequence - 1].get(HASH) != head[HASH]:
             text = f"event {sequence} is not the one that the storage remembers"
+            self.add(FILE_NAME, text)
+
+    def anchors(self, anchors: Sequence[Anchor]) -> None:
+        """Check that the log still has the events that anchors were taken of."""
+        for anchor in anchors:
+            if anchor.sequence > len(self.events):
+                text = f"event {anchor.sequence}, of which there is an anchor, is missing"
+            elif self.events[anchor.sequence - 1].get(HASH) != anchor.hash:
+                text = (
+                    f"event {anchor.sequence} is not the one of the anchor: it or an event before "
+                    "it was edited, and all hashes since"
+                )
+            else:
+                continue
             self.add(FILE_NAME, text)
 
     # --- the storage --------------------------------------------------------------
@@ -243,8 +295,13 @@ class _Check:
         newest = max(number for number, kind in enumerate(kinds, 1) if kind == PUBLISHED)
         if len(rows) < newest:
             text = f"it was published at event {len(rows)}, and a newer one at {newest} is missing"
-            self.add(DATABASE_NAME, text, is_problem=not _is_cut_off(self.events))
+            # The storage remembers a publication once all of it is there.
+            self.add(DATABASE_NAME, text, is_problem=newest <= self._remembered)
         if not rows or kinds[len(rows) - 1] != PUBLISHED:
+            return
+        if len(rows) > self._remembered > 0:
+            text = f"the publication at event {len(rows)} was cut off: a driver was killed"
+            self.add(PARQUET_FOLDER, text, is_problem=False)
             return
         wanted = self.events[len(rows) - 1]["fields"]["tables"]
         for key, table in TABLES.items():

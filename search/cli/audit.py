@@ -18,21 +18,24 @@ def audit() -> None:
 
 @audit.command()
 @study_argument
+@click.option(
+    "--anchor", "anchors", multiple=True, metavar="NUMBER:HASH",
+    help="The trail's anchor that a run printed at its end; the trail must still lead to it.",
+)  # fmt: skip
 @results_option
 @json_option
-def verify(study: Path, results: Path, as_json: bool) -> int:
+def verify(study: Path, anchors: tuple[str, ...], results: Path, as_json: bool) -> int:
     """Check that nothing in the trail of STUDY was edited, removed or moved.
+
+    The anchors in the parameter sets that were applied are checked as well.
 
     Exit code 0: intact; 1: it is not.
     """
-    from search.audit.verify import verify_trail
-    from search.storage.existing import existing_storage
-    from search.study.layout import Layout
+    from search.audit.anchor import Anchor
+    from search.commands.audit import check_study
 
     spec = load(study, (), (), None)
-    layout = Layout(results, spec.study)
-    with existing_storage(layout.storage_url(spec)) as storage:
-        checked = verify_trail(layout.folder, storage, spec.study)
+    checked = check_study(spec, results, [Anchor.parse(text) for text in anchors])
     counts = f"{checked.events} events, {checked.trials} trials, {checked.tables} tables"
     if as_json:
         document = {

@@ -263,6 +263,10 @@ class _StudyRun:
                 folder=self._layout.folder, spec=spec, storage=session.storage, store=store, run=run
             ) as recorder,
         ):
+            for broken in recorder.breaks:
+                self._progress.note(
+                    f"warning: the audit trail was changed, which it records: {broken}"
+                )
             pool = CachedPool(session.pool, cache) if cache else session.pool
             key = f"{store.name}/{session.fingerprints['scenario']}/{engine.name}"
             spool = Spool(self._layout.spool.absolute(), key)
@@ -295,6 +299,7 @@ class _StudyRun:
                 store.set_aside()
                 # Who interrupts may kill what is left some seconds later: what matters goes first.
                 recorder.finish("interrupted", reason="interrupted by the user")
+                self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
                 session.pool.close()
                 self._write_report(store.name)
                 raise
@@ -321,6 +326,7 @@ class _StudyRun:
             )
             spool.keep(())
             recorder.finish("finished", **_ending(result))
+            result = replace(result, anchor=recorder.anchor.text)
         self._write_report(store.name)
         return result
 

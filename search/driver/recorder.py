@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from search.audit.anchor import Anchor
 from search.audit.assemble import assemble
 from search.audit.completion import missing_endings
+from search.audit.custody import open_log
 from search.audit.earlier import RUNS, earlier_tables
-from search.audit.events import EventLog, read_events
+from search.audit.events import read_events
 from search.audit.records import RunRecord
 from search.audit.trail import publish_trail
 from search.parameter_sets.journal import Journal
@@ -37,6 +39,12 @@ class StudyRecorder:
         store: The study in its storage.
         run: What is known of the run when it starts.
         clock: Seconds, monotonic.
+
+    Attributes:
+        breaks: What was changed in the trail since its last run; recorded in it for ever.
+
+    Raises:
+        AuditError: If the log cannot be read up to its end.
     """
 
     def __init__(
@@ -55,7 +63,9 @@ class StudyRecorder:
         self.record = run
         base_name = run.base_study or store.name
         self._earlier = earlier_tables(storage, base_name, but=store.name)
-        self._log = EventLog(folder, study=store.name, run_id=run.run_id)
+        self._log, self.breaks = open_log(
+            folder, storage, base_name, study=store.name, run_id=run.run_id
+        )
         self._clock = clock
         self._published_at, self._publishing_seconds = -math.inf, 0.0
 
@@ -78,6 +88,11 @@ class StudyRecorder:
 
     def __exit__(self, *_: object) -> None:
         self._log.close()
+
+    @property
+    def anchor(self) -> Anchor:
+        """The trail's head, to be kept elsewhere."""
+        return Anchor.of(self._log.head)
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append an event; it is on disk when this returns."""

@@ -88,6 +88,7 @@ class RunResult:
         verification: What real dbt says of the winner; None when dbt evaluated it anyway,
             or when there is none.
         appraisal: What was found out at the end, as ``Appraisal.document`` has it.
+        anchor: The audit trail's head at the end, to be kept elsewhere.
     """
 
     study: str
@@ -104,6 +105,7 @@ class RunResult:
     isolation: str = "copy"
     verification: Verification | None = None
     appraisal: Mapping[str, Any] = field(default_factory=dict)
+    anchor: str = ""
 
     @property
     def is_verified(self) -> bool | None:

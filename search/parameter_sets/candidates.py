@@ -10,7 +10,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from search.audit.anchor import Anchor
 from search.audit.assemble import best_trial, resolved_goals
+from search.audit.trail import HEAD
 from search.errors import SpecError
 from search.parameter_sets.sets import ParameterSets
 from search.storage.existing import existing_storage
@@ -40,6 +42,12 @@ class StoredStudy:
     name: str | None
     trials: Mapping[int, FrozenTrial]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str | None:
+        """Head of the study's audit trail, as the storage remembers it."""
+        head = self.attributes.get(HEAD)
+        return Anchor.of(head).text if head else None
 
     def goals(self, spec: StudySpec) -> tuple[Goal, ...]:
         """Return the study's goals, relative ones resolved as far as that is known."""

@@ -72,9 +72,9 @@ def commit(folder: Path, changes: Sequence[FileChange]) -> None:
     except OSError as error:
         # The disk refused, yet this process lives: go back at once.
         _roll_back(changes, folder)
-        _remove(folder / PENDING)
+        files.remove_durably(folder / PENDING)
         raise _refused(folder, error) from error
-    _remove(folder / PENDING)
+    files.remove_durably(folder / PENDING)
 
 
 def finish_pending(folder: Path) -> str | None:
@@ -109,7 +109,7 @@ def _finish(folder: Path) -> str | None:
         for change in changes:
             _replace(change.path, change.after, folder)
         done = "finished"
-    _remove(path)
+    files.remove_durably(path)
     return f"a change of parameter sets that was cut off is {done}"
 
 
@@ -122,23 +122,9 @@ def _roll_back(changes: Sequence[FileChange], folder: Path) -> None:
 
 
 def _replace(path: Path, content: bytes, folder: Path) -> None:
-    if _content(path) == content:
-        return
-    # Not beside the file: dbt takes every CSV file among the seeds for a seed.
-    temporary = files.temporary_path(folder / path.name)
-    try:
-        temporary.write_bytes(content)
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o777)
-        files.replace_durably({temporary: path})
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    files.sync_folder(path.parent)
+    if _content(path) != content:
+        # Not beside the file: dbt takes every CSV file among the seeds for a seed.
+        files.write_durably(path, content, beside=folder)
 
 
 def _content(path: Path) -> bytes | None:

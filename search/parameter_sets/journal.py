@@ -42,6 +42,8 @@ class Origin(BaseModel):
     """The set that a rollback returned to."""
     metrics: dict[str, float] | None = None
     """What the trial yielded."""
+    anchor: str | None = None
+    """Head of the study's audit trail then (``search.audit.anchor``)."""
 
     @property
     def text(self) -> str:

@@ -57,6 +57,7 @@ def apply_chosen(
             run_id=chosen.run_id,
             trial=chosen.trial,
             metrics=dict(chosen.metrics),
+            anchor=candidates.stored.anchor,
         )
     applied = ParameterSets(spec).apply(values, origin, author, is_dry_run=is_dry_run)
     return _noted(spec, results, applied, is_dry_run=is_dry_run)

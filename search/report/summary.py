@@ -48,6 +48,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "peak_memory_bytes": result.peak_memory_bytes,
         "memory_budget_bytes": result.memory.budget_bytes,
         "audit_path": str(result.audit_path),
+        "trail_anchor": result.anchor,
         "report_path": str(result.report_path),
         "warnings": list(result.warnings),
         "appraisal": dict(result.appraisal),
@@ -94,6 +95,7 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         f"{duration_text(result.startup_seconds)}), peak memory "
         f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}",
         f"audit trail: {result.audit_path}",
+        f"its anchor: {result.anchor}",
         f"report: {result.report_path}",
     ]
     return "\n".join(parts)

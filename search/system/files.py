@@ -1,21 +1,29 @@
-"""Replacing files so that a reader sees the old one or the new one, never a half."""
+"""Writing files so that a reader, an exception or a crash meets whole ones only.
+
+One way to replace a file, one to publish a folder, one to append, one to lock.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from search.errors import AuditError
 
 TEMPORARY_PREFIX = ".tmp-"
+BUILDING_PREFIX = ".building-"
 LOCK_TIMEOUT_SECONDS = 60.0
 LOCK_POLL_SECONDS = 0.02
+READ_ONLY = 0o444
 
 
 def temporary_path(target: Path) -> Path:
@@ -32,16 +40,124 @@ def replace_durably(replacements: Mapping[Path, Path]) -> None:
         replacements: Finished file to the name it takes.
     """
     for temporary in replacements:
-        _sync(temporary)
+        sync(temporary)
     for temporary, target in replacements.items():
         os.replace(temporary, target)
     for folder in {target.parent for target in replacements.values()}:
-        sync_folder(folder)
+        sync(folder)
+
+
+def write_durably(target: Path, content: bytes, *, beside: Path | None = None) -> None:
+    """Put content in the place of a file; whoever reads it sees the old or the new, whole.
+
+    Args:
+        target: The file; keeps its mode when it is there.
+        content: What it holds from now on.
+        beside: Where the draft lies, a folder on the same file system; the target's own when None.
+    """
+    draft = temporary_path((beside or target.parent) / target.name)
+    try:
+        draft.write_bytes(content)
+        with suppress(FileNotFoundError):
+            draft.chmod(target.stat().st_mode & 0o777)
+        replace_durably({draft: target})
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def remove_durably(path: Path) -> None:
+    """Remove a file, for good when this returns; a missing one is fine."""
+    path.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or the names inside a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
     """Make names that were created, renamed or removed in the folder durable."""
-    _sync(folder)
+    sync(folder)
+
+
+def write_at(descriptor: int, content: bytes, end: int) -> None:
+    """Write content behind the first ``end`` bytes of a file, durably, and nothing after it.
+
+    What stands there from an append that was cut off is overwritten. The caller counts the
+    bytes as written once this returns, and cuts the file back to ``end`` when it raises.
+
+    Raises:
+        OSError: If not all of it fits, or the disk refuses.
+    """
+    written = os.pwrite(descriptor, content, end)
+    if written != len(content):
+        raise OSError(f"only {written} of {len(content)} bytes fit")
+    if os.fstat(descriptor).st_size > end + written:
+        os.ftruncate(descriptor, end + written)
+    os.fsync(descriptor)
+
+
+# --- folders that are published whole ------------------------------------------------
+
+
+@contextmanager
+def building_folder(cache: Path) -> Iterator[Path]:
+    """Yield a folder inside ``cache`` to build something in; it is removed at the end.
+
+    What builders that died left in the cache is swept first.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    sweep_unfinished(cache)
+    folder = Path(tempfile.mkdtemp(prefix=_building_prefix(), dir=cache))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish_folder(content: Path, target: Path, is_whole: Callable[[Path], bool]) -> bool:
+    """Move a finished folder to its place, whole and durable, its files read-only.
+
+    Args:
+        content: The finished folder, on the target's file system.
+        target: Where it goes.
+        is_whole: Whether a folder that is there already is what was wanted: another process
+            finished the same first, and its work stays.
+
+    Returns:
+        Whether it is ours that stands there.
+
+    Raises:
+        OSError: If it cannot be moved and what stands there is not whole.
+    """
+    for root, _, names in os.walk(content):
+        for name in names:
+            sync(Path(root) / name)
+            (Path(root) / name).chmod(READ_ONLY & ~_umask())
+        sync(Path(root))
+    try:
+        content.rename(target)
+    except OSError:
+        if not is_whole(target):
+            raise
+        return False
+    finally:
+        sync(target.parent)
+    return True
+
+
+def sweep_unfinished(cache: Path) -> None:
+    """Remove what builders that died left in the cache."""
+    for folder in cache.glob(f"{BUILDING_PREFIX}*"):
+        pid, _, started = folder.name.removeprefix(BUILDING_PREFIX).partition("-")
+        if not _is_running(pid, started.partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
@@ -53,21 +169,50 @@ def sweep(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def _building_prefix() -> str:
+    started = int(psutil.Process().create_time())
+    return f"{BUILDING_PREFIX}{os.getpid()}-{started}-"
+
+
+def _is_running(pid: str, started: str) -> bool:
+    """Whether the builder lives; a pid that is used again belongs to somebody else."""
+    try:
+        now = psutil.Process(int(pid)).create_time()
+        return not started.isdigit() or abs(int(started) - now) < 2
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+# --- locks --------------------------------------------------------------------------
+
+
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Keep other publishers of the folder out; needs no file and ends with the process.
 
+    Args:
+        folder: What is locked; or a file, which must be there.
+        timeout_seconds: The longest wait for another process.
+
     Raises:
-        AuditError: If another process keeps the lock for a minute.
+        AuditError: If another process keeps the lock for longer.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-        while not _locked(descriptor):
+        deadline = time.monotonic() + timeout_seconds
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
                 raise AuditError(
                     f"one process may publish to {folder} at a time, but another one has been "
-                    f"at it for {LOCK_TIMEOUT_SECONDS:.0f} s; stop it, then try again"
+                    f"at it for {timeout_seconds:.0f} s; stop it, then try again"
                 )
             time.sleep(LOCK_POLL_SECONDS)
         yield
@@ -75,17 +220,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Take the kernel's lock on an open file or folder; whether nobody else holds it.
+
+    It ends when the descriptor is closed, at the latest with the process.
+
+    Raises:
+        OSError: If the file system knows no locks (some network file systems).
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

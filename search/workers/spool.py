@@ -45,13 +45,7 @@ class Spool:
     def write(self, outcome: Outcome) -> None:
         """Put an outcome on disk; it is there, whole, when this returns."""
         content = _content(outcome, self.key)
-        path = self._path(outcome.request)
-        temporary = files.temporary_path(path)
-        try:
-            temporary.write_text(content, encoding="utf-8")
-            files.replace_durably({temporary: path})
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.write_durably(self._path(outcome.request), content.encode())
 
     def begin(self, request: EvaluationRequest) -> None:
         """Note that an evaluation began, so that whoever finds it knows what a process died of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for words in ([], ["--restart", "--set", "search.max_iterations=1"]):
         done = run_search("run", file, "--results", folder / "results", *words, cwd=folder)
         assert done.returncode in (0, 3), done.stderr
+        (folder / "said.txt").write_text(done.stdout)
         if not words:
             shutil.copytree(folder / "results" / "tiny", folder / "older")
     return folder
@@ -222,6 +224,14 @@ def test_verify_says_what_is_wrong(
     words: list[Any] = [ran / "project" / "study.yml", "--results", study.parent]
     code, out, _ = call(capfd, "audit", "verify", *words)
     assert code == 0 and out.startswith("the trail of tiny is intact: ")
+    (printed,) = re.findall(r"^its anchor: (\S+)$", (ran / "said.txt").read_text(), re.MULTILINE)
+    code, out, _ = call(capfd, "audit", "verify", *words, "--anchor", printed)
+    assert code == 0 and "is intact" in out
+    other = printed[:-1] + ("0" if printed[-1] != "0" else "1")
+    code, out, _ = call(capfd, "audit", "verify", *words, "--anchor", other)
+    assert code == 1 and "is not the one of the anchor" in out
+    code, out, err = call(capfd, "audit", "verify", *words, "--anchor", "nonsense")
+    assert (code, out) == (2, "") and "--anchor: an anchor must be" in err
     edit(study, 4, is_sealed=False)
     code, out, _ = call(capfd, "audit", "verify", *words)
     assert code == 1 and "PROBLEM: events.jsonl: event 5 was edited" in out and "NOT INTACT" in out

@@ -1,0 +1,35 @@
+"""Whether a study's audit trail is as it was written: one check, for the shell and for Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from search.audit.anchor import Anchor
+from search.audit.verify import Checked, verify_trail
+from search.parameter_sets.journal import Journal
+from search.storage.existing import existing_storage
+from search.study import StudySpec
+from search.study.layout import Layout
+
+
+def check_study(spec: StudySpec, results: Path, anchors: Iterable[Anchor] = ()) -> Checked:
+    """Check a study's trail, and that it still holds what anchors elsewhere were taken of.
+
+    The anchors that applied parameter sets carry count as well: their journal lies in the dbt
+    project, most often in git.
+
+    Args:
+        spec: The study.
+        results: Folder of all results.
+        anchors: Further heads of the log that were kept.
+
+    Raises:
+        AuditError: If there is no trail, or the journal of parameter sets is damaged.
+        StorageError: If the storage cannot be read.
+    """
+    layout = Layout(results, spec.study)
+    applied = [one.origin.anchor for one in Journal.of(spec).sets if one.origin.anchor]
+    wanted = [*anchors, *(Anchor.parse(text) for text in applied)]
+    with existing_storage(layout.storage_url(spec)) as storage:
+        return verify_trail(layout.folder, storage, spec.study, wanted)
