@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,10 @@ from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
 from search.scenario.compiled.dataflow import BaselineRelation, Key
 from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
-from search.scenario.compiled.lifting import Unliftable, agrees, hole_texts, lift
-from search.scenario.compiled.probes import PROBE_DIGITS, is_watched, probe_values
+from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, hole_texts, lift
+from search.scenario.compiled.literals import literal_class, literal_kind, unrecorded_kinds
+from search.scenario.compiled.points import SecondPoints
+from search.scenario.compiled.probes import is_watched
 from search.scenario.compiled.program import HOISTED_FILE, CheckPoint, Program, save
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
 from search.scenario.compiled.replay import author_schema, perform
@@ -33,10 +36,8 @@ from search.system.child import Report
 
 MAX_STATIC_VALUES = 12
 """Values of a parameter that are each recorded, when templates look at it."""
-MAX_SECOND_VALUES = 1000
-"""Values of an integer that are looked through for one that tells it from another."""
-SECOND_POINTS = 4
-"""Points inside the ranges that are tried, when the scenario fails at the first of them."""
+_OF_TYPES = ("schemas on this incremental model are out of sync", "enforced contract that failed")
+"""dbt's words when ``on_schema_change: fail`` or a contract meets a column of another type."""
 SEED_STEP = 7919
 """Distance from a replication's first value to the one that stands for any other."""
 
@@ -49,11 +50,14 @@ class NeedsVariants(Exception):
     Args:
         names: Parameters with few values, for each of which a program is compiled.
         why: What showed it.
+        typed: Parameters of which a program is compiled for each type that their text may have
+            in SQL.
     """
 
-    def __init__(self, names: Sequence[str], why: str) -> None:
+    def __init__(self, names: Sequence[str], why: str, typed: Sequence[str] = ()) -> None:
         super().__init__(why)
         self.names = tuple(names)
+        self.typed = tuple(typed)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,13 @@ class Source:
 
 
 def compile_program(
-    source: Source, first: Values, folder: Path, *, fixed: Sequence[str], report: Report
+    source: Source,
+    first: Values,
+    folder: Path,
+    *,
+    fixed: Sequence[str],
+    typed: Sequence[str] = (),
+    report: Report,
 ) -> Program:
     """Record a scenario, make its program in a folder, and check it against dbt.
 
@@ -85,6 +95,7 @@ def compile_program(
             first check point.
         folder: Where the program and its hoisted tables go; exists and is empty.
         fixed: Parameters that keep their value of ``first`` in this program.
+        typed: Parameters whose literals keep the type of ``first`` in this program.
         report: Takes a line of progress.
 
     Raises:
@@ -93,7 +104,7 @@ def compile_program(
         RecordingError: If the scenario cannot be replayed; says which model and why.
         SearchError: If the scenario fails at the recorded values.
     """
-    program = _Compilation(source, first, fixed, report).run()
+    program = _Compilation(source, first, fixed, typed, report).run()
     scratch = folder.with_name(f"{folder.name}-hoist")
     scratch.mkdir()
     try:
@@ -110,13 +121,24 @@ def compile_program(
 class _Compilation:
     """Records at two points, and at every value of a parameter that templates look at."""
 
-    def __init__(self, source: Source, first: Values, fixed: Sequence[str], report: Report) -> None:
+    def __init__(
+        self,
+        source: Source,
+        first: Values,
+        fixed: Sequence[str],
+        typed: Sequence[str],
+        report: Report,
+    ) -> None:
         self._source = source
         self._plan = source.factory.plan
         self._report = report
         self._fixed = frozenset(fixed)
         self._first = dict(first)
-        self._second = _second_point(source.parameters, self._first, self._fixed)
+        self._typed = tuple(typed)
+        self._points = SecondPoints(
+            source.parameters, self._first, fixed=self._fixed, typed=frozenset(typed)
+        )
+        self._second = self._points.first_choice()
         self._checks: list[CheckPoint] = []
         self._existing: frozenset[str] = frozenset()
         self._lifted_names = {
@@ -160,13 +182,54 @@ class _Compilation:
             for name, values in static.items():
                 for value in values:
                     self._prove(recorder, lifted, self._second | {name: value}, other_seed, name)
+            self._prove_literals(recorder, lifted, other_seed)
         except Unliftable as error:
             names = {*static, *filter(self._has_few_values, error.names)}
-            names = names or self._culprits(recorder, one, seed)
+            if not names and not error.names:
+                self._ask_for_types(str(error))
+                names = self._culprits(recorder, one, seed)
             if names:
-                raise NeedsVariants(sorted(self._fixed | names), str(error)) from error
+                raise NeedsVariants(sorted(self._fixed | names), str(error), self._typed) from error
             raise RecordingError(str(error)) from error
         return lifted
+
+    def _prove_literals(
+        self, recorder: RecordingEvaluator, lifted: Any, seed: Scalar | None
+    ) -> None:
+        """Record the kinds of literals that were not met yet, and each name among choices."""
+        recorded = [check.values for check in self._checks]
+        missing: dict[str, list[Scalar]] = {}
+        bare = bare_holes(lifted, self._lifted_values(self._first, seed))
+        for name in self._lifted_names - set(self._typed):
+            parameter = self._source.parameters[name]
+            seen = {literal_kind(values[name]) for values in recorded}
+            missing[name] = unrecorded_kinds(parameter, seen) if name in bare else []
+            words = [one for one in parameter.choices or () if isinstance(one, str)]
+            if name in bare and len(words) <= MAX_STATIC_VALUES:
+                missing[name] += [one for one in words if all(r[name] != one for r in recorded)]
+        for values in itertools.zip_longest(*missing.values()):
+            point = {n: v for n, v in zip(missing, values, strict=True) if v is not None}
+            names = ", ".join(f"{name} = {value}" for name, value in point.items())
+            try:
+                self._prove(recorder, lifted, self._second | point, seed, names, "another type")
+            except ScenarioError as error:
+                self._report(f"the scenario fails there: {error}")
+
+    def _ask_for_types(self, why: str) -> None:
+        """Try programs for each type that literals may have, before giving up.
+
+        Raises:
+            NeedsVariants: If there are parameters whose digits may be the reason.
+        """
+        parameters = self._source.parameters
+        ranges = [n for n in self._lifted_names if parameters[n].choices is None]
+        differ = [
+            n for n in ranges if literal_class(self._first[n]) != literal_class(self._second[n])
+        ]
+        if self._typed or not differ:
+            return
+        words = {name for name in self._lifted_names if parameters[name].choices is not None}
+        raise NeedsVariants(sorted(self._fixed | words), why, sorted(ranges))
 
     def _has_few_values(self, name: str) -> bool:
         """Whether a parameter is lifted that could have a program for each of its values."""
@@ -214,15 +277,48 @@ class _Compilation:
         seed: Scalar | None,
         ahead: RecordingAhead | None = None,
     ) -> Recording:
-        """Record inside the ranges; nearer to the first point when the scenario fails there."""
-        for _ in range(SECOND_POINTS - 1):
-            try:
-                what, ahead_now, ahead = "2/2: inside the ranges", ahead, None
-                return self._record(recorder, self._second, seed, what, ahead_now)
-            except ScenarioError as error:
-                self._report(f"the scenario fails there ({error}); trying nearer values")
-                self._second = _nearer(self._source.parameters, self._first, self._second)
-        return self._record(recorder, self._second, seed, "2/2: near the first candidate")
+        """Record inside the ranges, or where the scenario does not fail."""
+        try:
+            return self._record(recorder, self._second, seed, "2/2: inside the ranges", ahead)
+        except ScenarioError as error:
+            failure = error
+        self._report(f"the scenario fails there ({failure}); trying other values")
+        if any(words in str(failure) for words in _OF_TYPES):
+            self._ask_for_types(str(failure))
+        for point in self._points.nearer():
+            found = self._try(recorder, point, seed, "2/2: nearer values")
+            if found is not None:
+                return found
+        self._ask_for_types(str(failure))
+        shares: dict[str, float] = {}
+        for name, share, point in self._points.alone():
+            if name not in shares and self._try(recorder, point, seed, f"{name} alone"):
+                self._checks.pop()
+                shares[name] = share
+        point = self._points.together(shares)
+        found = None
+        if all(point[name] != self._first[name] for name in self._lifted_names):
+            found = self._try(recorder, point, seed, "2/2: each parameter its own way")
+        if found is None:
+            stuck = sorted(name for name in self._lifted_names if name not in shares)
+            which = f" of {', '.join(stuck)}" if stuck else ""
+            raise RecordingError(
+                f"the scenario fails at all other values{which} that were tried; "
+                f"dbt says: {failure}"
+            )
+        return found
+
+    def _try(
+        self, recorder: RecordingEvaluator, point: Values, seed: Scalar | None, what: str
+    ) -> Recording | None:
+        """Record a point; None when the scenario fails there."""
+        try:
+            recording = self._record(recorder, point, seed, what)
+        except ScenarioError as error:
+            self._report(f"the scenario fails there ({error})")
+            return None
+        self._second = dict(point)
+        return recording
 
     def _record(
         self,
@@ -267,7 +363,8 @@ class _Compilation:
             if values is None:
                 raise RecordingError(
                     f"templates look at the value of parameter {_seen(name, uses[name])}, so its "
-                    "SQL cannot be told from two recordings"
+                    "SQL cannot be told from two recordings; compute with it in SQL instead, "
+                    f"or give it at most {MAX_STATIC_VALUES} values (choices, or whole numbers)"
                 )
             recorded = (self._first[name], self._second[name])
             static[name] = [value for value in values if value not in recorded]
@@ -280,12 +377,14 @@ class _Compilation:
         values: Values,
         seed: Scalar | None,
         name: str,
+        reason: str = "templates look at it",
     ) -> None:
         """Record another value of a parameter, and see that the templates give its SQL."""
-        what = f"{name} = {values[name]}: templates look at it"
+        where = f"{name} = {values[name]}" if name in values else name
+        what = f"{where}: {reason}"
         recording = self._record(recorder, values, seed, what)
         if not agrees(lifted, recording, self._lifted_values(values, seed)):
-            raise Unliftable(f"dbt renders other statements for {name} = {values[name]}")
+            raise Unliftable(f"dbt renders other statements for {where}")
 
     def _bound(self, baseline: tuple[BaselineRelation, ...]) -> tuple[Key, ...]:
         by_sql_name = {
@@ -303,46 +402,6 @@ class _Compilation:
         return tuple(dict.fromkeys(keys))
 
 
-def _second_point(
-    parameters: Mapping[str, ParameterSpec], first: Values, fixed: frozenset[str]
-) -> dict[str, Scalar]:
-    """Return a point inside the ranges that differs from the first in every free parameter.
-
-    No two integers have the same value at both points, where the ranges allow it: they
-    could not be told apart in SQL.
-    """
-    inside, other = probe_values(parameters, point=1), probe_values(parameters, point=0)
-    second: dict[str, Scalar] = {}
-    taken: set[tuple[Scalar, Scalar]] = set()
-    for name, parameter in parameters.items():
-        if name in fixed:
-            second[name] = first[name]
-            continue
-        wanted = [inside[name], other[name]]
-        if parameter.kind == "integer":
-            low, high = parameter.bounds
-            step = int(parameter.grid_step or 1)
-            wanted += list(range(int(low), int(high) + 1, step))[:MAX_SECOND_VALUES]
-        fresh = [one for one in wanted if one != first[name]] or wanted
-        apart = [one for one in fresh if (first[name], one) not in taken] or fresh
-        second[name] = apart[0]
-        taken.add((first[name], apart[0]))
-    return second
-
-
-def _nearer(
-    parameters: Mapping[str, ParameterSpec], first: Values, second: Values
-) -> dict[str, Scalar]:
-    """Return the point in the middle, still other than the first in every number."""
-    middle = dict(second)
-    for name, value in second.items():
-        start = first[name]
-        if parameters[name].kind == "float" and isinstance(start, int | float):
-            assert isinstance(value, int | float)
-            middle[name] = round(start + (value - start) / 2, PROBE_DIGITS)
-    return middle
-
-
 def _seen(name: str, uses: set[str]) -> str:
     return f"{name} ({'; '.join(sorted(uses)[:2])})" if uses else name
 
@@ -353,7 +412,8 @@ def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
         values: list[Scalar] = list(parameter.choices)
     elif parameter.kind == "integer":
         low, high = parameter.bounds
-        values = list(range(int(low), int(high) + 1, int(parameter.grid_step or 1)))
+        whole = range(int(low), int(high) + 1, int(parameter.grid_step or 1))
+        values = list(whole[: MAX_STATIC_VALUES + 1])
     else:
         return None
     return values if len(values) <= MAX_STATIC_VALUES else None

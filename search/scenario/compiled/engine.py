@@ -10,7 +10,7 @@ from pathlib import Path
 from search.errors import RecordingError, SearchError
 from search.scenario.belongings import Belonging
 from search.scenario.compiled.divergence import first_divergence
-from search.scenario.compiled.library import Library
+from search.scenario.compiled.library import Library, Variants
 from search.scenario.compiled.replay import Replay
 from search.scenario.evaluator import Evaluator, StageClock
 from search.scenario.outcome import EvaluationRequest
@@ -73,7 +73,7 @@ class ProgramEvaluator(Evaluator):
         self._replays: dict[str, Replay] = {}
         self._reference: Evaluator | None = None
         self._beyond: set[str] = set()
-        self._fixed: tuple[str, ...] = ()
+        self._variants: Variants | None = None
 
     def open(self) -> None:
         """Do nothing yet: programs are loaded when a candidate needs them."""
@@ -102,23 +102,30 @@ class ProgramEvaluator(Evaluator):
 
     def replay_of(self, request: EvaluationRequest) -> Replay | None:
         """Return what replays a candidate; None when dbt must evaluate it."""
-        fixed = self._fixed = self._fixed or self._library.fixed() or ()
-        variant = repr([request.values[name] for name in fixed])
+        variants = self._variants = self._variants or self._library.variants() or Variants()
+        variant = variants.name_of(request.values)
         if variant in self._beyond:
             return None
-        if variant in self._replays:
-            return self._replays[variant]
+        if variant not in self._replays and not self._load(variant, variants, request):
+            return None
+        replay = self._replays[variant]
+        return replay if replay.program.knows_literals_of(request.values) else None
+
+    def _load(self, variant: str, variants: Variants, request: EvaluationRequest) -> bool:
+        """Find or compile a program; whether there is one."""
         try:
             program, folder = self._library.find_or_compile(request.values, report=logger.info)
         except RecordingError as error:
-            logger.warning("dbt evaluates %s = %s: %s", ", ".join(fixed), variant, error)
+            names = (*variants.fixed, *variants.typed)
+            values = ", ".join(f"{name} = {request.values[name]}" for name in names)
+            logger.warning("dbt evaluates %s: %s", values, error)
             self._beyond.add(variant)
-            return None
+            return False
         factory = self._library.source.factory
         if self._recorded_project is not None:
             program = program.moved(self._recorded_project, factory.plan.project_dir)
         self._replays[variant] = Replay(factory, program, folder, self._asked_isolation)
-        return self._replays[variant]
+        return True
 
     def _by_dbt(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         if self._reference is None:

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from search.errors import RecordingError
@@ -19,6 +19,7 @@ from search.scenario.compiled.compiler import (
     all_values,
     compile_program,
 )
+from search.scenario.compiled.literals import literal_class
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
 from search.scenario.hashing import hash_file, hash_parts
 from search.study.values import Scalar
@@ -28,7 +29,40 @@ INDEX_FILE = "index.json"
 LOCK_FILE = "compiling.lock"
 CHECKSUM_FILE = "checksums.json"
 
+MAX_TYPED = 8
+"""Programs for types of literals; dbt evaluates candidates of yet another type."""
+
 Values = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What the programs of one scenario differ in.
+
+    Attributes:
+        fixed: Parameters with a program for each value.
+        typed: Parameters with a program for each type that their text has in SQL.
+    """
+
+    fixed: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
+
+    def name_of(self, candidate: Values) -> str:
+        """Return the name of a candidate's program."""
+        values: dict[str, Scalar] = {name: candidate[name] for name in self.fixed}
+        values |= {name: literal_class(candidate[name]) for name in self.typed}
+        return hash_parts([json.dumps(values, sort_keys=True)])[:16] if values else "all"
+
+    def text(self) -> str:
+        """Return who gets programs of their own, in words."""
+        parts = []
+        if self.fixed:
+            parts.append(f"{', '.join(self.fixed)} gets a program for each of its values")
+        if self.typed:
+            parts.append(
+                f"{', '.join(self.typed)} gets a program for each type that its digits give it"
+            )
+        return " and ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -50,10 +84,15 @@ class Library:
 
     def fixed(self) -> tuple[str, ...] | None:
         """Return the parameters with programs of their own a value; None before the first."""
+        variants = self.variants()
+        return None if variants is None else variants.fixed
+
+    def variants(self) -> Variants | None:
+        """Return what the programs differ in; None before the first."""
         try:
             document = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
             if document["format_version"] == FORMAT_VERSION:
-                return tuple(document["fixed"])
+                return Variants(tuple(document["fixed"]), tuple(document["typed"]))
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
@@ -65,10 +104,10 @@ class Library:
 
     def find(self, candidate: Values) -> tuple[Program, Path] | None:
         """Return the program for a candidate and its folder, or None; a damaged one is removed."""
-        fixed = self.fixed()
-        if fixed is None:
+        variants = self.variants()
+        if variants is None:
             return None
-        folder = self.folder / _variant(fixed, candidate)
+        folder = self.folder / variants.name_of(candidate)
         if not folder.exists():
             return None
         try:
@@ -98,28 +137,48 @@ class Library:
 
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
         sweep_unfinished(self.folder)
-        fixed: Sequence[str] = self.fixed() or ()
+        variants = self.variants() or Variants()
+        self._refuse_many_types(variants)
         building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=self.folder))
+        why: list[str] = []
         try:
             while True:
-                content = building / f"fixed-{len(fixed)}"
+                content = building / f"attempt-{len(why)}"
                 content.mkdir()
                 try:
-                    compile_program(self.source, candidate, content, fixed=fixed, report=report)
+                    compile_program(
+                        self.source,
+                        candidate,
+                        content,
+                        fixed=variants.fixed,
+                        typed=variants.typed,
+                        report=report,
+                    )
                     break
                 except NeedsVariants as needed:
-                    fixed = needed.names
-                    names = ", ".join(fixed)
-                    report(f"{needed}; so {names} gets a program for each of its values")
-            folder = self.folder / _variant(fixed, candidate)
+                    variants = Variants(needed.names, needed.typed)
+                    why.append(str(needed))
+                    report(f"{needed}; so {variants.text()}")
+                except RecordingError as error:
+                    if variants.typed and why:  # the types were not the reason, or not alone
+                        raise RecordingError(f"{why[-1]}; {error}") from error
+                    raise
+            folder = self.folder / variants.name_of(candidate)
             _publish(content, folder)
-            self._write_index(fixed)
+            self._write_index(variants)
         finally:
             shutil.rmtree(building, ignore_errors=True)
         return load(folder), folder
 
-    def _write_index(self, fixed: Sequence[str]) -> None:
-        document = {"format_version": FORMAT_VERSION, "fixed": list(fixed)}
+    def _refuse_many_types(self, variants: Variants) -> None:
+        known = sum(1 for _ in self.folder.glob(f"[!.]*/{PROGRAM_FILE}")) if variants.typed else 0
+        if known >= MAX_TYPED:
+            raise RecordingError(
+                f"{', '.join(variants.typed)}: {known} programs for types of literals are enough"
+            )
+
+    def _write_index(self, variants: Variants) -> None:
+        document = {"format_version": FORMAT_VERSION, **asdict(variants)}
         temporary = self.folder / f".index-{os.getpid()}.json"
         temporary.write_text(json.dumps(document), encoding="utf-8")
         fsync(temporary)
@@ -140,11 +199,6 @@ def _key(source: Source) -> str:
     code = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py"))]
     parts = [plan.fingerprints["scenario"], json.dumps(binds), json.dumps(few), *code]
     return hash_parts([f"program format {FORMAT_VERSION}", *parts])[:16]
-
-
-def _variant(fixed: Sequence[str], candidate: Values) -> str:
-    values = {name: candidate[name] for name in sorted(fixed)}
-    return hash_parts([json.dumps(values, sort_keys=True)])[:16] if values else "all"
 
 
 def _check_content(folder: Path) -> None:

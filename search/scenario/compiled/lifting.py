@@ -15,6 +15,8 @@ RUN_HOLE = "\x00run"
 """The hole that takes a fresh invocation id in every evaluation."""
 MAX_READINGS = 1000
 """Ways to read a literal as text with values in it, that are looked through."""
+_MARK = "\x01"
+_ASIDE = ("string", "comment")
 _CLOCK_SYMBOLS = frozenset("0123456789-:.+TZ ")
 
 
@@ -284,3 +286,22 @@ def agrees(
 def holes_of(templates: Iterable[Template]) -> frozenset[str]:
     """Return every parameter that fills a hole somewhere."""
     return frozenset().union(*(template.parameters for template in templates))
+
+
+def bare_holes(
+    lifted: Iterable[tuple[RecordedStatement, Template]], values: Mapping[str, Scalar]
+) -> frozenset[str]:
+    """Return the parameters that stand in SQL as a literal or a name, not within a string.
+
+    Args:
+        lifted: Statements with their templates.
+        values: A value of each parameter.
+    """
+    texts = hole_texts(values)
+    bare: set[str] = set()
+    for _, template in lifted:
+        for name in template.parameters - bare:
+            marked = template.fill(dict.fromkeys(template.holes, "0") | texts | {name: _MARK})
+            if any(_MARK in t.text and t.kind not in _ASIDE for t in tokenize(marked)):
+                bare.add(name)
+    return frozenset(bare)

@@ -18,6 +18,13 @@ from search.study.parameters import ParameterSpec
 from search.study.values import Scalar
 
 _FRAMES = 12
+_FRAMES_OF_DBT = 80
+_SYMBOLS = {
+    **{"add": "+", "radd": "+", "sub": "-", "rsub": "-", "mul": "*", "rmul": "*"},
+    **{"truediv": "/", "rtruediv": "/", "floordiv": "//", "rfloordiv": "//", "mod": "%"},
+    **{"rmod": "%", "pow": "**", "rpow": "**", "eq": "==", "ne": "!=", "lt": "<", "le": "<="},
+    **{"gt": ">", "ge": ">=", "bool": "if", "getitem": "[]", "iter": "for"},
+}
 PROBE_DIGITS = 10
 
 
@@ -29,21 +36,41 @@ class UseLog:
 
     def note(self, parameter: str, operation: str) -> None:
         """Note an operation on a parameter's value, if a template is at work."""
-        template = _template_at_work()
-        if template is not None:
-            self.used.setdefault(parameter, set()).add(f"{operation} in {template}")
+        place = _template_at_work()
+        if place is not None:
+            what = _SYMBOLS.get(operation, operation)
+            self.used.setdefault(parameter, set()).add(f"{what} in {place}")
 
 
 def _template_at_work() -> str | None:
-    """Return the name of the Jinja template among the nearest callers; None when none is."""
+    """Return the node whose template is among the nearest callers, None when none is.
+
+    dbt compiles templates without a name; the node stands in its own functions further up.
+    """
     frame: FrameType | None = sys._getframe(2)
     for _ in range(_FRAMES):
         if frame is None:
             return None
         if "debug_info" in frame.f_globals and "environment" in frame.f_globals:
-            return str(frame.f_globals.get("name") or frame.f_code.co_filename)
+            return _place(frame)
         frame = frame.f_back
     return None
+
+
+def _place(frame: FrameType | None) -> str:
+    macro = ""
+    for _ in range(_FRAMES_OF_DBT):
+        if frame is None:
+            break
+        if frame.f_code.co_name == "call_macro" and not macro:
+            name = getattr(getattr(frame.f_locals.get("self"), "macro", None), "name", None)
+            macro = f"macro {name} of " if isinstance(name, str) else ""
+        for variable in ("node", "parsed_node"):
+            node_id = getattr(frame.f_locals.get(variable), "unique_id", None)
+            if isinstance(node_id, str):
+                return f"{macro}{node_id}"
+        frame = frame.f_back
+    return f"{macro}the project" if macro else "a template of the project"
 
 
 def _watched(base: type, operations: tuple[str, ...]) -> dict[str, Any]:

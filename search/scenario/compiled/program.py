@@ -21,7 +21,8 @@ from search.scenario.compiled.dataflow import (
 )
 from search.scenario.compiled.emission import Split, split_flow
 from search.scenario.compiled.inlining import Lifted, passed_on, still_the_same, with_views
-from search.scenario.compiled.lifting import Template
+from search.scenario.compiled.lifting import Template, bare_holes
+from search.scenario.compiled.literals import literal_kind
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.plan import PlannedMetric
@@ -133,6 +134,27 @@ class Program:
         found = {relation.schema.lower() for relation in self.baseline}
         found |= {operation.key[0] for operation in self.flow.operations if operation.key}
         return tuple(sorted(found - {MAIN_SCHEMA, TEMP_SCHEMA, MACRO_SCHEMA}))
+
+    def knows_literals_of(self, values: Mapping[str, Scalar]) -> bool:
+        """Whether each literal of a candidate is of a kind that was recorded.
+
+        dbt may send other statements where it is not: a contract tells DOUBLE from DECIMAL.
+        """
+        fresh = [
+            name for name, kinds in self._kinds.items() if literal_kind(values[name]) not in kinds
+        ]
+        return not fresh or self._bare.isdisjoint(fresh)
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset(literal_kind(check.values[name]) for check in self.checks)
+            for name in self.checks[0].values
+        }
+
+    @cached_property
+    def _bare(self) -> frozenset[str]:
+        return bare_holes(self.statements, self.checks[0].values)
 
     def live_parameters(self) -> frozenset[str]:
         """Return the parameters whose value stands in a statement that the metrics need."""

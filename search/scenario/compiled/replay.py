@@ -51,6 +51,7 @@ class Replay:
 
     Attributes:
         isolation: As given.
+        program: As given.
         actions: What is done for each candidate, in order.
         operation_seconds: Wall time of each recorded operation in the last evaluation.
     """
@@ -69,7 +70,7 @@ class Replay:
         self._observer = observer
         self._parsed = ParsedStatements()
         self._plan = factory.plan
-        self._program = program
+        self.program = program
         self._scratch = create_scratch(factory.scratch_parent)
         limits = factory.limits(self._scratch)
         self._workspace: ReplayWorkspace
@@ -98,7 +99,7 @@ class Replay:
         try:
             with stages.stage("workspace"):
                 self._workspace.begin()
-                for schema in self._program.schemas:
+                for schema in self.program.schemas:
                     self._run(f"create schema if not exists {quoted(schema)}")
             with stages.stage("bind"):
                 self._write_table_cells(values)
@@ -122,15 +123,15 @@ class Replay:
                     metrics = self._read(reader, action) or metrics
                 continue
             if action.operation is not None:
-                step = self._program.flow.operations[action.operation].statement.step
+                step = self.program.flow.operations[action.operation].statement.step
             with stages.stage(step):
                 self._act(action, texts)
         return metrics
 
     def _write_table_cells(self, values: Mapping[str, Scalar]) -> None:
         """Write table-bound values, on copies of the tables when the baseline is attached."""
-        for relation in self._program.baseline:
-            if relation.key in self._program.bound and self._workspace.is_attached:
+        for relation in self.program.baseline:
+            if relation.key in self.program.bound and self._workspace.is_attached:
                 source = sql_name((relation.schema, relation.name), BASELINE)
                 own_table(self._workspace.connection, relation.key, source, relation.sql)
         for bind in self._plan.table_binds:
@@ -141,7 +142,7 @@ class Replay:
         connection = self._workspace.connection
         statement = None
         if action.operation is not None:
-            statement = self._program.flow.operations[action.operation].statement
+            statement = self.program.flow.operations[action.operation].statement
         is_authors_own = statement is not None and statement.node is None
         try:
             with author_schema(connection, self._plan, is_authors_own):

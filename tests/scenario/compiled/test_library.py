@@ -55,10 +55,12 @@ class Compilations:
         folder: Path,
         *,
         fixed: Sequence[str],
+        typed: Sequence[str],
         report: Any,
     ) -> Any:
         with self.log.open("a") as log:
             log.write(f"{sorted(fixed)} {first}\n")
+        assert not typed
         if set(self.needed) - set(fixed):
             raise NeedsVariants(self.needed, "templates look at it")
         shutil.copyfile(self.compiled.content / HOISTED_FILE, folder / HOISTED_FILE)
