@@ -89,7 +89,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     ),
     "condition on a float": (
         {"m.sql": LOOKS["if"]},
-        r"look at the value of parameter x \(> in model\.mini\.m\), .*cannot be told from two recordings",
+        r"look at the value of parameter x \(> in model\.mini\.m\), .*be told from two recordings",
     ),
     "session variable": (
         {
