@@ -73,7 +73,9 @@ $(CENSUS): $(CENSUS_SIZE) dbt/macros/sample_census.sql dbt/macros/draw.sql
 	@touch $@
 
 run: $(CENSUS) ## Find the parameters that meet the targets of STUDY; needs nothing but Python 3.11.
-	@$(BIN)/scenario-search run $(STUDY) || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+	@$(BIN)/scenario-search run $(STUDY) || { code=$$?; \
+	  [ $$code -eq 3 ] && $(BIN)/scenario-search status $(STUDY) --json | \
+	    grep -q '^  "reason_code": "targets_missed"' || exit $$code; }
 
 ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenarios, simulation.
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs

@@ -99,6 +99,8 @@ def convergence_result(facts: StudyFacts) -> dg.AssetCheckResult:
     found: dict[str, Any] = {
         "state": run.state,
         "reason": run.reason,
+        "reason code": run.reason_code,
+        "tests": metadata.test_table(facts),
         "why": dg.MetadataValue.md("\n".join(f"- {line}" for line in reasons)) if reasons else None,
         "targets": metadata.table(metadata.target_rows(facts)),
     }

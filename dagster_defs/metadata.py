@@ -12,6 +12,7 @@ import dagster as dg
 from search.report.courses import convergence_image
 from search.report.facts import Lever, StudyFacts, Target
 from search.report.tables import goal_text, tolerance_text
+from search.scenario.verification import DataTests
 from search.study.figures import with_unit
 from search.study.targets import is_met, off_text
 
@@ -76,6 +77,22 @@ def allowed_text(lever: Lever) -> str:
     if lever.choices is not None:
         return " | ".join(str(choice) for choice in lever.choices)
     return f"{with_unit(lever.low, lever.unit)} to {with_unit(lever.high, lever.unit)}"
+
+
+def test_table(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
+    """Return dbt's tests of the winner that fail, new failures first; None when none does."""
+    verification = facts.verification
+    tests = verification.tests if verification else DataTests()
+    return table(
+        [
+            {
+                "test": name,
+                "fails today too": name in tests.failing_today,
+                "message": tests.messages.get(name, ""),
+            }
+            for name in tests.failing
+        ]
+    )
 
 
 def convergence_plot(facts: StudyFacts) -> dg.MetadataValue[Any] | None:

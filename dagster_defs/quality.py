@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search.audit.anchor import Anchor
 from search.commands.audit import check_study
-from search.commands.evaluate import verify_trial
+from search.commands.verify import verify_trial
 from search.driver.progress import SilentProgress
 from search.errors import SpecError
 from search.report.facts import StudyFacts
@@ -28,13 +28,15 @@ def out_of_bounds(facts: StudyFacts, spec: StudySpec) -> list[str]:
 def not_reproduced(facts: StudyFacts, spec: StudySpec, results: Path) -> list[str]:
     """Return in what real dbt, with its tests, differs from the winner's metrics.
 
-    The run's own verification counts; without one, dbt evaluates the winner here.
+    The run's own verification counts, or a later one; without any, dbt evaluates the winner here.
 
     Raises:
         SearchError: If dbt cannot be asked.
     """
     if facts.best is None or facts.run.is_verified:
         return []
+    if facts.verification is not None:
+        return [facts.verification.text()]
     number, verification = verify_trial(spec, None, results=results, progress=SilentProgress())
     if number != facts.best:
         return [f"the storage's best trial is {number}, the trail's is {facts.best}"]

@@ -7,7 +7,7 @@ fields: constructors take keyword arguments and ``__reduce__`` restores them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -25,11 +25,28 @@ class SearchError(Exception):
     """
 
     exit_code = EXIT_FAILURE
+    kind: ClassVar[str] = "failure"
+    """What programs know the class by; it stays when names and texts change."""
 
     def __init__(self, message: str, **fields: Any) -> None:
         super().__init__(message)
         self.message = message
         self.fields = {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def code(self) -> str:
+        """What programs know the error by (docs/errors.md)."""
+        return self.kind
+
+    def document(self) -> dict[str, Any]:
+        """Return the error as JSON-safe values: message, code, and where it is."""
+        return {
+            "failure": str(self),
+            "code": self.code,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            **{name: value for name, value in self.fields.items() if name != "is_retryable"},
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.message, self.fields)
@@ -46,6 +63,7 @@ class SpecError(SearchError):
     """The study file is wrong. Carries the ``file`` and the ``key`` path at fault."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "study_file"
 
     def __init__(
         self,
@@ -65,44 +83,70 @@ class SpecError(SearchError):
         return f"{where}: {self.message}" if where else self.message
 
 
+class NotVerifiedError(SpecError):
+    """What should be applied is not confirmed by real dbt."""
+
+    kind = "not_verified"
+
+
+class TargetsMissedError(SpecError):
+    """What should be applied misses targets."""
+
+    kind = "targets_missed"
+
+
+class UnknownTrialError(SpecError):
+    """There is no such trial, or it is not complete."""
+
+    kind = "unknown_trial"
+
+
 class ProjectError(SearchError):
     """The dbt project does not parse, or lacks what the study refers to."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "dbt_project"
 
 
 class BudgetError(SearchError):
     """The memory budget cannot hold what was asked for."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "memory_budget"
 
 
 class DatabaseError(SearchError):
     """A database file cannot be used: missing, locked, beside a ``.wal``, unreadable."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "database"
 
 
 class StorageError(SearchError):
     """The Optuna storage cannot be opened or written."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "storage"
 
 
 class JobError(SearchError):
     """A study cannot be a job of a Ray cluster as asked: upload, place of results, cluster."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "cluster_job"
 
 
 class LeaseError(SearchError):
     """Another live driver owns the study."""
 
     exit_code = EXIT_BAD_INPUT
+    kind = "study_locked"
 
 
 class WorkspaceError(SearchError):
     """A trial's isolated database cannot be made, most often for want of disk."""
+
+    kind = "workspace"
 
 
 class ScenarioError(SearchError):
@@ -117,6 +161,8 @@ class ScenarioError(SearchError):
         is_retryable: Whether the same candidate may succeed when tried again.
     """
 
+    kind = "scenario"
+
     def __init__(
         self,
         message: str,
@@ -128,6 +174,11 @@ class ScenarioError(SearchError):
     ) -> None:
         super().__init__(message, stage=stage, step=step, model=model, is_retryable=is_retryable)
 
+    @property
+    def code(self) -> str:
+        """``scenario_`` and the stage."""
+        return scenario_code(self.fields["stage"])
+
     def __str__(self) -> str:
         where = ", ".join(
             f"{name} {self.fields[name]}" for name in ("step", "model") if name in self.fields
@@ -135,17 +186,39 @@ class ScenarioError(SearchError):
         return f"{where}: {self.message}" if where else self.message
 
 
+STAGES = ("workspace", "bind", "step", "metric", "memory", "timeout", "worker", "driver")
+"""Where an evaluation can fail."""
+
+
+def scenario_code(stage: str) -> str:
+    """Return the code of an evaluation that failed at a stage.
+
+    Example:
+        >>> scenario_code("memory")
+        'scenario_memory'
+    """
+    return f"{ScenarioError.kind}_{stage}"
+
+
 class RecordingError(SearchError):
     """A scenario cannot be compiled into a program; the message names why."""
+
+    kind = "recording"
 
 
 class AuditError(SearchError):
     """The audit trail cannot be written or read, or does not verify."""
 
+    kind = "audit_trail"
+
 
 class WorkerError(SearchError):
     """The worker pool cannot start or keep workers alive."""
 
+    kind = "workers"
+
 
 class StudyFailedError(SearchError):
     """Every trial failed, so that the search cannot go on."""
+
+    kind = "study_failed"

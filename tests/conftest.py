@@ -106,7 +106,7 @@ def without_children(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Prepare in this process, where dbt is imported already: seconds become tenths."""
 
     folder = os.getcwd()
-    for module in ("run", "evaluate"):
+    for module in ("run", "workbench"):
         monkeypatch.setattr(f"search.commands.{module}.ChildProcess", ThisProcess)
     monkeypatch.setattr("search.driver.verifier.run_in_child", ThisProcess().call)
     yield

@@ -19,7 +19,7 @@ from search.audit.records import (
     TrialRecord,
 )
 from search.audit.schema import AuditTables
-from search.errors import SpecError
+from search.errors import SpecError, scenario_code
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
@@ -151,6 +151,7 @@ def trial_record(trial: StoredTrial, *, study: str) -> TrialRecord:
             "error_step": failure.step,
             "error_model": failure.model,
             "error_message": failure.message,
+            "error_code": scenario_code(failure.stage) if failure.stage else None,
             "details": trial.details,
         }
     )

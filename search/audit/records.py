@@ -99,8 +99,18 @@ class RunRecord(Record):
     is_verified: bool | None = Field(
         default=None, description="Whether the reference engine confirmed the winner"
     )
+    is_metrics_verified: bool | None = Field(
+        default=None, description="Whether the winner's metrics are real dbt's"
+    )
+    verification: Json = Field(
+        default=None,
+        description="What real dbt said of the winner: metrics that differ, tests by name",
+    )
     best_trial: int | None = Field(default=None, description="Number of the best trial")
     reason: str | None = Field(default=None, description="Why the run ended, for a person")
+    reason_code: str | None = Field(
+        default=None, description="The same for programs: targets_met, or see docs/errors.md"
+    )
     storage_url: str | None = Field(default=None, description="Optuna storage, password masked")
     appraisal: Json = Field(
         default=None,
@@ -161,6 +171,9 @@ class TrialRecord(Record):
     error_step: str | None = Field(default=None, description="The scenario's step that failed")
     error_model: str | None = Field(default=None, description="The dbt model or metric that failed")
     error_message: str | None = Field(default=None, description="Why it failed, for a person")
+    error_code: str | None = Field(
+        default=None, description="Why it failed, for programs (docs/errors.md)"
+    )
     evaluations: Json = Field(
         default=None,
         description="Each evaluation: replication, attempt, metrics, seconds, worker, failure",

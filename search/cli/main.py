@@ -35,6 +35,9 @@ from search.errors import (
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.workers.ray.lasting import require_lasting
 
+USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
+"""Codes of what is no ``SearchError``."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="scenario-search")
@@ -80,7 +83,7 @@ def run(
             spec, RunOptions(results=results, is_restart=restart, on_change=on_change), progress
         )
     click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
-    return EXIT_OK if result.end.is_converged else EXIT_NOT_CONVERGED
+    return EXIT_OK if result.is_converged else EXIT_NOT_CONVERGED
 
 
 @main.command()
@@ -197,7 +200,7 @@ def explain(
 @click.option("--trial", type=click.IntRange(min=0), help="The trial; the best one when left out.")
 def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
-    from search.commands.evaluate import verify_trial
+    from search.commands.verify import verify_trial
 
     spec = _load(study, (), (), None)
     with _progress() as progress:
@@ -227,35 +230,42 @@ def entry_point() -> None:
     """Run the command line; a user's mistake is a message and an exit code, never a traceback."""
     end_in_order_on_signals()
     sys.stderr = cast("TextIO", LastingStream(sys.stderr))
-    code = exit_code(lambda: main(standalone_mode=False))
+    words = sys.argv[1:]
+    code = exit_code(lambda: main(words, standalone_mode=False), is_json="--json" in words)
     if code == EXIT_INTERRUPTED:
         leave_at_once(code)
     sys.exit(code)
 
 
-def exit_code(call: Callable[[], Any]) -> int:
-    """Return the exit code of a call; tell what went wrong on stderr."""
+def exit_code(call: Callable[[], Any], *, is_json: bool = False) -> int:
+    """Return the exit code of a call; tell what went wrong on stderr, and as JSON when asked."""
+    said: dict[str, Any]
     try:
         code = call()
         sys.stdout.flush()
         return int(code or EXIT_OK)
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        said = {"failure": error.format_message(), "code": USAGE, "exit_code": error.exit_code}
     except SearchError as error:
         _complain(str(error))
-        return error.exit_code
+        said = error.document()
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted; the state is saved, the same command goes on")
-        return EXIT_INTERRUPTED
+        message = "interrupted; the state is saved, the same command goes on"
+        _complain(message)
+        said = {"failure": message, "code": INTERRUPTED, "exit_code": EXIT_INTERRUPTED}
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
     except Exception as error:
         if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
             raise
-        _complain(_unexpected(error))
-        return EXIT_FAILURE
+        message = _unexpected(error)
+        _complain(message)
+        said = {"failure": message, "code": UNEXPECTED, "exit_code": EXIT_FAILURE}
+    if is_json:
+        click.echo(json.dumps(said, indent=2, default=str))
+    return int(said["exit_code"])
 
 
 def _unexpected(error: Exception) -> str:

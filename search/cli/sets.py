@@ -26,15 +26,19 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change,
     "--set", "sets", multiple=True, metavar="NAME=VALUE",
     help="Apply these values and leave the other parameters as they are.",
 )  # fmt: skip
+@click.option(
+    "--unverified", is_flag=True, help="Apply a trial although real dbt does not confirm it."
+)
 @_reason
 @_author
 @_dry_run
 @results_option
 @json_option
-def apply(
+def apply(  # noqa: PLR0913 - one argument for each option
     study: Path,
     trial: int | None,
     sets: Sequence[str],
+    unverified: bool,
     reason: str,
     author: str | None,
     dry_run: bool,
@@ -44,7 +48,8 @@ def apply(
     """Make the winner of STUDY the values that dbt uses without a search.
 
     Writes the project's seed or vars (see `apply` in the study file) and a new version to
-    the history. A winner that misses targets is applied only when named with --trial.
+    the history. A winner that misses targets is applied only when named with --trial; one that
+    real dbt does not confirm only with --unverified.
     """
     from search.parameter_sets.sets import Author
     from search.parameter_sets.use import apply_chosen
@@ -54,7 +59,7 @@ def apply(
     spec = load(study, (), (), None)
     applied = apply_chosen(
         spec, results, trial=trial, assignments=sets, author=Author.of(reason, author),
-        is_dry_run=dry_run,
+        is_dry_run=dry_run, is_unverified=unverified,
     )  # fmt: skip
     return _show(spec, applied, is_dry_run=dry_run, as_json=as_json)
 

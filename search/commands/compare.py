@@ -8,29 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from search.commands.evaluate import evaluate_all
+from search.commands.workbench import open_workbench, requests_of
 from search.driver.continuation import FINGERPRINTS
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
-from search.scenario.outcome import EvaluationRequest, Outcome
-from search.scenario.preparation import Prepared, prepare
+from search.scenario.outcome import Outcome
 from search.storage.trials import read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.figures import signed, with_unit
-from search.study.layout import Layout
 from search.study.replication import over_replications
 from search.study.space import candidate_key, canonical, validate_candidate
 from search.study.values import Scalar
-from search.system.child import ChildProcess
-from search.system.scratch import sweep_scratch
 from search.views.parameter_sets import change_text, difference
 from search.views.text import table_text
-from search.workers.resources import (
-    evaluator_factory,
-    memory_plan,
-    preparation_limits,
-    scratch_parent,
-)
 
 SCENARIO = "scenario"
 """The fingerprint of all that a candidate's metrics follow from."""
@@ -131,33 +122,19 @@ def _evaluated(
     progress: Progress,
 ) -> dict[str, Side]:
     """Evaluate what has no metrics; all, when the stored ones are of another scenario."""
-    layout, memory = Layout(results, spec.study), memory_plan(spec)
-    sweep_scratch(scratch_parent(spec))
-    with ChildProcess() as child:
-        prepared: Prepared = child.call(
-            prepare,
-            spec,
-            layout.baselines.absolute(),
-            preparation_limits(spec, memory),
-            report=progress.note,
-        )
+    with open_workbench(spec, results, progress) as bench:
         then = stored.attributes.get(FINGERPRINTS, {}).get(SCENARIO)
         wanted = [side for side in sides if not side.metrics]
-        if len(wanted) < len(sides) and then != prepared.plan.fingerprints[SCENARIO]:
+        if len(wanted) < len(sides) and then != bench.fingerprint:
             progress.note("the scenario has changed since the trials ran, so all are evaluated")
             wanted = list(sides)
         by_key = {candidate_key(dict(side.values)): side for side in wanted}
-        replications = spec.scenario.replications
-        seeds = replications.values if replications else (None,)
-        requests = [
-            EvaluationRequest(trial=number, values=side.values, replication=seed)
-            for number, side in enumerate(by_key.values())
-            for seed in seeds
-        ]
-        factory = evaluator_factory(spec, prepared.plan, memory)
-        outcomes: list[Outcome] = child.call(
-            evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+        numbered = [(number, side.values) for number, side in enumerate(by_key.values())]
+        requests = requests_of(spec, numbered)
+        outcomes: list[Outcome] = bench.call(
+            evaluate_all, bench.reference, spec, bench.programs, requests
         )
+    replications = spec.scenario.replications
     done: dict[str, Side] = {}
     for number, (key, side) in enumerate(by_key.items()):
         own = [outcome for outcome in outcomes if outcome.request.trial == number]

@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.commands.workbench import open_workbench, requests_of
 from search.driver.engine import source_of
 from search.driver.progress import Progress
 from search.driver.results import Evaluation
-from search.errors import SpecError
 from search.parameter_sets.candidates import stored_study
-from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
+from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.scenario.preparation import Prepared, prepare
-from search.scenario.verification import Verification, verify
+from search.scenario.outcome import EvaluationRequest, Outcome, failure_text
 from search.storage.trials import StoredTrial
 from search.study import StudySpec, expand_metrics
-from search.study.layout import Layout
 from search.study.replication import over_replications
 from search.study.space import assigned, current_candidate, validate_candidate
-from search.system.child import ChildProcess, Report
-from search.system.scratch import sweep_scratch
-from search.workers.resources import (
-    evaluator_factory,
-    memory_plan,
-    preparation_limits,
-    scratch_parent,
-)
+from search.system.child import Report
 
 
 def evaluate_once(
@@ -58,27 +48,13 @@ def evaluate_once(
         repeated = StoredTrial(stored.trial(from_trial, option="--from-trial"))
     start = current_candidate(spec) if repeated is None else repeated.candidate
     values = validate_candidate(spec, start | assigned(spec, assignments))
-    layout = Layout(results, spec.study)
-    memory = memory_plan(spec)
-    sweep_scratch(scratch_parent(spec))
-    replications = spec.scenario.replications
-    requests = [
-        EvaluationRequest(trial=from_trial or 0, values=values, replication=seed)
-        for seed in (replications.values if replications else (None,))
-    ]
-    with ChildProcess() as child:
-        prepared: Prepared = child.call(
-            prepare,
-            spec,
-            layout.baselines.absolute(),
-            preparation_limits(spec, memory),
-            report=progress.note,
-        )
-        factory = evaluator_factory(spec, prepared.plan, memory)
-        outcomes: list[Outcome] = child.call(
-            evaluate_all, factory, spec, layout.programs.absolute(), requests, report=progress.note
+    requests = requests_of(spec, [(from_trial or 0, values)])
+    with open_workbench(spec, results, progress) as bench:
+        outcomes: list[Outcome] = bench.call(
+            evaluate_all, bench.reference, spec, bench.programs, requests
         )
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
+    replications = spec.scenario.replications
     statistic = replications.statistic if replications else "mean"
     evaluated = [outcome.metrics for outcome in outcomes]
     metrics = over_replications(evaluated, statistic) if failure is None else {}
@@ -93,7 +69,7 @@ def evaluate_once(
         goals=tuple(
             goal for goal in stored.goals(spec) if goal.change is None or goal.value is not None
         ),
-        failure=_failure_text(failure) if failure else None,
+        failure=failure_text(failure) if failure else None,
         from_trial=from_trial,
         matches_trial=matches,
         seconds=sum(outcome.seconds for outcome in outcomes),
@@ -127,60 +103,9 @@ def evaluate_all(
         evaluator.close()
 
 
-def verify_trial(
-    spec: StudySpec, number: int | None, *, results: Path, progress: Progress
-) -> tuple[int, Verification]:
-    """Evaluate a stored trial through real dbt with its tests, and compare the metrics.
-
-    Args:
-        spec: The study.
-        number: The trial; the best one when None.
-        results: Folder of all results.
-        progress: Takes news for a person.
-
-    Raises:
-        SpecError: If there is no such complete trial.
-    """
-    stored = stored_study(spec, results)
-    if number is None:
-        best = stored.best(spec)
-        number = best.number if best is not None else 0
-    trial = StoredTrial(stored.trial(number, option="--trial"))
-    values, evaluations = trial.candidate, trial.evaluations
-    if not evaluations:
-        raise SpecError(f"--trial must be a complete trial, but trial {number} is not")
-    memory = memory_plan(spec)
-    layout = Layout(results, spec.study)
-    requests = [EvaluationRequest(number, values, seed) for seed, _ in evaluations]
-    with ChildProcess() as child:
-        prepared: Prepared = child.call(
-            prepare,
-            spec,
-            layout.baselines.absolute(),
-            preparation_limits(spec, memory),
-            report=progress.note,
-        )
-        reference = evaluator_factory(spec, prepared.plan, memory)
-        library = Library.of(source_of(reference, spec), layout.programs.absolute())
-        verification: Verification = child.call(
-            verify,
-            reference,
-            requests,
-            [metrics for _, metrics in evaluations],
-            DivergenceFinder(library) if library.find(values) is not None else None,
-            report=progress.note,
-        )
-    return number, verification
-
-
 def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) -> Evaluator:
     library = Library.of(source_of(reference, spec), programs)
     if spec.resources.engine == "dbt" or library.find(current_candidate(spec)) is None:
         return reference()
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
     return ProgramEvaluatorFactory(library, isolation)()
-
-
-def _failure_text(failure: Failure) -> str:
-    where = ", ".join(part for part in (failure.step, failure.model) if part)
-    return f"{where}: {failure.message}" if where else failure.message

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search.commands.workbench import open_workbench
 from search.driver.engine import dead_parameters, source_of
 from search.driver.progress import Progress
 from search.errors import RecordingError
@@ -15,13 +16,10 @@ from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import OVERLAY, Replay
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.preparation import Prepared, prepare
 from search.study import StudySpec
-from search.study.layout import Layout
 from search.study.space import current_candidate
-from search.system.child import ChildProcess, Report
+from search.system.child import Report
 from search.views.text import table_text
-from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 REPEATS = 3
 
@@ -57,20 +55,8 @@ def explain_study(spec: StudySpec, results: Path, progress: Progress) -> Explana
     Raises:
         SearchError: If the study or its scenario is wrong.
     """
-    layout = Layout(results, spec.study)
-    memory = memory_plan(spec)
-    with ChildProcess() as child:
-        prepared: Prepared = child.call(
-            prepare,
-            spec,
-            layout.baselines.absolute(),
-            preparation_limits(spec, memory),
-            report=progress.note,
-        )
-        factory = evaluator_factory(spec, prepared.plan, memory)
-        explanation: Explanation = child.call(
-            explain_plan, factory, spec, layout.programs.absolute(), report=progress.note
-        )
+    with open_workbench(spec, results, progress) as bench:
+        explanation: Explanation = bench.call(explain_plan, bench.reference, spec, bench.programs)
     return explanation
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from search.audit.earlier import SPEC
 from search.audit.records import RunRecord
+from search.commands.workbench import prepared_workbench
 from search.driver.appraisal import Appraiser
 from search.driver.continuation import FINGERPRINTS, OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
@@ -28,7 +29,6 @@ from search.sampling.choice import choose_sampler
 from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.scenario.preparation import Prepared, prepare
 from search.storage.attributes import RUN_ID
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
@@ -48,16 +48,15 @@ from search.system.scratch import sweep_scratch
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.resources import (
-    evaluator_factory,
     memory_plan,
     memory_text,
-    preparation_limits,
     scratch_parent,
 )
 from search.workers.spool import Spool
 from search.workers.watchdog import MemoryWatchdog
 
 MAX_AUTO_BATCH = 64
+INTERRUPTED = "interrupted"
 APPRAISED = "appraised"
 """Study attribute: what was found out at the end, and for which winner."""
 
@@ -172,8 +171,8 @@ class _StudyRun:
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
         with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
-            prepared = self._prepare(child, memory)
-            reference = evaluator_factory(spec, prepared.plan, memory)
+            bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
+            prepared, reference = bench.prepared, bench.reference
             fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
             version, is_new = version_to_run(
                 spec,
@@ -201,17 +200,22 @@ class _StudyRun:
                 result = self._run_version(
                     session, version, engine, engine.first if is_new else None, verifier
                 )
-        if result.verification is None or result.verification.is_equal:
-            return result
-        with self._results_cache(session, engine) as cache:
-            if cache is not None:
-                cache.forget_replayed()
-        self._progress.note(
-            f"ERROR OF OURS: the compiled scenario does not equal dbt: {result.verification.text()}"
-        )
-        self._progress.note("the study starts again, and dbt evaluates every candidate")
-        slow = Engine(reference, "dbt", "copy", first=None, warnings=engine.warnings)
-        return self._run_version(session, next_version(session.storage, spec.study), slow, None)
+            verification = result.verification
+            if engine.name == "dbt" or verification is None or verification.is_equal:
+                return result
+            with self._results_cache(session, engine) as cache:
+                if cache is not None:
+                    cache.forget_replayed()
+            what = "the compiled scenario does not equal dbt"
+            is_ours = verification.failure is None
+            self._progress.note(
+                f"{'ERROR OF OURS: ' if is_ours else ''}{what}: {verification.text()}"
+            )
+            self._progress.note("the study starts again, and dbt evaluates every candidate")
+            slow = Engine(reference, "dbt", "copy", first=None, warnings=engine.warnings)
+            following = next_version(session.storage, spec.study)
+            with Verifier(child, reference, slow, current, self._progress) as verifier:
+                return self._run_version(session, following, slow, None, verifier)
 
     def _engine(
         self,
@@ -239,7 +243,7 @@ class _StudyRun:
         version: StudyVersion,
         engine: Engine,
         first: Outcome | None,
-        verifier: Verifier | None = None,
+        verifier: Verifier,
     ) -> RunResult:
         """Search one version of the study with one engine, and record how it ended."""
         spec = self._spec
@@ -294,17 +298,19 @@ class _StudyRun:
                 pool.open(spool.factory(engine.factory))
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
-                verification = verifier.verify(store, end) if verifier else None
+                verification = verifier.verify(store, end)
             except KeyboardInterrupt:
                 store.set_aside()
                 # Who interrupts may kill what is left some seconds later: what matters goes first.
-                recorder.finish("interrupted", reason="interrupted by the user")
+                recorder.finish(
+                    INTERRUPTED, reason="interrupted by the user", reason_code=INTERRUPTED
+                )
                 self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
                 session.pool.close()
                 self._write_report(store.name)
                 raise
             except SearchError as error:
-                recorder.finish("failed", reason=str(error))
+                recorder.finish("failed", reason=str(error), reason_code=error.code)
                 self._write_report(store.name)
                 raise
             submitted = driver.first_submit_at or self._started
@@ -381,16 +387,6 @@ class _StudyRun:
         prefix = "sqlite:///"
         return not url.startswith(prefix) or Path(url.removeprefix(prefix)).exists()
 
-    def _prepare(self, child: ChildProcess, memory: MemoryPlan) -> Prepared:
-        prepared: Prepared = child.call(
-            prepare,
-            self._spec,
-            self._layout.baselines.absolute(),
-            preparation_limits(self._spec, memory),
-            report=self._progress.note,
-        )
-        return prepared
-
     def _run_record(self, version: StudyVersion, session: _Session, engine: Engine) -> RunRecord:
         fingerprints, memory = session.fingerprints, session.memory
         person = who()
@@ -425,15 +421,18 @@ class _StudyRun:
 
 def _ending(result: RunResult) -> dict[str, Any]:
     """Return the fields of the run's record that are known at its end."""
-    end = result.end
+    end, verification = result.end, result.verification
     return {
-        "reason": end.reason,
-        "is_converged": end.is_converged,
+        "reason": result.reason,
+        "reason_code": result.reason_code,
+        "is_converged": result.is_converged,
         "iterations": end.iterations,
         "trials": end.trials,
         "failed_trials": end.failed_trials,
         "best_trial": end.best.number if end.best else None,
         "is_verified": result.is_verified,
+        "is_metrics_verified": result.is_metrics_verified,
+        "verification": None if verification is None else verification.document(),
         "peak_memory_bytes": result.peak_memory_bytes,
         "startup_seconds": result.startup_seconds,
         "wall_seconds": result.wall_seconds,

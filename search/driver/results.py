@@ -15,6 +15,12 @@ from search.study.budget import MemoryPlan
 from search.study.targets import Goal
 from search.study.values import Scalar
 
+TARGETS_MET = "targets_met"
+TARGETS_MISSED = "targets_missed"
+METRICS_NOT_REPRODUCED = "metrics_not_reproduced"
+TESTS_NEWLY_FAILING = "tests_newly_failing"
+NOTHING_COMPLETE = "nothing_complete"
+
 
 @dataclass(frozen=True)
 class CompleteTrial:
@@ -111,6 +117,36 @@ class RunResult:
     def is_verified(self) -> bool | None:
         """Whether real dbt confirms the winner; None when it was not asked."""
         return self.verification.is_verified if self.verification else None
+
+    @property
+    def is_metrics_verified(self) -> bool | None:
+        """Whether the winner's metrics are real dbt's; None without a winner."""
+        if self.verification is not None:
+            return self.verification.is_equal
+        return True if self.engine == "dbt" and self.end.best is not None else None
+
+    @property
+    def is_converged(self) -> bool:
+        """Whether the winner meets every target, and real dbt has nothing against it."""
+        return self.reason_code == TARGETS_MET
+
+    @property
+    def reason_code(self) -> str:
+        """How the run ended, in a word for programs."""
+        if self.end.best is None:
+            return NOTHING_COMPLETE
+        if self.verification is not None and not self.verification.is_equal:
+            return METRICS_NOT_REPRODUCED
+        if self.verification is not None and self.verification.tests.newly_failing:
+            return TESTS_NEWLY_FAILING
+        return TARGETS_MET if self.end.is_converged else TARGETS_MISSED
+
+    @property
+    def reason(self) -> str:
+        """How the run ended, in a sentence."""
+        if self.verification is None or self.verification.is_verified:
+            return self.end.reason
+        return f"{self.end.reason}; NOT VERIFIED: {self.verification.text()}"
 
     @property
     def evaluations_per_second(self) -> float:

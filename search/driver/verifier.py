@@ -13,12 +13,9 @@ from search.driver.results import SearchEnd
 from search.errors import SearchError
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.verification import Verification, verify, warm_up
+from search.scenario.verification import VERIFIED, Verification, verify, warm_up
 from search.storage.study_store import StudyStore
 from search.system.child import ChildProcess, run_in_child
-
-VERIFIED = "verified"
-"""Study attribute: the winner's number to what real dbt said of it."""
 
 
 class Verifier:
@@ -31,7 +28,7 @@ class Verifier:
     Args:
         child: The process that prepared the study; nobody else calls it from now on.
         reference: Makes the reference evaluator.
-        engine: How candidates are evaluated; what dbt evaluates needs no verification.
+        engine: How candidates are evaluated; metrics that are dbt's own are not compared.
         current: The current candidate.
         progress: Takes news for a person.
     """
@@ -68,35 +65,45 @@ class Verifier:
             self._thread.join()
 
     def verify(self, store: StudyStore, end: SearchEnd) -> Verification | None:
-        """Let dbt evaluate the winner with its tests, unless it did; None when it need not.
+        """Let dbt evaluate the winner with its tests; None when there is nothing to find out.
+
+        What is known of it is not asked again while the scenario is the same. Metrics that dbt
+        computed are its own, so there only the tests count, where the project has any.
 
         Raises:
             SearchError: If that cannot be found out.
         """
-        if self._engine.name == "dbt" or end.best is None:
+        if end.best is None:
             return None
         best = end.best
-        known = store.attributes().get(VERIFIED, {}).get(str(best.number))
+        stored = store.attributes().get(VERIFIED, {})
+        known = stored.get(str(best.number))
         if known is not None:
-            return Verification.of_document(known)
+            verification = Verification.of_document(known)
+            if verification.scenario in (None, self._reference.plan.fingerprints.get("scenario")):
+                return verification
+        is_dbts_own = self._engine.name == "dbt"
         while self._thread.is_alive():
             self._thread.join(0.5)  # in slices, so that an interrupt arrives
         # The system may have ended a process that only waited; another one does as well.
         call = self._child.call if self._child.is_alive else run_in_child
-        verification: Verification = call(
+        found: Verification = call(
             verify,
             self._reference,
             [
                 EvaluationRequest(trial=best.number, values=best.values, replication=seed)
                 for seed, _ in best.evaluations
             ],
-            [metrics for _, metrics in best.evaluations],
-            divergence_finder(self._engine.factory),
+            None if is_dbts_own else [metrics for _, metrics in best.evaluations],
+            self._current.values,
+            None if is_dbts_own else divergence_finder(self._engine.factory),
             report=self._progress.note,
         )
-        self._progress.note(f"trial {best.number}: {verification.text()}")
-        store.set_attributes({VERIFIED: {str(best.number): verification.document()}})
-        return verification
+        if is_dbts_own and not (found.failure or found.tests.passed or found.tests.failing):
+            return None
+        self._progress.note(f"trial {best.number}: {found.text()}")
+        store.set_attributes({VERIFIED: stored | {str(best.number): found.document()}})
+        return found
 
     def _warm_up(self) -> None:
         with contextlib.suppress(SearchError):  # the verification will say it

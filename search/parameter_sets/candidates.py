@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial
 from search.audit.anchor import Anchor
 from search.audit.assemble import best_trial, resolved_goals
 from search.audit.trail import HEAD
-from search.errors import SpecError
+from search.errors import SpecError, UnknownTrialError
 from search.parameter_sets.sets import ParameterSets
+from search.scenario.verification import VERIFIED, Verification
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial
@@ -61,10 +62,15 @@ class StoredStudy:
         """
         if number not in self.trials:
             known = f"0 to {max(self.trials)}" if self.trials else "none; the study has not run yet"
-            raise SpecError(
+            raise UnknownTrialError(
                 f"{option} must be a trial of the study, but got {number}; there are {known}"
             )
         return self.trials[number]
+
+    def verification(self, number: int | None) -> Verification | None:
+        """Return what real dbt said of a trial; None when it was not asked."""
+        document = (self.attributes.get(VERIFIED) or {}).get(str(number))
+        return None if document is None else Verification.of_document(document)
 
     def best(self, spec: StudySpec) -> FrozenTrial | None:
         """Return the trial that ranks first; None while none is complete."""
@@ -158,7 +164,7 @@ class Candidates:
         """
         trial = StoredTrial(self.stored.trial(number, option=option))
         if not trial.is_complete:
-            raise SpecError(
+            raise UnknownTrialError(
                 f"{option} must be a complete trial, but trial {number} is "
                 f"{trial.frozen.state.name.lower()}"
             )

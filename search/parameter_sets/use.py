@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.audit.republish import republish
-from search.errors import SpecError
+from search.errors import NotVerifiedError, TargetsMissedError
 from search.parameter_sets.candidates import Candidates
 from search.parameter_sets.journal import TRIAL, VALUES, Journal, Origin
 from search.parameter_sets.sets import Applied, Author, ParameterSets
@@ -23,6 +23,7 @@ def apply_chosen(
     assignments: Sequence[str],
     author: Author,
     is_dry_run: bool,
+    is_unverified: bool = False,
 ) -> Applied:
     """Apply values, a trial, or the winner of a study.
 
@@ -33,6 +34,7 @@ def apply_chosen(
         assignments: ``name=value`` texts, in place of a trial.
         author: Who applies, and why.
         is_dry_run: Work out what would be written, and write nothing.
+        is_unverified: Apply a trial although real dbt does not confirm it.
 
     Raises:
         SearchError: If the values are not there, not allowed, locked, or cannot be written.
@@ -44,12 +46,19 @@ def apply_chosen(
         if trial is None:
             chosen = candidates.find("best", option="what is applied")
             if missed := candidates.missed(chosen.metrics):
-                raise SpecError(
+                raise TargetsMissedError(
                     f"the best {chosen.label} misses {', '.join(missed)}; name it to apply it all "
                     f"the same: --trial {chosen.trial}"
                 )
         else:
             chosen = candidates.trial(trial, option="--trial")
+        verification = candidates.stored.verification(chosen.trial)
+        if verification is not None and not verification.is_verified and not is_unverified:
+            raise NotVerifiedError(
+                f"{chosen.label} is not verified: {verification.text()}; look at it with "
+                f"`scenario-search verify --trial {chosen.trial}`, or give --unverified to apply "
+                "it all the same"
+            )
         values = dict(chosen.values)
         origin = Origin(
             kind=TRIAL,

@@ -21,6 +21,7 @@ from search.audit.records import (
     TrialRecord,
 )
 from search.errors import AuditError, SpecError
+from search.scenario.verification import Verification
 from search.study import StudySpec, study_from_document
 from search.study.targets import Goal, goals_of, is_distance, violation
 from search.study.values import Scalar
@@ -153,6 +154,14 @@ class StudyFacts:
     def run(self) -> RunRecord:
         """The latest run."""
         return self.runs[-1]
+
+    @property
+    def verification(self) -> Verification | None:
+        """What real dbt said of the best trial after the latest run; None when it was not asked."""
+        document = self.run.verification
+        if not isinstance(document, dict) or self.run.best_trial != self.best:
+            return None
+        return Verification.of_document(document)
 
     @property
     def appraisal(self) -> Mapping[str, Any]:

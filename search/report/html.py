@@ -24,13 +24,18 @@ from search.report.details import (
 from search.report.facts import StudyFacts, read_facts
 from search.report.page import page
 from search.report.plots import tag
-from search.report.sections import head, parameters_section, targets_section
+from search.report.sections import (
+    head,
+    parameters_section,
+    targets_section,
+    verification_section,
+)
 from search.system import files
 
 REPORT_NAME = "report.html"
 
 _PLACES = (
-    *("targets", "diagnosis", "parameters", "effects", "confirmation", "front"),
+    *("targets", "diagnosis", "verification", "parameters", "effects", "confirmation", "front"),
     *("convergence", "candidates", "trials", "failures"),
     *("costs", "repeat", "provenance"),
 )
@@ -70,6 +75,7 @@ def report_html(facts: StudyFacts) -> str:
     sections = [
         targets_section(facts),
         diagnosis_section(facts.appraisal),
+        verification_section(facts),
         parameters_section(facts),
         effects_section(facts.appraisal, facts.units, lever_units),
         confirmation_section(facts.appraisal, facts.units),

@@ -44,6 +44,9 @@ def head(facts: StudyFacts) -> str:
             "winner verified by dbt" if run.is_verified else "winner NOT verified by dbt",
             "good" if run.is_verified else "bad",
         )
+    verification = facts.verification
+    if verification is not None and verification.tests.failing_today:
+        badges += badge(f"{len(verification.tests.failing_today)} dbt tests fail today too", "warn")
     reason = run.reason
     if run.state == "running":
         reason = (
@@ -96,6 +99,8 @@ def _verdict(facts: StudyFacts) -> str:
         return badge("no complete trial", "bad")
     met = sum(_is_met(target) is True for target in wanted)
     if met == len(wanted):
+        if facts.run.is_verified is False:
+            return badge("not verified", "bad")
         return badge("targets met" if wanted else "objective only", "good")
     return badge(f"{met} of {len(wanted)} targets met", "bad")
 
@@ -104,6 +109,31 @@ def _is_met(target: Target) -> bool | None:
     if target.best is None or not target.is_resolved or not math.isfinite(target.best):
         return None
     return is_met(target.goal, target.best)
+
+
+def verification_section(facts: StudyFacts) -> str:
+    """Return what real dbt says of the winner, with every test that fails; empty when not asked."""
+    verification = facts.verification
+    if verification is None:
+        return ""
+    tests = verification.tests
+    rows = [
+        tag(
+            "tr",
+            cell(escape(name), is_text=True)
+            + cell(
+                badge("today too", "warn")
+                if name in tests.failing_today
+                else badge("new failure", "bad"),
+                is_text=True,
+            )
+            + cell(escape(tests.messages.get(name, "")), is_text=True),
+        )
+        for name in tests.failing
+    ]
+    header = [("dbt test that fails", True), ("", True), ("why", True)]
+    body = tag("div", table(header, rows), class_="wide") if rows else ""
+    return section("verification", "Verification", body, intro=verification.text())
 
 
 def targets_section(facts: StudyFacts) -> str:

@@ -18,6 +18,7 @@ from search.driver.continuation import FINGERPRINTS
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text
+from search.scenario.verification import VERIFIED, Verification
 from search.storage.database import masked
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
@@ -73,6 +74,8 @@ def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:
         "best": None,
         "targets": [],
         "is_all_targets_met": None,
+        "verification": None,
+        "reason_code": None,
         "changed_since": [],
     }
     if found:
@@ -149,6 +152,9 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
         changed = [key for key in changed if not key.startswith(("resources", "storage"))]
         changed = changed or ["the study file"]
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
+    runs = _runs(latest)
+    said = (latest.attributes.get(VERIFIED) or {}).get(str(best.number)) if best else None
+    verification = Verification.of_document(said) if said else None
     return {
         "trials": counts,
         "iterations": max((trial.iteration or 0 for trial in trials), default=0),
@@ -166,6 +172,15 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
         },
         "targets": [_target_document(goal, metrics) for goal in goals],
         "is_all_targets_met": all_met(goals, metrics) if is_judged else None,
+        "verification": None
+        if verification is None
+        else {
+            "verified": verification.is_verified,
+            "metrics_verified": verification.is_equal,
+            "tests": verification.tests.document(),
+            "text": verification.text(),
+        },
+        "reason_code": runs[-1].get("reason_code") if runs else None,
         "last_trial_at": _last_end(latest.trials),
         "last_failure": _last_failure(latest.trials),
         "changed_since": changed,
@@ -270,6 +285,9 @@ def status_text(summary: Mapping[str, Any]) -> str:
         verdict = {True: "meets every target", False: "does not meet every target", None: ""}
         best = f"best: trial {summary['best']['trial']} "
         parts += ["", best + verdict[summary["is_all_targets_met"]], _targets_text(summary)]
+        if summary["verification"] is not None:
+            mark = "" if summary["verification"]["verified"] else "NOT VERIFIED: "
+            parts.append(f"{mark}{summary['verification']['text']}")
     if summary["changed_since"]:
         changed = ", ".join(summary["changed_since"])
         parts += ["", f"the study file changed since ({changed}): a run starts the next version"]

@@ -8,6 +8,7 @@ from typing import Any
 from search.driver.results import Evaluation, RunResult
 from search.report.appraisal import appraisal_text
 from search.report.tables import parameters_table, targets_table
+from search.scenario.verification import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes
 from search.study.figures import with_unit
@@ -29,8 +30,9 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         }
     return {
         "study": result.study,
-        "converged": end.is_converged,
-        "reason": end.reason,
+        "converged": result.is_converged,
+        "reason": result.reason,
+        "reason_code": result.reason_code,
         "iterations": end.iterations,
         "trials": end.trials,
         "failed_trials": end.failed_trials,
@@ -42,6 +44,8 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "isolation": result.isolation,
         "workers": result.memory.workers,
         "verified": result.is_verified,
+        "metrics_verified": result.is_metrics_verified,
+        "tests": result.verification.tests.document() if result.verification else None,
         "wall_seconds": round(result.wall_seconds, 3),
         "startup_seconds": round(result.startup_seconds, 3),
         "evaluations_per_second": round(result.evaluations_per_second, 4),
@@ -75,14 +79,13 @@ def _goal_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]:
 def run_text(spec: StudySpec, result: RunResult) -> str:
     """Return the run's end for people."""
     end = result.end
-    head = "targets met" if end.is_converged else "targets not met"
-    parts = [f"{result.study}: {head} - {end.reason}", ""]
+    parts = [f"{result.study}: {_headline(result)} - {result.reason}", ""]
     if end.best is None:
         parts.append("no trial is complete, so there is nothing to recommend")
     else:
         parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
-        if result.verification is not None and not result.verification.is_verified:
-            parts += ["", f"NOT VERIFIED by real dbt: {result.verification.text()}"]
+        if result.verification is not None and result.verification.tests.failing:
+            parts += ["", *verification_lines(result.verification)]
         units = {metric.name: metric.unit for metric in expand_metrics(spec)}
         levers = {name: one.unit for name, one in spec.parameters.items()}
         for paragraph in appraisal_text(result.appraisal, units, levers):
@@ -99,6 +102,26 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         f"report: {result.report_path}",
     ]
     return "\n".join(parts)
+
+
+def _headline(result: RunResult) -> str:
+    if result.is_verified is False:
+        return "NOT VERIFIED by real dbt"
+    return "targets met" if result.is_converged else "targets not met"
+
+
+def verification_lines(verification: Verification) -> list[str]:
+    """Return the tests that fail, one a line, with whether they fail today as well."""
+    tests = verification.tests
+    groups = [
+        ("fails for the winner and passes for today's values", tests.newly_failing),
+        ("fails for today's values too", tests.failing_today),
+    ]
+    return [
+        f"test {name} {what}" + (f": {tests.messages[name]}" if name in tests.messages else "")
+        for what, names in groups
+        for name in names
+    ]
 
 
 def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:

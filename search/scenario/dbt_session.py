@@ -69,17 +69,29 @@ class NodeResult:
         status: dbt's word: ``success``, ``pass``, ``error``, ``fail``, ``skipped``, ``warn``.
         message: dbt's message, when it has one.
         seconds: Execution time.
+        selector: What selects the node by its place in the project.
+        parents: Ids of the nodes that it depends on.
+        severity: Of a data test: ``ERROR`` or ``WARN``.
     """
 
     unique_id: str
     status: str
     message: str | None
     seconds: float
+    selector: str = ""
+    parents: tuple[str, ...] = ()
+    severity: str = "ERROR"
 
     @property
     def is_failure(self) -> bool:
         """Whether the node failed, or was skipped because another did."""
         return self.status in ("error", "fail", "runtime error", "partial success")
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it is a relation that was made."""
+        is_relation = self.unique_id.startswith(("model.", "seed.", "snapshot."))
+        return is_relation and self.status == "success"
 
 
 def resolve_profile(
@@ -182,6 +194,8 @@ class DbtSession:
         self._project_dir = project_dir
         self._home = home
         self._manifest: Any = None
+        self.built: dict[str, NodeResult] = {}
+        """What succeeded so far, by dbt's id."""
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile(profile, database, limits)
 
@@ -213,7 +227,7 @@ class DbtSession:
         full_refresh: bool = False,
         observer: StatementObserver | None = None,
     ) -> list[NodeResult]:
-        """Run ``run``, ``build``, ``seed`` or ``test`` and return how each node ended.
+        """Run ``run``, ``build`` or ``seed`` and return how each node ended.
 
         Raises:
             ScenarioError: If a node fails, nothing is selected, or dbt itself stops; it
@@ -222,9 +236,6 @@ class DbtSession:
         args = [command, *_selection(select, exclude)]
         if full_refresh:
             args.append("--full-refresh")
-        if command == "test":
-            # Unit tests check the project's text, not a candidate's data.
-            args += ["--exclude-resource-type", "unit_test"]
         if observer is None:
             result = self._invoke([*args, *_vars(dbt_vars)])
         else:
@@ -232,24 +243,49 @@ class DbtSession:
             result = self._invoke(args, observer=observer, vars=dict(dbt_vars or {}))
         if result.result is None:
             raise _stopped(result.exception, command)
-        nodes = [
-            NodeResult(
-                unique_id=getattr(one.node, "unique_id", "") if hasattr(one, "node") else "",
-                status=str(one.status),
-                message=one.message,
-                seconds=one.execution_time,
-            )
-            for one in result.result.results
-        ]
+        nodes = [_node_result(one) for one in result.result.results]
         failed = [one for one in nodes if one.is_failure]
         if failed:
             raise _node_error(failed)
         if not result.success:
             raise _stopped(result.exception, command)
-        if not nodes and command != "test":
+        if not nodes:
             chosen = " ".join(_selection(select, exclude)) or "the whole project"
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
+        self.built |= {one.unique_id: one for one in nodes if one.is_built}
         return nodes
+
+    def test(
+        self,
+        built: Sequence[NodeResult],
+        *,
+        exclude: Sequence[str],
+        dbt_vars: Mapping[str, Any] | None = None,
+    ) -> list[NodeResult]:
+        """Run the data tests of built nodes, and return how each ended.
+
+        A test counts when each of its parents was built or is something that a built node reads:
+        a test that looks at a table which was never asked for says nothing. Unit tests check the
+        project's text, not a candidate's data, and are left out.
+
+        Args:
+            built: The nodes.
+            exclude: What the steps leave out.
+            dbt_vars: The vars that the tests are rendered with.
+
+        Raises:
+            ScenarioError: If dbt itself stops.
+        """
+        if not built:
+            return []
+        args = ["test", *_selection([one.selector for one in built], exclude)]
+        args += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
+        result = self._invoke([*args, *_vars(dbt_vars)])
+        if result.result is None:
+            raise _stopped(result.exception, "test")
+        ids = {one.unique_id for one in built}
+        nodes = [_node_result(one) for one in result.result.results]
+        return [one for one in nodes if ids & set(one.parents)]
 
     def parse(
         self, dbt_vars: Mapping[str, Any] | None = None, *, with_artifacts: bool = False
@@ -445,6 +481,21 @@ def _text(error: BaseException | None) -> str:
     has_node = getattr(error, "node", None) is not None
     message = (not has_node and getattr(error, "msg", None)) or str(error) or type(error).__name__
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(message)).split())
+
+
+def _node_result(one: Any) -> NodeResult:
+    """Return how a node ended, from dbt's own result."""
+    node = getattr(one, "node", None)
+    config = getattr(node, "config", None)
+    return NodeResult(
+        unique_id=getattr(node, "unique_id", ""),
+        status=str(one.status),
+        message=one.message,
+        seconds=one.execution_time,
+        selector="fqn:" + ".".join(getattr(node, "fqn", ())),
+        parents=tuple(getattr(node, "depends_on_nodes", ())),
+        severity=str(getattr(config, "severity", "ERROR")).upper(),
+    )
 
 
 def _stopped(error: BaseException | None, command: str) -> ScenarioError:

@@ -208,14 +208,16 @@ class DbtEvaluator(Evaluator):
             self.observer,
         )
 
-    def read_project(self, request: EvaluationRequest) -> None:
-        """Parse the dbt project as a candidate's first step does; what its texts say is kept.
+    def read_project(self, request: EvaluationRequest) -> Any:
+        """Parse the dbt project as a candidate's first step does, and return dbt's manifest.
+
+        What the project's texts say is kept in the process.
 
         Raises:
             ProjectError: If it does not parse.
         """
         first = next((step.vars for step in self._plan.steps if step.command is not None), {})
-        self._runner.session.parse(self.candidate_vars(request) | dict(first))
+        return self._runner.session.parse(self.candidate_vars(request) | dict(first))
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Run the scenario through dbt and return the candidate's metrics.

@@ -45,6 +45,17 @@ class Failure:
     is_retryable: bool = False
 
 
+def failure_text(failure: Failure) -> str:
+    """Return a failure for people: where, and why.
+
+    Example:
+        >>> failure_text(Failure("step", "division by zero", step="steps[0]", model="model.a.b"))
+        'steps[0], model.a.b: division by zero'
+    """
+    where = ", ".join(part for part in (failure.step, failure.model) if part)
+    return f"{where}: {failure.message}" if where else failure.message
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of one request; exactly one of metrics and failure is filled.

@@ -4,31 +4,87 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from search.errors import ScenarioError
-from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory
-from search.scenario.outcome import EvaluationRequest
+from search.scenario.dbt_session import NodeResult
+from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
+from search.scenario.outcome import EvaluationRequest, failure_text
 from search.study.steps import ExpandedStep
+from search.study.values import Scalar
 from search.system.child import Report
+
+VERIFIED = "verified"
+"""Study attribute: number of a trial to what real dbt said of it."""
+
+
+@dataclass(frozen=True)
+class DataTests:
+    """How dbt's data tests ended for a candidate, by name.
+
+    Attributes:
+        passed: Tests that pass; a warning is no failure.
+        failing_today: Tests that fail for the candidate, and for today's values as well.
+        newly_failing: Tests that fail for the candidate and pass for today's values.
+        messages: Test to what dbt says of its failure.
+    """
+
+    passed: tuple[str, ...] = ()
+    failing_today: tuple[str, ...] = ()
+    newly_failing: tuple[str, ...] = ()
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Every test that fails."""
+        return (*self.newly_failing, *self.failing_today)
+
+    def document(self) -> dict[str, Any]:
+        """Return the names as JSON-safe values."""
+        return {
+            "passed": list(self.passed),
+            "failing_today": list(self.failing_today),
+            "newly_failing": list(self.newly_failing),
+        }
+
+    def texts(self) -> list[str]:
+        """Return a clause for each group of tests."""
+        parts = []
+        if self.newly_failing:
+            named = "; ".join(self._named(name) for name in self.newly_failing)
+            parts.append(f"{_counted(self.newly_failing, 'newly fails', 'newly fail')}: {named}")
+        if self.failing_today:
+            named = "; ".join(self._named(name) for name in self.failing_today)
+            fail = _counted(self.failing_today, "fails", "fail")
+            parts.append(f"{fail} for today's values too: {named}")
+        if self.passed:
+            parts.append(_counted(self.passed, "passes", "pass"))
+        return parts or ["no test looks at what the steps build"]
+
+    def _named(self, name: str) -> str:
+        message = self.messages.get(name)
+        return f"{name} ({message})" if message else name
 
 
 @dataclass(frozen=True)
 class Verification:
     """What real dbt says of an evaluated candidate.
 
+    That its metrics are dbt's, and that dbt's tests pass, are two facts.
+
     Attributes:
         differences: Metrics that dbt gives otherwise, one sentence each.
-        failed_tests: dbt tests that fail for the candidate, one sentence each.
+        tests: How the data tests of what the steps build ended.
         failure: Why dbt could not evaluate it; None when it could.
         seconds: Wall time of dbt's evaluation, tests included.
+        scenario: Fingerprint of the scenario that dbt evaluated; None when it is not known.
     """
 
     differences: tuple[str, ...]
-    failed_tests: tuple[str, ...]
+    tests: DataTests
     failure: str | None
     seconds: float
+    scenario: str | None = None
 
     @property
     def is_equal(self) -> bool:
@@ -37,31 +93,49 @@ class Verification:
 
     @property
     def is_verified(self) -> bool:
-        """Whether dbt gives the same metrics and its tests pass."""
-        return self.is_equal and not self.failed_tests
+        """Whether dbt gives the same metrics and no test fails that passes today."""
+        return self.is_equal and not self.tests.newly_failing
 
     def document(self) -> dict[str, Any]:
         """Return the verification as JSON-safe values."""
-        return asdict(self)
+        return {
+            "metrics_verified": self.is_equal,
+            "tests": self.tests.document(),
+            "differences": list(self.differences),
+            "failed_tests": [self.tests._named(name) for name in self.tests.failing],
+            "messages": dict(self.tests.messages),
+            "failure": self.failure,
+            "seconds": self.seconds,
+            "scenario": self.scenario,
+        }
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Verification:
         """Return the verification that a document stands for."""
+        found = document.get("tests")
+        # Version 0.1.0 did not tell new failures from those of today.
+        tests = DataTests(newly_failing=tuple(document.get("failed_tests") or ()))
+        if found is not None:
+            groups = {name: tuple(found[name]) for name in DataTests().document()}
+            tests = DataTests(**groups, messages=dict(document.get("messages") or {}))
         return cls(
             differences=tuple(document["differences"]),
-            failed_tests=tuple(document["failed_tests"]),
+            tests=tests,
             failure=document["failure"],
             seconds=document["seconds"],
+            scenario=document.get("scenario"),
         )
 
     def text(self) -> str:
         """Return the finding in a sentence."""
-        if self.is_verified:
-            return f"real dbt gives the same metrics, its tests pass ({self.seconds:.1f} s)"
         if self.failure is not None:
             return f"real dbt cannot evaluate it: {self.failure}"
-        same = [] if self.differences else ["real dbt gives the same metrics, but a test fails"]
-        return "; ".join([*self.differences, *same, *self.failed_tests])
+        said = "; ".join(self.differences) or "real dbt gives the same metrics"
+        return f"{said}; {'; '.join(self.tests.texts())} ({self.seconds:.1f} s)"
+
+
+def _counted(names: Sequence[str], one: str, several: str) -> str:
+    return f"1 test {one}" if len(names) == 1 else f"{len(names)} tests {several}"
 
 
 class _TestingEvaluator(DbtEvaluator):
@@ -69,32 +143,32 @@ class _TestingEvaluator(DbtEvaluator):
 
     def __init__(self, factory: DbtEvaluatorFactory) -> None:
         super().__init__(factory)
-        self.failed_tests: list[str] = []
+        self.tested: list[NodeResult] = []
+
+    def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
+        """Evaluate a candidate; ``tested`` then has how its tests ended."""
+        self._runner.session.built.clear()
+        self.tested = []
+        return super().measure(request, stages)
 
     def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
-        """Run a step; after the last one, run the tests."""
+        """Run a step; after the last one, run the tests: one may compare nodes of several steps."""
         super().run_step(step, candidate_vars)
         if step is self._plan.steps[-1]:
-            self._run_tests(step, candidate_vars)
-
-    def _run_tests(self, last: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
-        """Run every test of a selected node: a test may compare nodes of several steps."""
-        built = [step for step in self._plan.steps if step.command in ("run", "build", "seed")]
-        if not built:
-            return
-        selects_all = any(not step.select for step in built)
-        words = dict.fromkeys(word for step in built for word in step.select)
-        try:
-            self._runner.session.run(
-                "test",
-                select=() if selects_all else tuple(words),
-                exclude=built[0].exclude if len({step.exclude for step in built}) == 1 else (),
-                dbt_vars=candidate_vars | dict(built[-1].vars),
+            dbt_steps = [one for one in self._plan.steps if one.command is not None]
+            excludes = {one.exclude for one in dbt_steps}
+            self.tested = self._runner.session.test(
+                list(self._runner.session.built.values()),
+                exclude=dbt_steps[0].exclude if len(excludes) == 1 else (),
+                dbt_vars=candidate_vars | dict(dbt_steps[-1].vars if dbt_steps else {}),
             )
-        except ScenarioError as error:
-            if "model" not in error.fields:
-                raise
-            self.failed_tests.append(str(error))
+
+    def has_tests(self, request: EvaluationRequest) -> bool:
+        """Return whether the project has a data test of something that the steps may build."""
+        if not any(step.command for step in self._plan.steps):
+            return False
+        manifest = self.read_project(request)
+        return any(node.resource_type == "test" for node in manifest.nodes.values())
 
 
 def warm_up(factory: DbtEvaluatorFactory, request: EvaluationRequest, *, report: Report) -> None:
@@ -121,43 +195,122 @@ def warm_up(factory: DbtEvaluatorFactory, request: EvaluationRequest, *, report:
 def verify(
     factory: DbtEvaluatorFactory,
     requests: Sequence[EvaluationRequest],
-    expected: Sequence[Mapping[str, float]],
+    expected: Sequence[Mapping[str, float]] | None,
+    current: Mapping[str, Scalar],
     find: Callable[[EvaluationRequest], str | None] | None = None,
     *,
     report: Report,
 ) -> Verification:
     """Evaluate candidates through real dbt with its tests, and compare the metrics.
 
+    Tests that fail are run for today's values as well, to tell which failures are new.
+
     Args:
         factory: Makes the reference evaluator.
         requests: A candidate, once for each replication.
-        expected: The metrics to confirm, in the same order.
+        expected: The metrics to confirm, in the same order; None when they are dbt's own, and
+            the tests alone are asked for.
+        current: Today's candidate.
         find: Says where a candidate's replay and dbt part ways, when they do.
         report: Takes a line of progress.
     """
-    report("verifying through real dbt, with its tests")
+    scenario = factory.plan.fingerprints.get("scenario")
     evaluator = _TestingEvaluator(factory)
     evaluator.open()
     differences: list[str] = []
     wrong: EvaluationRequest | None = None
+    ended = _Ended()
     seconds = 0.0
     try:
-        for request, metrics in zip(requests, expected, strict=True):
+        if expected is None and not evaluator.has_tests(requests[0]):
+            return Verification((), DataTests(), None, 0.0, scenario)
+        report("verifying through real dbt, with its tests")
+        for number, request in enumerate(requests):
             outcome = evaluator.evaluate(request)
             seconds += outcome.seconds
             if outcome.failure is not None:
-                tests = tuple(evaluator.failed_tests)
-                return Verification((), tests, outcome.failure.message, seconds)
-            found = differing(outcome.metrics, metrics, threads=factory.threads)
-            wrong = request if found and wrong is None else wrong
-            differences += found
+                message = failure_text(outcome.failure)
+                return Verification((), DataTests(), message, seconds, scenario)
+            ended.take(request.replication, evaluator.tested)
+            if expected is not None:
+                found = differing(outcome.metrics, expected[number], threads=factory.threads)
+                wrong = request if found and wrong is None else wrong
+                differences += found
+        tests = _told_apart(evaluator, ended, requests[0], current, report)
     finally:
         evaluator.close()
     if wrong is not None and find is not None:
         report("looking for the first relation that differs")
         where = find(wrong)
         differences += [] if where is None else [where]
-    return Verification(tuple(differences), tuple(evaluator.failed_tests), None, seconds)
+    return Verification(tuple(differences), tests, None, seconds, scenario)
+
+
+@dataclass
+class _Ended:
+    """Tests as they ended, over replications.
+
+    Attributes:
+        passed: Names of tests that passed, in order.
+        failed: Name of a test to the replications under which it failed.
+        messages: Name of a test to dbt's message of its first failure.
+    """
+
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, list[Scalar | None]] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+
+    def take(self, replication: Scalar | None, tested: Sequence[NodeResult]) -> None:
+        """Take how the tests of one evaluation ended."""
+        for one in tested:
+            name = _test_name(one.unique_id)
+            if not one.is_failure:
+                self.passed.append(name)
+                continue
+            self.failed.setdefault(name, []).append(replication)
+            self.messages.setdefault(name, " ".join((one.message or one.status).split()))
+
+
+def _told_apart(
+    evaluator: _TestingEvaluator,
+    ended: _Ended,
+    request: EvaluationRequest,
+    current: Mapping[str, Scalar],
+    report: Report,
+) -> DataTests:
+    """Return the tests with new failures told from those that today's values have as well."""
+    passed = tuple(name for name in dict.fromkeys(ended.passed) if name not in ended.failed)
+    if not ended.failed:
+        return DataTests(passed)
+    today = ended
+    if dict(request.values) != dict(current):
+        report("tests fail: looking whether they fail for today's values too")
+        today = _Ended()
+        for seed in dict.fromkeys(seed for seeds in ended.failed.values() for seed in seeds):
+            if evaluator.evaluate(EvaluationRequest(0, current, seed)).failure is None:
+                today.take(seed, evaluator.tested)
+    known = {
+        name
+        for name, seeds in ended.failed.items()
+        if set(seeds) <= set(today.failed.get(name, ()))
+    }
+    return DataTests(
+        passed=passed,
+        failing_today=tuple(name for name in ended.failed if name in known),
+        newly_failing=tuple(name for name in ended.failed if name not in known),
+        messages=ended.messages,
+    )
+
+
+def _test_name(unique_id: str) -> str:
+    """Return a test's name as its project writes it.
+
+    Example:
+        >>> _test_name("test.shop.not_null_orders_id.cf6c17daed")
+        'not_null_orders_id'
+    """
+    parts = unique_id.split(".")
+    return parts[2] if len(parts) > 2 else unique_id
 
 
 def differing(

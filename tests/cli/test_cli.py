@@ -54,7 +54,10 @@ KEYS = {
 
 
 def call(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    code = exit_code(lambda: main([str(word) for word in words], standalone_mode=False))
+    code = exit_code(
+        lambda: main([str(word) for word in words], standalone_mode=False),
+        is_json="--json" in words,
+    )
     said = capfd.readouterr()
     return code, said.out, said.err
 
@@ -75,6 +78,25 @@ def test_help(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
 def test_words_that_are_no_command(capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
     code, out, err = call(capfd, *words)
     assert code == 2 and out == "" and "Usage:" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "no such file.yml"], "study_file"),
+        (["evaluate", "{study}", "--from-trial", "7"], "unknown_trial"),
+        (["run", "--workers", "many", "x.yml"], "usage"),
+    ],
+)
+def test_a_failure_is_json_as_well_when_asked_for(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], code: str
+) -> None:
+    study = write_study(tmp_path, tiny_document())
+    shown = [word.format(study=study) for word in words]
+    number, out, err = call(capfd, *shown, "--json", "--results", tmp_path / "results")
+    said = json.loads(out)
+    assert (number, said["code"], said["exit_code"]) == (2, code, 2)
+    assert said["message" if code != "usage" else "failure"] in " ".join(err.split())
 
 
 def test_a_bug_is_one_line_unless_asked_for(

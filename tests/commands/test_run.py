@@ -20,7 +20,10 @@ from search.commands.run import RunOptions, run_study
 from search.driver.progress import SilentProgress
 from search.driver.results import RunResult
 from search.errors import LeaseError, SpecError
-from search.report.summary import run_text
+from search.parameter_sets.sets import Author
+from search.parameter_sets.use import apply_chosen
+from search.report.status import status_summary, status_text
+from search.report.summary import run_summary, run_text
 from search.storage.lock import StudyLock
 from search.study import load_study
 
@@ -242,13 +245,37 @@ def test_a_winner_whose_dbt_tests_fail_is_found_and_told(
     result = run(file)
     assert result.end.is_converged and result.engine == "compiled"
     assert result.verification is not None and result.verification.is_equal
-    assert result.is_verified is False
-    (failed,) = result.verification.failed_tests
-    assert "only_eleven" in failed
-    assert f"NOT VERIFIED by real dbt: {result.verification.text()}" in run_text(
-        load_study(file), result
-    )
-    assert AuditReader(result.folder).runs()[0].is_verified is False
+    assert result.is_verified is False and result.is_metrics_verified is True
+    assert not result.is_converged and result.reason_code == "tests_newly_failing"
+    tests = result.verification.tests
+    assert (tests.newly_failing, tests.failing_today) == (("only_eleven",), ())
+    text = run_text(load_study(file), result)
+    assert "untested: NOT VERIFIED by real dbt" in text.splitlines()[0]
+    assert "test only_eleven fails for the winner and passes for today's values: Got 1" in text
+    said = run_summary(result)
+    assert (said["converged"], said["metrics_verified"]) == (False, True)
+    assert said["tests"]["newly_failing"] == ["only_eleven"]
+    record = AuditReader(result.folder).runs()[0]
+    assert (record.is_verified, record.is_metrics_verified) == (False, True)
+    assert (record.is_converged, record.reason_code) == (False, "tests_newly_failing")
+    assert record.verification["tests"]["newly_failing"] == ["only_eleven"]
+    page = result.report_path.read_text()
+    assert "only_eleven" in page and "not verified" in page and "new failure" in page
+    shown = status_text(status_summary(load_study(file), result.folder.parent))
+    assert "NOT VERIFIED: real dbt gives the same metrics; 1 test newly fails: only_eleven" in shown
+    with pytest.raises(SpecError, match=r"not verified.*only_eleven.*--unverified"):
+        apply_chosen(
+            load_study(file), result.folder.parent, trial=None, assignments=(),
+            author=Author("me", "test"), is_dry_run=True,
+        )  # fmt: skip
+    again = run(file)  # nothing is evaluated anew, and it is not forgotten
+    assert again.end.trials == result.end.trials
+    assert again.reason_code == "tests_newly_failing"
+    applied = apply_chosen(
+        load_study(file), result.folder.parent, trial=None, assignments=(),
+        author=Author("me", "test"), is_dry_run=True, is_unverified=True,
+    )  # fmt: skip
+    assert applied.is_changed
 
 
 ODD = ['it\'s "odd"; drop table labels; --', "{{ var('x') }}", "%s ? $1", "naïve 😀"]

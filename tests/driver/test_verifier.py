@@ -122,10 +122,9 @@ def test_a_search_that_is_left_does_not_wait_for_dbt(factory: DbtEvaluatorFactor
     assert list((factory.scratch_parent or Path()).iterdir()) == []
 
 
-def test_what_dbt_evaluated_or_verified_is_not_verified(
-    child: ChildProcess, factory: DbtEvaluatorFactory, monkeypatch: pytest.MonkeyPatch
+def test_what_dbt_evaluated_is_not_verified_in_a_project_without_tests(
+    child: ChildProcess, factory: DbtEvaluatorFactory
 ) -> None:
-    monkeypatch.setattr(child, "call", None)
     by_dbt = Engine(factory, "dbt", "copy", first=None)
     store: Any = Attributes()
     current = EvaluationRequest(0, VALUES)

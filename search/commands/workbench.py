@@ -1,0 +1,119 @@
+"""A prepared scenario at hand: what every command needs that evaluates candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.driver.engine import source_of
+from search.driver.progress import Progress
+from search.scenario.compiled.library import Library
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.outcome import EvaluationRequest
+from search.scenario.preparation import Prepared, prepare
+from search.study import StudySpec
+from search.study.budget import MemoryPlan
+from search.study.layout import Layout
+from search.study.values import Scalar
+from search.system.child import ChildProcess
+from search.system.scratch import sweep_scratch
+from search.workers.resources import (
+    evaluator_factory,
+    memory_plan,
+    preparation_limits,
+    scratch_parent,
+)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A scenario that is ready to be evaluated, and the process that made it so.
+
+    Attributes:
+        spec: The study.
+        layout: Where results and caches are.
+        memory: What the study may take.
+        child: The process that dbt runs in: importing it takes seconds.
+        prepared: The plan, the baseline, and what the user should know.
+        reference: Makes the reference evaluator.
+        progress: Takes news for a person.
+    """
+
+    spec: StudySpec
+    layout: Layout
+    memory: MemoryPlan
+    child: ChildProcess
+    prepared: Prepared
+    reference: DbtEvaluatorFactory
+    progress: Progress
+
+    @property
+    def programs(self) -> Path:
+        """Folder of all compiled programs."""
+        return self.layout.programs.absolute()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that a candidate's metrics follow from."""
+        return self.prepared.plan.fingerprints["scenario"]
+
+    def library(self) -> Library:
+        """Return the compiled programs of the scenario."""
+        return Library.of(source_of(self.reference, self.spec), self.programs)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in the child process; what it reports is news for the person."""
+        return self.child.call(function, *arguments, report=self.progress.note)
+
+
+@contextmanager
+def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterator[Workbench]:
+    """Prepare a study's scenario, and end the process that did so afterwards.
+
+    Args:
+        spec: The study.
+        results: Folder of all results.
+        progress: Takes news for a person.
+
+    Raises:
+        SearchError: If something of the user's is wrong.
+    """
+    memory = memory_plan(spec)
+    sweep_scratch(scratch_parent(spec))
+    with ChildProcess() as child:
+        yield prepared_workbench(spec, Layout(results, spec.study), memory, child, progress)
+
+
+def prepared_workbench(
+    spec: StudySpec, layout: Layout, memory: MemoryPlan, child: ChildProcess, progress: Progress
+) -> Workbench:
+    """Prepare a study's scenario in a process that the caller ends.
+
+    Raises:
+        SearchError: If something of the user's is wrong.
+    """
+    prepared: Prepared = child.call(
+        prepare,
+        spec,
+        layout.baselines.absolute(),
+        preparation_limits(spec, memory),
+        report=progress.note,
+    )
+    reference = evaluator_factory(spec, prepared.plan, memory)
+    return Workbench(spec, layout, memory, child, prepared, reference, progress)
+
+
+def requests_of(
+    spec: StudySpec, candidates: Sequence[tuple[int, Mapping[str, Scalar]]]
+) -> list[EvaluationRequest]:
+    """Return numbered candidates as requests, each once for every replication."""
+    replications = spec.scenario.replications
+    seeds: Sequence[Scalar | None] = replications.values if replications else (None,)
+    return [
+        EvaluationRequest(trial=number, values=values, replication=seed)
+        for number, values in candidates
+        for seed in seeds
+    ]
