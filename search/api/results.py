@@ -73,7 +73,7 @@ class StudyResult:
     @classmethod
     def of_run(cls, run: RunResult) -> StudyResult:
         """Return the result of a run that has just ended."""
-        return cls(run.study, run.folder, run.end.is_converged, run.end.reason, run.warnings)
+        return cls(run.study, run.folder, run.is_converged, run.reason, run.warnings)
 
     @property
     def reader(self) -> AuditReader:
