@@ -12,6 +12,13 @@ imported when they are first used, so ``import search`` costs nothing.
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    # `python -m search` looks into the working folder first, and people keep files there that are
+    # called random.py or yaml.py. Before anything else is imported:
+    del sys.path[0]
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

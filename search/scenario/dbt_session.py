@@ -27,6 +27,7 @@ import yaml
 from search.errors import ProjectError, ScenarioError
 from search.scenario.answers import default_profiles_dir
 from search.scenario.dbt_reads import noticing_files, noticing_names
+from search.scenario.dbt_switches import switches_off
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 from search.scenario.world import ReadLog
@@ -360,7 +361,12 @@ class DbtSession:
         if "--write-json" not in args:
             quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
         sender = _Sender(observer, self.reads)
-        with _dbt_process_state(sender), noticing_names(self.reads), noticing_files(self.reads):
+        with (
+            switches_off(),
+            _dbt_process_state(sender),
+            noticing_names(self.reads),
+            noticing_files(self.reads),
+        ):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
             runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer else [])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)

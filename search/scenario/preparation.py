@@ -26,6 +26,7 @@ from search.scenario.baseline import (
     input_files,
 )
 from search.scenario.dbt_session import DbtSession, resolve_profile
+from search.scenario.dbt_switches import unused_switches, unused_text
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.hashing import FileHashes, hash_parts
 from search.scenario.limits import DuckLimits
@@ -294,6 +295,8 @@ class _Preparation:
         return ProjectCheck(tuple(mistakes), tuple(self._warnings), len(nodes), size)
 
     def _checks(self) -> _Checked:
+        if unused := unused_switches():
+            self._warnings.append(unused_text(unused))
         self._check_project_folder()
         self._check_var_binds()
         files_fingerprint = self._project.fingerprint()

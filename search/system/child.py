@@ -59,7 +59,8 @@ class ChildProcess:
         answer_read, answer_write = os.pipe()
         code = f"from search.system.child import serve; serve({request_read}, {answer_write})"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            # Safe path: a file of the working folder called random.py is none of ours.
+            [sys.executable, "-P", "-c", code],
             pass_fds=(request_read, answer_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -108,7 +109,7 @@ class ChildProcess:
             SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
         """
         with contextlib.suppress(BrokenPipeError):  # of a child that died: the answer says how
-            self._requests.send(sys.path)  # first: what follows may need it to be unpickled
+            self._requests.send(_safe_path())  # first: what follows may need it to be unpickled
             self._requests.send((function, args))
         return _await_answer(self._answers, self._process, report, stop or threading.Event())
 
@@ -131,6 +132,17 @@ def run_in_child(
         env=env, is_stderr_shared=is_stderr_shared, stop_seconds=stop_seconds
     ) as child:
         return child.call(function, *args, report=report, stop=stop)
+
+
+def _safe_path() -> list[str]:
+    """Return where this process finds modules, without the working folder.
+
+    Python puts that first for ``python -c``, ``-m`` and an interactive session, as an empty
+    text or by its name; it stays when it is named by ``PYTHONPATH``.
+    """
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    own = {"", os.getcwd()} - {place for place in named if place}
+    return [place for place in sys.path if place not in own]
 
 
 def _await_answer(

@@ -29,7 +29,7 @@ ROOMS_OF = {
     ),
     "dagster": (),
     "dagster_dbt": (),
-    "click": ("cli",),
+    "click": ("cli", "scenario"),  # dbt's command line is click's: dbt_switches.py
 }
 """Package to the rooms of ``search/`` that may import it, anywhere in a file."""
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -38,6 +39,11 @@ def die(how, *, report):
 
 def crash(*, report):
     raise ValueError("a bug")
+
+
+def look(*, report):
+    import random, yaml
+    return random.__file__, yaml.__file__, sys.path
 
 
 def greet(*, report):
@@ -158,3 +164,35 @@ def test_a_child_ends_with_its_parent(helpers: object, tmp_path: Path, how: sign
     parent.send_signal(how)
     parent.wait(30)
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def shadow(folder: Path) -> None:
+    """Put files of a user's into a folder that have the names of modules."""
+    for name in ("random", "yaml", "typing", "search", "json"):
+        (folder / f"{name}.py").write_text(f"open('executed-{name}', 'w').close()\n")
+
+
+def test_files_of_the_working_folder_are_no_modules(
+    helpers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    shadow(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", ["", str(folder), *sys.path])
+    random_file, yaml_file, path = run_in_child(helpers.look, report=lambda line: None)
+    assert {Path(random_file).parent, Path(yaml_file).parent} & {folder} == set()
+    assert {"", str(folder)} & set(path) == set()
+    assert list(folder.glob("executed-*")) == []
+
+
+def test_the_command_line_executes_no_file_of_the_working_folder(tmp_path: Path) -> None:
+    shadow(tmp_path)
+    (tmp_path / "search.py").unlink()  # `python -m search` would be that file, before ours
+    command = Path(sys.executable).with_name("scenario-search")
+    for start in ([sys.executable, "-m", "search"], [str(command)]):
+        done = subprocess.run(
+            [*start, "doctor", "--help"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("executed-*")) == []

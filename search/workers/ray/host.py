@@ -56,6 +56,9 @@ _ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
 }
 
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""A driver that was submitted to a cluster as a job is told by it what its workers get."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -207,6 +210,8 @@ class RayHost:
             "logging_level": logging.ERROR,
             "log_to_driver": False,
         }
+        if _JOB_VARIABLE not in os.environ:
+            options["job_config"] = _without_folders()
         _keep_off_stdout()
         if not self.is_private:
             if str(self.address).startswith(("http://", "https://")):
@@ -303,6 +308,27 @@ def _require_answer(address: str) -> None:
 def _short_temp_folder() -> Path:
     folder = Path(tempfile.gettempdir())
     return folder if len(str(folder)) <= MAX_PARENT_LENGTH else Path("/tmp")
+
+
+def _without_folders() -> Any:
+    """Return a job whose workers do not look for modules in this process's folders.
+
+    ``ray.init`` appends the working folder and the script's to this list, and workers put them
+    in front: a file of the analyst's that is called random.py would be executed there.
+    """
+    from ray.job_config import JobConfig
+
+    return JobConfig(_py_driver_sys_path=_Closed())
+
+
+class _Closed(list[str]):
+    """A list that takes nothing."""
+
+    def __bool__(self) -> bool:
+        return True  # Ray would replace an empty list by its own
+
+    def extend(self, places: Iterable[str]) -> None:
+        """Leave the list as it is."""
 
 
 def _launch_guard(processes: set[psutil.Process]) -> subprocess.Popen[bytes]:

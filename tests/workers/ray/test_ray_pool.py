@@ -112,6 +112,20 @@ def test_what_has_come_in_is_taken_without_waiting(opened: RayPool) -> None:
 
 
 @pytest.mark.fault
+def test_workers_find_no_module_in_the_working_folder(opened: RayPool) -> None:
+    """The canary for what ``ray.init`` appends to a job's folders."""
+    import ray
+
+    @ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+    def path_of_worker() -> list[str]:
+        import sys
+
+        return sys.path
+
+    found = ray.get(path_of_worker.remote(), timeout=PATIENCE_SECONDS)
+    assert found and {"", os.getcwd()} & set(found) == set()
+
+
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again(
     opened: RayPool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
