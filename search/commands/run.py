@@ -15,7 +15,7 @@ from search.audit.earlier import SPEC
 from search.audit.records import RunRecord
 from search.commands.workbench import prepared_workbench
 from search.driver.appraisal import Appraiser
-from search.driver.continuation import FINGERPRINTS, OnChange, version_to_run
+from search.driver.continuation import FINGERPRINTS, INPUTS, OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
 from search.driver.loop import Driver
 from search.driver.progress import Progress
@@ -29,6 +29,9 @@ from search.sampling.choice import choose_sampler
 from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.plan import ScenarioPlan
+from search.scenario.preparation import Prepared
+from search.scenario.world import changes
 from search.storage.attributes import RUN_ID
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
@@ -120,6 +123,8 @@ class _Session:
     sampler: MemorySampler
     storage: GroupingStorage
     fingerprints: Mapping[str, str]
+    plan: ScenarioPlan
+    inputs: Mapping[str, str]
     earlier: tuple[EarlierStudy, ...]
 
 
@@ -173,20 +178,20 @@ class _StudyRun:
         with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
             bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
             prepared, reference = bench.prepared, bench.reference
-            fingerprints = dict(prepared.plan.fingerprints) | {"spec": study_fingerprint(spec)}
+            engine = self._engine(child, reference, memory, prepared.warnings)
+            plan = engine.plan or prepared.plan
+            inputs = plan.inputs()
+            fingerprints = dict(plan.fingerprints) | {"spec": study_fingerprint(spec)}
             version, is_new = version_to_run(
                 spec,
                 storage,
                 fingerprints,
-                earlier=lambda: {
-                    **earlier_fingerprints(spec, prepared.recipe, prepared.not_of_it),
-                    "spec": fingerprints["spec"],
-                },
+                earlier=lambda: _as_earlier(spec, prepared, inputs),
                 is_restart=self._options.is_restart,
                 on_change=self._options.on_change,
+                inputs=inputs,
                 progress=self._progress,
             )
-            engine = self._engine(child, reference, memory, prepared.warnings)
             session = _Session(
                 memory=memory,
                 pool=pool,
@@ -194,6 +199,8 @@ class _StudyRun:
                 storage=storage or open_storage(url),
                 fingerprints=fingerprints,
                 earlier=earlier,
+                plan=plan,
+                inputs=inputs,
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
             with Verifier(child, reference, engine, current, self._progress) as verifier:
@@ -274,7 +281,13 @@ class _StudyRun:
             pool = CachedPool(session.pool, cache) if cache else session.pool
             key = f"{store.name}/{session.fingerprints['scenario']}/{engine.name}"
             spool = Spool(self._layout.spool.absolute(), key)
-            store.set_attributes({SPEC: spec.to_document(), FINGERPRINTS: session.fingerprints})
+            store.set_attributes(
+                {
+                    SPEC: spec.to_document(),
+                    FINGERPRINTS: session.fingerprints,
+                    INPUTS: session.inputs,
+                }
+            )
             driver = Driver(
                 spec=spec,
                 goals=goals_of(spec),
@@ -299,6 +312,7 @@ class _StudyRun:
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
                 verification = verifier.verify(store, end)
+                moved = self._moved(session, store, cache)
             except KeyboardInterrupt:
                 store.set_aside()
                 # Who interrupts may kill what is left some seconds later: what matters goes first.
@@ -324,7 +338,7 @@ class _StudyRun:
                 startup_seconds=submitted - self._started,
                 peak_memory_bytes=session.sampler.peak_bytes,
                 folder=self._layout.folder,
-                warnings=engine.warnings,
+                warnings=(*engine.warnings, *moved),
                 engine=engine.name,
                 isolation=engine.isolation,
                 verification=verification,
@@ -335,6 +349,26 @@ class _StudyRun:
             result = replace(result, anchor=recorder.anchor.text)
         self._write_report(store.name)
         return result
+
+    def _moved(
+        self, session: _Session, store: StudyStore, cache: ResultCache | None
+    ) -> tuple[str, ...]:
+        """Tell what changed while the study ran: its trials may belong to either content.
+
+        Neither they nor what was kept of them are gone on with.
+        """
+        found = changes(session.inputs, session.plan.inputs())
+        if not found:
+            return ()
+        store.set_attributes({FINGERPRINTS: {**session.fingerprints, "scenario": "changed"}})
+        if cache is not None:
+            cache.forget()
+        text = (
+            f"{', '.join(found)} changed while the study ran, so its trials may belong to either "
+            "content; start it again"
+        )
+        self._progress.note(f"warning: {text}")
+        return (text,)
 
     @contextlib.contextmanager
     def _results_cache(self, session: _Session, engine: Engine) -> Iterator[ResultCache | None]:
@@ -417,6 +451,14 @@ class _StudyRun:
             "storage_url": masked(session.storage.url),
         }
         return RunRecord.model_validate(known | versions())
+
+
+def _as_earlier(
+    spec: StudySpec, prepared: Prepared, inputs: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return the fingerprints as version 0.1.0 made them, None when they say too little."""
+    found = earlier_fingerprints(spec, prepared.recipe, prepared.not_of_it, inputs)
+    return None if found is None else {**found, "spec": study_fingerprint(spec)}
 
 
 def _ending(result: RunResult) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Literal
 from search.audit.earlier import SPEC
 from search.driver.progress import Progress
 from search.errors import SpecError
+from search.scenario.world import changes
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, latest_version, next_version
@@ -17,6 +18,8 @@ DECISIVE = ("parameters", "constraints", "metrics", "targets")
 """Sections of the study file that decide what a trial is: with others it is another study."""
 FINGERPRINTS = "fingerprints"
 """Study attribute: what the study's trials depend on."""
+INPUTS = "inputs"
+"""Study attribute: what was read beside study file and project, and what it held."""
 FORMAT = "format"
 """Its key that says how they were made; version 0.1.0 had none."""
 
@@ -28,7 +31,8 @@ def version_to_run(
     storage: GroupingStorage | None,
     fingerprints: Mapping[str, str],
     *,
-    earlier: Callable[[], Mapping[str, str]] | None = None,
+    earlier: Callable[[], Mapping[str, str] | None],
+    inputs: Mapping[str, str],
     is_restart: bool,
     on_change: OnChange,
     progress: Progress,
@@ -42,8 +46,9 @@ def version_to_run(
         spec: The study.
         storage: Where it is stored; None when nothing is stored yet.
         fingerprints: Of what today's trials depend on.
-        earlier: Returns the fingerprints as version 0.1.0 made them; None when today's inputs
-            hold what that version could not know.
+        earlier: Returns the fingerprints as version 0.1.0 made them; None when the scenario
+            reads what that version did not look at.
+        inputs: What today's trials read beside study file and project, and what that holds.
         is_restart: Start the next version whatever is stored.
         on_change: What to do when the inputs changed.
         progress: Told what is gone on with, and why.
@@ -58,9 +63,7 @@ def version_to_run(
     attributes = store.attributes()
     stored = attributes.get(FINGERPRINTS, {})
     has_trials = any(trial.state.is_finished() for trial in store.trials())
-    is_same = stored in ({}, fingerprints) or (
-        FORMAT not in stored and earlier is not None and stored == earlier()
-    )
+    is_same = stored in ({}, fingerprints) or (FORMAT not in stored and stored == earlier())
     if not is_restart and is_same:
         if has_trials:
             progress.note(f"going on with study {latest.name}")
@@ -68,7 +71,8 @@ def version_to_run(
     why = "a restart was asked for"
     if not is_restart:
         keys = changed_keys(attributes.get(SPEC, {}), spec.to_document())
-        what = ", ".join(keys) or "dbt project or data"
+        keys_and_inputs = [*keys, *changes(attributes.get(INPUTS, {}), inputs)]
+        what = ", ".join(keys_and_inputs) or "dbt project or data"
         why = f"its inputs changed ({what})"
         if on_change == "refuse":
             raise SpecError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import RecordingError, ScenarioError, SpecError
@@ -12,6 +12,7 @@ from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
 from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import preflight, scenario_problem
 from search.scenario.project import DbtProject
 from search.study import StudySpec
@@ -33,6 +34,7 @@ class Engine:
         isolation: ``overlay`` or ``copy``.
         first: dbt's own outcome of the current candidate, when it is at hand.
         warnings: What the user should know, one sentence each.
+        plan: The prepared scenario, with the fingerprint of all that it was seen to read.
     """
 
     factory: EvaluatorFactory
@@ -40,6 +42,7 @@ class Engine:
     isolation: str
     first: Outcome | None
     warnings: tuple[str, ...] = ()
+    plan: ScenarioPlan | None = None
 
 
 def prepare_engine(
@@ -86,6 +89,10 @@ def prepare_engine(
         failure = failure_of(error, error.fields.get("step", "step"))
         raise scenario_problem(failure, spec) from error
     _refuse_dead_parameters(program, library, spec)
+    known = _sealed(factory)
+    if known is not factory:
+        library = library.adopted_by(source_of(known, spec, recorders), programs)
+        factory = known
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
     return Engine(
         # A worker that compiles the program of another value has its own memory alone.
@@ -93,7 +100,8 @@ def prepare_engine(
         name="compiled",
         isolation=isolation,
         first=_first_outcome(program, spec),
-        warnings=program.warnings,
+        warnings=(*program.warnings, *_world_warnings(factory)),
+        plan=factory.plan,
     )
 
 
@@ -116,7 +124,28 @@ def _reference(
 ) -> Engine:
     if spec.resources.isolation == "overlay":
         warnings = (*warnings, "the reference engine works on file copies, not on an overlay")
-    return Engine(factory, "dbt", "copy", preflight(factory, spec, report=report), warnings)
+    first = preflight(factory, spec, report=report)
+    factory = _sealed(factory)
+    warnings = (*warnings, *_world_warnings(factory))
+    return Engine(factory, "dbt", "copy", first, warnings, factory.plan)
+
+
+def _sealed(factory: DbtEvaluatorFactory) -> DbtEvaluatorFactory:
+    """Return the factory with the fingerprint of all that was read so far; the same if it had it.
+
+    From here on results are kept under that fingerprint.
+    """
+    plan = factory.plan
+    if plan.world is None:
+        return factory
+    plan.world.seal()
+    known = plan.with_world()
+    return factory if known.fingerprints == plan.fingerprints else replace(factory, plan=known)
+
+
+def _world_warnings(factory: DbtEvaluatorFactory) -> tuple[str, ...]:
+    world = factory.plan.world
+    return world.warnings() if world is not None else ()
 
 
 def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:

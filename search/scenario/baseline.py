@@ -19,17 +19,20 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
-from search.scenario.hashing import hash_file, hash_parts
+from search.scenario.hashing import FileHashes, hash_file, hash_parts
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
 from search.scenario.project import package_versions
 from search.scenario.relations import Relations
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
+from search.scenario.world import ReadLog, World
 from search.study.steps import ExpandedStep
 from search.system.child import Report
 
 RECORD_FILE = "baseline.json"
+WORLDS = "worlds"
+"""Folder inside the cache that remembers what baselines and scenarios read."""
 FORMAT_VERSION = 1
 
 
@@ -99,6 +102,11 @@ class BaselineRecipe:
             yield "external access"
 
 
+def world_of(recipe: BaselineRecipe, cache: Path) -> World:
+    """Return what a baseline depends on beside its recipe, as far as an earlier build noticed."""
+    return World(cache / WORLDS, recipe.fingerprint(), FileHashes(cache))
+
+
 @dataclass(frozen=True)
 class Baseline:
     """A built baseline.
@@ -161,7 +169,8 @@ def ensure_baseline(
         DatabaseError: If the database to start from cannot be used.
         WorkspaceError: If there is no room.
     """
-    fingerprint = recipe.fingerprint()
+    world = world_of(recipe, cache)
+    fingerprint = world.fingerprint()
     folder = cache / fingerprint[:16]
     found = _load(folder, recipe, fingerprint)
     if found is not None:
@@ -172,9 +181,13 @@ def ensure_baseline(
     sweep_unfinished(cache)
     building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=cache))
     try:
-        started = time.perf_counter()
+        started, since = time.perf_counter(), time.time()
         database = building / "content" / f"{recipe.catalog}.duckdb"
-        _build(recipe, database, building, relations, limits, report)
+        reads = ReadLog(recipe.project_dir, (building.resolve(), limits.temp_directory.resolve()))
+        _build(recipe, database, building, relations, limits, reads, report)
+        world.learn(reads, since=since)
+        fingerprint = world.fingerprint()
+        folder = cache / fingerprint[:16]
         baseline = _describe(database, fingerprint, time.perf_counter() - started)
         _publish(database.parent, folder, baseline)
     finally:
@@ -191,6 +204,7 @@ def _build(
     home: Path,
     relations: Relations,
     limits: DuckLimits,
+    reads: ReadLog,
     report: Report,
 ) -> None:
     database.parent.mkdir()
@@ -209,6 +223,7 @@ def _build(
             home=home / "dbt",
             limits=limits,
             allow_external_access=recipe.allow_external_access,
+            reads=reads,
         )
     )
     for number, step in enumerate(recipe.setup, start=1):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from search.scenario.baseline import BaselineRecipe
@@ -27,19 +27,36 @@ _PIECE_BYTES = 2**20
 
 
 def earlier_fingerprints(
-    spec: StudySpec, recipe: BaselineRecipe, not_of_it: tuple[Path, ...]
-) -> Mapping[str, str]:
+    spec: StudySpec,
+    recipe: BaselineRecipe,
+    not_of_it: tuple[Path, ...],
+    inputs: Iterable[str],
+) -> Mapping[str, str] | None:
     """Return what version 0.1.0 would have written down for today's inputs.
 
     Args:
         spec: The study.
         recipe: Of its baseline.
         not_of_it: Folders that may lie in the project and are no part of it.
+        inputs: Keys of what the scenario reads beside study file and project.
+
+    Returns:
+        None when it reads what that version did not look at, so that it may have changed.
     """
+    if any(not _was_known(key, recipe) for key in inputs):
+        return None
     project = _project(recipe.project_dir, not_of_it)
     baseline = recipe.fingerprint_with(project)
     scenario = hash_parts([scenario_fingerprint(spec), baseline])
     return {"project": project, "baseline": baseline, "scenario": scenario}
+
+
+def _was_known(key: str, recipe: BaselineRecipe) -> bool:
+    kind, name = key.split(" ", 1)
+    place = Path(name)
+    return kind == "env" or (
+        kind == "file" and (place.is_relative_to(recipe.project_dir) or place in recipe.inputs)
+    )
 
 
 def _project(folder: Path, not_of_it: tuple[Path, ...]) -> str:

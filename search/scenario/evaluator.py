@@ -21,6 +21,7 @@ from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import FileCopyWorkspace, Workspace
+from search.scenario.world import ReadLog
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
 from search.system.scratch import create_scratch, remove_scratch
@@ -191,6 +192,8 @@ class DbtEvaluator(Evaluator):
         """Make this worker's folder, and the dbt session in it."""
         plan = self._plan
         self._scratch = create_scratch(self._factory.scratch_parent)
+        private = (self._scratch.resolve(), plan.baseline.parent.resolve())
+        self._reads = ReadLog(plan.project_dir, private)
         self._workspace: Workspace = FileCopyWorkspace(
             baseline=plan.baseline, folder=self._scratch / "workspace"
         )
@@ -204,6 +207,7 @@ class DbtEvaluator(Evaluator):
                 home=self._scratch / "dbt",
                 limits=self._factory.limits(self._scratch),
                 allow_external_access=plan.allow_external_access,
+                reads=self._reads,
             ),
             self.observer,
         )
@@ -225,6 +229,7 @@ class DbtEvaluator(Evaluator):
         Raises:
             SearchError: If the scenario fails.
         """
+        since = time.time()
         reader = MetricReader(self._plan.metrics)
         values = dict(request.values)
         candidate_vars = self.candidate_vars(request)
@@ -240,9 +245,22 @@ class DbtEvaluator(Evaluator):
                     with stages.stage("metrics"):
                         self.read_after(step, reader)
             with stages.stage("metrics"), self._runner.connection() as connection:
-                return dict(reader.finish(connection))
+                metrics = dict(reader.finish(connection))
+            self._learn(since)
+            return metrics
         finally:
             self._workspace.discard()
+
+    def _learn(self, since: float) -> None:
+        """Remember what the candidate read beside its database.
+
+        Raises:
+            ProjectError: If a file changed meanwhile.
+        """
+        if self._plan.world is not None:
+            for metric in self._plan.metrics:
+                self._reads.saw_statement(metric.sql)
+            self._plan.world.learn(self._reads, since=since)
 
     def close(self) -> None:
         """Remove this worker's folder."""

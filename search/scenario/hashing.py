@@ -54,6 +54,9 @@ class FileHashes:
         self._known: dict[str, tuple[_State, str]] | None = None
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[FileHashes], tuple[Path | None]]:
+        return FileHashes, (None if self._file is None else self._file.parent,)
+
     def of(self, path: Path) -> str:
         """Return the SHA-256 of a file's content.
 

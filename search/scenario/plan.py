@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.relations import Relations
+from search.scenario.world import World
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
 
@@ -105,6 +106,8 @@ class ScenarioPlan:
         allow_external_access: Whether the author's own SQL may read files.
         fingerprints: ``project``, ``baseline`` and ``scenario`` content hashes.
         project_files: The project's files, seen from its folder.
+        world: Remembers what the scenario reads beside all that; nobody asks when None.
+        baseline_inputs: What the baseline was built from beside the project: key to content.
     """
 
     project_dir: Path
@@ -120,6 +123,19 @@ class ScenarioPlan:
     allow_external_access: bool
     fingerprints: Mapping[str, str]
     project_files: tuple[str, ...] = ()
+    world: World | None = None
+    baseline_inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def with_world(self) -> ScenarioPlan:
+        """Return the plan with the fingerprint of what its world holds now."""
+        if self.world is None:
+            return self
+        scenario = self.world.fingerprint()
+        return replace(self, fingerprints={**self.fingerprints, "scenario": scenario})
+
+    def inputs(self) -> dict[str, str]:
+        """Return what the scenario reads beside study file and project, and what that holds."""
+        return {**self.baseline_inputs, **(self.world.state() if self.world else {})}
 
     def vars_of(self, request: EvaluationRequest) -> dict[str, Any]:
         """Return the vars of a candidate: the scenario's, the parameters', the replication's."""

@@ -19,11 +19,13 @@ from search.scenario.answers import (
 )
 from search.scenario.baseline import (
     RECORD_FILE,
+    WORLDS,
     Baseline,
     BaselineRecipe,
     check_database,
     ensure_baseline,
     input_files,
+    world_of,
 )
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.dbt_switches import unused_switches, unused_text
@@ -36,7 +38,7 @@ from search.scenario.project import DbtProject, VarReads
 from search.scenario.relations import Relations, render_sql
 from search.scenario.steps import authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
-from search.scenario.world import ReadLog, env_content
+from search.scenario.world import ReadLog, World, env_content
 from search.study import StudySpec, scenario_fingerprint
 from search.study.metrics import ExpandedMetric, expand_metrics
 from search.study.space import current_candidate
@@ -253,6 +255,8 @@ class _Preparation:
             "baseline": baseline.fingerprint,
             "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
         }
+        setup_world = world_of(recipe, self._cache)
+        self._warnings += setup_world.warnings()
         plan = ScenarioPlan(
             project_dir=self._project.folder,
             profile=recipe.profile,
@@ -269,7 +273,9 @@ class _Preparation:
             project_files=tuple(
                 str(file.relative_to(self._project.folder)) for file in self._project.files()
             ),
-        )
+            world=World(self._cache / WORLDS, fingerprints["scenario"], self._project.hashes),
+            baseline_inputs=setup_world.state(),
+        ).with_world()
         return Prepared(
             plan=plan,
             baseline=baseline,
@@ -287,7 +293,8 @@ class _Preparation:
             checked = self._checks()
             nodes = nodes.union(*checked.selected.values())
             if not mistakes:
-                folder = self._cache / checked.recipe.fingerprint()[:16]
+                world = world_of(checked.recipe, self._cache)
+                folder = self._cache / world.fingerprint()[:16]
                 size = _cached_bytes(folder)
                 if size is not None:
                     database = folder / f"{checked.recipe.catalog}.duckdb"

@@ -17,6 +17,7 @@ import duckdb
 
 from search.errors import ScenarioError
 from search.scenario.dbt_session import DbtSession
+from search.scenario.file_log import file_log
 from search.scenario.limits import DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 from search.scenario.relations import Relations, render_sql
@@ -26,6 +27,7 @@ from search.scenario.session import (
     dbts_connection,
     use_authors_names,
 )
+from search.scenario.world import ReadLog
 from search.scenario.writes import outside_writes
 from search.study.steps import ExpandedStep
 
@@ -42,6 +44,7 @@ class StepPlace:
         home: A folder of these steps alone, for what dbt writes.
         limits: What DuckDB may take.
         allow_external_access: Whether the author's SQL may read files and load extensions.
+        reads: Takes what is read beside the database; nobody asks when None.
     """
 
     project_dir: Path
@@ -51,6 +54,7 @@ class StepPlace:
     home: Path
     limits: DuckLimits
     allow_external_access: bool
+    reads: ReadLog | None = None
 
 
 class StepRunner:
@@ -70,6 +74,7 @@ class StepRunner:
             database=place.database,
             home=place.home,
             limits=place.limits,
+            reads=place.reads,
         )
 
     def run(
@@ -116,6 +121,7 @@ class StepRunner:
             key=step.name,
         )
         refuse_outside_writes(sql)
+        self.saw_statement(sql)
         with self.connection() as connection:
             try:
                 connection.execute(strip_resource_settings(sql) or "select 1")
@@ -132,14 +138,22 @@ class StepRunner:
             DatabaseError: If it cannot be opened as dbt opens it.
         """
         place = self._place
-        with authors_connection(
-            place.database,
-            place.profile,
-            project_dir=place.project_dir,
-            limits=place.limits,
-            allow_external_access=place.allow_external_access,
-        ) as connection:
+        with (
+            authors_connection(
+                place.database,
+                place.profile,
+                project_dir=place.project_dir,
+                limits=place.limits,
+                allow_external_access=place.allow_external_access,
+            ) as connection,
+            file_log(connection, place.reads),
+        ):
             yield connection
+
+    def saw_statement(self, sql: str) -> None:
+        """Notice what files the author's SQL may mean."""
+        if self._place.reads is not None:
+            self._place.reads.saw_statement(sql)
 
 
 @contextmanager

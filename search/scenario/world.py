@@ -144,16 +144,27 @@ class World:
         self._file = folder / f"{key[:32]}.json"
         self._hashes = hashes
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether something was computed and kept under the world's fingerprint."""
+        return bool((self._document() or {}).get("is_sealed"))
+
     def inputs(self) -> dict[str, Input]:
         """Return what is known to be read, by key."""
         try:
-            document = json.loads(self._file.read_text(encoding="utf-8"))
-            if document["format_version"] != FORMAT_VERSION or document["key"] != self.key:
-                return {}
+            document = self._document() or {"inputs": []}
             found = [Input(**one | {"where": tuple(one["where"])}) for one in document["inputs"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return {}
         return {one.key: one for one in found}
+
+    def _document(self) -> dict[str, Any] | None:
+        try:
+            document = json.loads(self._file.read_text(encoding="utf-8"))
+            is_ours = document["format_version"] == FORMAT_VERSION and document["key"] == self.key
+            return dict(document) if is_ours else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def state(self) -> dict[str, str]:
         """Return what each input holds today, by its key."""
@@ -170,13 +181,21 @@ class World:
         }
         return hash_parts([self.key, _text(counted)]) if counted else self.key
 
-    def learn(self, log: ReadLog, *, since: float, is_late: bool = False) -> None:
+    def seal(self) -> None:
+        """Say that from now on things are computed and kept under the fingerprint.
+
+        What is noticed later does not change it, until it changes itself.
+        """
+        if not self.is_sealed:
+            with self._locked():
+                self._write(self.inputs().values(), is_sealed=True)
+
+    def learn(self, log: ReadLog, *, since: float) -> None:
         """Remember what was read.
 
         Args:
             log: What was noticed.
             since: When reading began, in seconds since the epoch.
-            is_late: Whether something was computed and kept before.
 
         Raises:
             ProjectError: If a file changed after reading began: nobody knows what was read.
@@ -186,7 +205,7 @@ class World:
         if all(f"{kind} {name}" in known for kind, name in read):
             return
         with self._locked():
-            known = self.inputs()
+            known, is_sealed = self.inputs(), self.is_sealed
             for kind, name in read:
                 key = f"{kind} {name}"
                 if key in known:
@@ -194,8 +213,8 @@ class World:
                 if kind == "file":
                     _require_settled(Path(name), since)
                 where = tuple(sorted(log.clock.get(name, ()))) if kind == "clock" else ()
-                known[key] = Input(kind, name, self._content(kind, name), is_late, where)
-            self._write(known.values())
+                known[key] = Input(kind, name, self._content(kind, name), is_sealed, where)
+            self._write(known.values(), is_sealed=is_sealed)
 
     def warnings(self) -> tuple[str, ...]:
         """Return what its user should know of the inputs, one sentence each."""
@@ -243,10 +262,11 @@ class World:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _write(self, inputs: Iterable[Input]) -> None:
+    def _write(self, inputs: Iterable[Input], *, is_sealed: bool) -> None:
         document = {
             "format_version": FORMAT_VERSION,
             "key": self.key,
+            "is_sealed": is_sealed,
             "inputs": [vars(one) for one in sorted(inputs, key=lambda one: one.key)],
         }
         temporary = self._file.with_name(f".{self._file.stem}-{os.getpid()}")

@@ -166,6 +166,17 @@ class ResultCache:
         except sqlite3.Error as error:
             raise self._error(error) from error
 
+    def forget(self) -> None:
+        """Drop everything of this scenario: what it was evaluated on changed meanwhile.
+
+        Raises:
+            StorageError: If the file cannot be written.
+        """
+        try:
+            self._connection.execute("delete from results where scenario = ?", (self._key,))
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
     def close(self) -> None:
         """Close the file. May be called twice."""
         with contextlib.suppress(sqlite3.Error):

@@ -135,6 +135,27 @@ class Library:
             found = self.find(candidate)
             return found or self._compile(candidate, report)
 
+    def adopted_by(self, source: Source, cache: Path) -> Library:
+        """Return the library of the same scenario, now that more is known of what it reads.
+
+        Its programs move there: under the name that they were compiled for, they would be
+        found again after what they read has changed.
+        """
+        known = Library.of(source, cache)
+        if known.folder == self.folder:
+            return known
+        fixed = self.fixed()
+        known.folder.mkdir(parents=True, exist_ok=True)
+        with (known.folder / LOCK_FILE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for program in self.folder.glob("[!.]*/"):
+                if not (known.folder / program.name).exists():
+                    program.rename(known.folder / program.name)
+            if fixed is not None:
+                known._write_index(fixed)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return known
+
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
         sweep_unfinished(self.folder)
         variants = self.variants() or Variants()

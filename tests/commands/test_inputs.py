@@ -1,0 +1,85 @@
+"""A study and the files that it reads beside its project: a change starts the next version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from studies import copy_project, tiny_document, write_study
+
+from search.commands.run import RunOptions, run_study
+from search.driver.progress import Progress
+from search.driver.results import RunResult
+from search.study import load_study
+
+READS_A_FILE = {
+    "scenario": {
+        "setup": None,
+        "steps": [
+            {
+                "sql": "create or replace table result as "
+                "select {{ var('x') }} * sum(a) as v from read_csv('../sales.csv')"
+            }
+        ],
+        "allow_external_access": True,
+    },
+    "targets": {"v": {"value": 25.0, "tolerance": 0.001}},
+}
+
+
+class Noted(Progress):
+    """Keeps what is told; changes a file when the search has begun."""
+
+    def __init__(self, sales: Path | None = None) -> None:
+        self.notes: list[str] = []
+        self._sales = sales
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.notes.append(text)
+        if self._sales is not None and text.startswith("study "):
+            self._sales.write_text("a\n50\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project beside the file that its study reads."""
+    (tmp_path / "sales.csv").write_text("a\n10\n")
+    project = copy_project("tiny", tmp_path / "project")
+    document = tiny_document(**READS_A_FILE)
+    del document["parameters"]["rate"]
+    write_study(project, document)
+    return project
+
+
+def _run(project: Path, progress: Noted) -> RunResult:
+    spec = load_study(project / "study.yml")
+    return run_study(spec, RunOptions(results=project.parent / "results"), progress)
+
+
+@pytest.mark.dbt
+def test_another_content_starts_the_next_version(project: Path, without_children: None) -> None:
+    """The old number is never shown for the new content, and the file is named."""
+    assert _run(project, Noted()).end.best.values["x"] == 2.5  # type: ignore[union-attr]
+    again = Noted()
+    assert _run(project, again).study == "tiny"
+    (project.parent / "sales.csv").write_text("a\n20\n")
+    changed = Noted()
+    result = _run(project, changed)
+    assert result.study == "tiny-v2"
+    assert any("sales.csv" in note and "is kept" in note for note in changed.notes)
+    assert result.end.best is not None
+    assert result.end.best.values["x"] * 20 == result.end.best.metrics["v"]
+
+
+@pytest.mark.dbt
+def test_a_change_while_it_runs_is_told(project: Path, without_children: None) -> None:
+    """What was evaluated may belong to either content, so nothing of it is used again."""
+    sales = project.parent / "sales.csv"
+    result = _run(project, Noted(sales))
+    assert any("sales.csv changed while the study ran" in text for text in result.warnings)
+    sales.write_text("a\n10\n")
+    again = _run(project, Noted())
+    assert again.study == "tiny-v2"
+    assert again.end.best is not None
+    assert again.end.best.values["x"] * 10 == again.end.best.metrics["v"]
