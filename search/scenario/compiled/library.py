@@ -144,15 +144,15 @@ class Library:
         known = Library.of(source, cache)
         if known.folder == self.folder:
             return known
-        fixed = self.fixed()
+        variants = self.variants()
         known.folder.mkdir(parents=True, exist_ok=True)
         with (known.folder / LOCK_FILE).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for program in self.folder.glob("[!.]*/"):
                 if not (known.folder / program.name).exists():
                     program.rename(known.folder / program.name)
-            if fixed is not None:
-                known._write_index(fixed)
+            if variants is not None:
+                known._write_index(variants)
         shutil.rmtree(self.folder, ignore_errors=True)
         return known
 
