@@ -12,6 +12,7 @@ from search.audit.records import (
     BestParameter,
     IterationRecord,
     ParameterSetRecord,
+    PlanAlternative,
     RunRecord,
     TrialEvent,
     TrialMetric,
@@ -22,7 +23,17 @@ from search.audit.schema import AuditTables
 from search.errors import SpecError, scenario_code
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec, expand_metrics
-from search.study.targets import Goal, goals_of, is_met, rank_key, resolve_goals, variance
+from search.study.alternatives import alternatives
+from search.study.preference import Preference
+from search.study.targets import (
+    Goal,
+    all_met,
+    goals_of,
+    is_met,
+    rank_key,
+    resolve_goals,
+    variance,
+)
 
 _OF_THE_OUTCOME = (
     "attempts",
@@ -45,6 +56,7 @@ def assemble(
     study: str | None = None,
     events: Iterable[TrialEvent] = (),
     parameter_sets: Sequence[ParameterSetRecord] = (),
+    preference: Preference | None = None,
 ) -> AuditTables:
     """Return the whole trail of one study, with targets and units from its study file.
 
@@ -55,6 +67,7 @@ def assemble(
         study: Its name in the storage; the last run's when None.
         events: Of the event log.
         parameter_sets: Applied sets.
+        preference: What ranks trials that meet every target; the study file's when left out.
     """
     return assemble_records(
         trials,
@@ -65,10 +78,11 @@ def assemble(
         metric_units={metric.name: metric.unit for metric in expand_metrics(spec)},
         events=events,
         parameter_sets=parameter_sets,
+        preference=preference or Preference.of(spec),
     )
 
 
-def assemble_records(
+def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
     trials: Sequence[FrozenTrial],
     runs: Sequence[RunRecord],
     *,
@@ -78,6 +92,7 @@ def assemble_records(
     metric_units: Mapping[str, str | None] | None = None,
     events: Iterable[TrialEvent] = (),
     parameter_sets: Sequence[ParameterSetRecord] = (),
+    preference: Preference | None = None,
 ) -> AuditTables:
     """Return the whole trail of one study from plain data.
 
@@ -90,6 +105,7 @@ def assemble_records(
         metric_units: Unit of each metric; a goal's own unit goes first.
         events: Of the event log.
         parameter_sets: Applied sets.
+        preference: What ranks trials that meet every target; nothing when left out.
     """
     units = dict(parameter_units or {})
     read = read_trials(trials)
@@ -103,7 +119,7 @@ def assemble_records(
         for trial in read
         for record in _metrics(trial, by_metric, study=study, units=metric_units or {})
     ]
-    best = best_stored(read, goals)
+    best = best_stored(read, goals, preference)
     return AuditTables(
         runs=tuple(runs),
         trials=tuple(records),
@@ -111,8 +127,9 @@ def assemble_records(
         metrics=tuple(metrics),
         events=tuple(events),
         best_parameters=tuple(_best_parameters(best, study=study, units=units)),
-        iterations=tuple(_iterations(read, records, goals)),
+        iterations=tuple(_iterations(read, records, goals, preference)),
         parameter_sets=tuple(parameter_sets),
+        alternatives=tuple(_alternatives(read, goals, preference, study=study, units=units)),
     )
 
 
@@ -157,24 +174,83 @@ def trial_record(trial: StoredTrial, *, study: str) -> TrialRecord:
     )
 
 
-def best_trial(trials: Iterable[FrozenTrial], goals: Sequence[Goal] = ()) -> FrozenTrial | None:
+def best_trial(
+    trials: Iterable[FrozenTrial],
+    goals: Sequence[Goal] = (),
+    preference: Preference | None = None,
+) -> FrozenTrial | None:
     """Return the complete trial that ranks first, the earliest among equals; None if none is.
 
-    With resolved goals that every complete trial has metrics for, ``rank_key`` decides,
-    else the objective values in their order, smaller first.
+    With resolved goals that every complete trial has metrics for, these and the preference
+    decide, else the objective values in their order, smaller first.
     """
-    best = best_stored(read_trials(trials), goals)
+    best = best_stored(read_trials(trials), goals, preference)
     return None if best is None else best.frozen
 
 
-def best_stored(trials: Iterable[StoredTrial], goals: Sequence[Goal] = ()) -> StoredTrial | None:
+def best_stored(
+    trials: Iterable[StoredTrial],
+    goals: Sequence[Goal] = (),
+    preference: Preference | None = None,
+) -> StoredTrial | None:
     """Return what ``best_trial`` returns, for trials that were read already."""
     complete = [trial for trial in trials if trial.is_complete]
+    if not _can_rank(complete, goals):
+        return min(complete, key=lambda trial: trial.objective_values, default=None)
+    return min(complete, key=lambda trial: _rank(trial, goals, preference), default=None)
+
+
+def meeting(
+    trials: Iterable[StoredTrial], goals: Sequence[Goal], preference: Preference
+) -> list[StoredTrial]:
+    """Return the trials that meet every target, the best first; empty while that is not known."""
+    complete = [trial for trial in trials if trial.is_complete]
+    if not _can_rank(complete, goals):
+        return []
+    met = [trial for trial in complete if all_met(goals, trial.metrics)]
+    return sorted(met, key=lambda trial: _rank(trial, goals, preference))
+
+
+def _can_rank(complete: Sequence[StoredTrial], goals: Sequence[Goal]) -> bool:
     wanted = {goal.metric for goal in goals}
-    has_ranks = bool(goals) and all(map(_is_resolved, goals))
-    if has_ranks and all(wanted <= set(trial.metrics) for trial in complete):
-        return min(complete, key=lambda trial: rank_key(goals, trial.metrics), default=None)
-    return min(complete, key=lambda trial: trial.objective_values, default=None)
+    return (
+        bool(goals)
+        and all(map(_is_resolved, goals))
+        and all(wanted <= set(trial.metrics) for trial in complete)
+    )
+
+
+def _rank(
+    trial: StoredTrial, goals: Sequence[Goal], preference: Preference | None
+) -> tuple[float, ...]:
+    if preference is None or not preference.fits(trial.candidate):
+        return rank_key(goals, trial.metrics)
+    return preference.rank(goals, trial.candidate, trial.metrics, trial.number)
+
+
+def _alternatives(
+    trials: Sequence[StoredTrial],
+    goals: Sequence[Goal],
+    preference: Preference | None,
+    *,
+    study: str,
+    units: Mapping[str, str | None],
+) -> Iterable[PlanAlternative]:
+    if preference is None or not all(preference.fits(trial.candidate) for trial in trials):
+        return
+    met = [(trial.number, trial.candidate) for trial in meeting(trials, goals, preference)]
+    for position, one in enumerate(alternatives(preference.spec, met), start=1):
+        for name, value in one.values.items():
+            yield PlanAlternative(
+                study=study,
+                alternative=position,
+                name=one.name,
+                trial=one.trial,
+                differs_ranges=one.differs,
+                parameter=name,
+                **_value_columns(value),
+                unit=units.get(name),
+            )
 
 
 def _parameters(
@@ -254,7 +330,10 @@ def _best_parameters(
 
 
 def _iterations(
-    trials: Sequence[StoredTrial], records: Sequence[TrialRecord], goals: Sequence[Goal]
+    trials: Sequence[StoredTrial],
+    records: Sequence[TrialRecord],
+    goals: Sequence[Goal],
+    preference: Preference | None,
 ) -> Iterable[IterationRecord]:
     batches: dict[int, list[tuple[StoredTrial, TrialRecord]]] = {}
     for trial, record in zip(trials, records, strict=True):
@@ -262,8 +341,8 @@ def _iterations(
             batches.setdefault(record.iteration, []).append((trial, record))
     so_far: StoredTrial | None = None
     for iteration, batch in sorted(batches.items()):
-        best = best_stored([trial for trial, _ in batch], goals)
-        so_far = best_stored([trial for trial in (so_far, best) if trial], goals)
+        best = best_stored([trial for trial, _ in batch], goals, preference)
+        so_far = best_stored([trial for trial in (so_far, best) if trial], goals, preference)
         rows = [record for _, record in batch]
         starts = [record.dispatched_at for record in rows if record.dispatched_at]
         ends = [record.finished_at for record in rows if record.finished_at]

@@ -14,6 +14,7 @@ from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import versions
 from search.study import study_from_document
+from search.study.preference import Preference
 
 RUNS = "runs"
 """Study attribute: run id to the run's record."""
@@ -52,4 +53,7 @@ def stored_tables(store: StudyStore) -> AuditTables:
     except SpecError:
         # Written by a version with other rules: the trail lacks its targets, not its trials.
         return assemble_records(store.trials(), runs, study=store.name)
-    return assemble(store.trials(), runs, spec=spec, study=store.name)
+    trials = store.trials()
+    ended = sum(trial.state.is_finished() for trial in trials)
+    preference = Preference.stored(spec, stored, trials=ended)
+    return assemble(trials, runs, spec=spec, study=store.name, preference=preference)

@@ -17,6 +17,7 @@ from search.audit.records import (
     BestParameter,
     IterationRecord,
     ParameterSetRecord,
+    PlanAlternative,
     Record,
     RunRecord,
     TrialEvent,
@@ -121,6 +122,10 @@ class AuditReader:
     def events(self, *, kind: str | None = None) -> list[TrialEvent]:
         """Return the events, oldest first."""
         return self._records(TrialEvent, order="sequence", kind=kind)
+
+    def alternatives(self) -> list[PlanAlternative]:
+        """Return the other plans that meet every target, a row for each parameter."""
+        return self._records(PlanAlternative, order="alternative, parameter")
 
     def parameter_sets(self) -> list[ParameterSetRecord]:
         """Return the applied parameter sets, oldest first."""

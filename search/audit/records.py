@@ -293,6 +293,24 @@ class BestParameter(Record):
     )
 
 
+class PlanAlternative(Record):
+    """One parameter's value in another plan that meets every target."""
+
+    alternative: int = Field(description="1 differs most from the best trial")
+    name: str = Field(description="How it differs from the best trial, in words")
+    trial: int = Field(description="Number of the trial that it is")
+    differs_ranges: float = Field(
+        description="Distance from the best trial: ranges of parameters, summed"
+    )
+    parameter: str = Field(description="Name of the parameter")
+    value: float | None = Field(
+        default=None, description="The value in the parameter's unit; null if text"
+    )
+    value_text: str = Field(description="The value as text, exactly")
+    value_type: str = Field(description="float, int, bool or str")
+    unit: str | None = Field(default=None, description="Unit of the value")
+
+
 class ParameterSetRecord(Record):
     """One applied choice of parameter values."""
 

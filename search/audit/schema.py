@@ -15,6 +15,7 @@ from search.audit.records import (
     BestParameter,
     IterationRecord,
     ParameterSetRecord,
+    PlanAlternative,
     Record,
     RunRecord,
     TrialEvent,
@@ -127,6 +128,12 @@ TABLES = {
         ParameterSetRecord,
         "An applied choice of values; keyed by parameter_set, version",
     ),
+    "alternatives": Table(
+        "plan_alternatives",
+        PlanAlternative,
+        "A parameter's value in another plan that meets every target; "
+        "study, alternative, parameter",
+    ),
 }
 """Field of ``AuditTables`` to the table that holds its records."""
 
@@ -143,6 +150,7 @@ class AuditTables:
     best_parameters: Sequence[BestParameter] = ()
     iterations: Sequence[IterationRecord] = ()
     parameter_sets: Sequence[ParameterSetRecord] = ()
+    alternatives: Sequence[PlanAlternative] = ()
 
     def joined(self, other: AuditTables) -> AuditTables:
         """Return both together, for example of two versions of a study."""

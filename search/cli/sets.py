@@ -23,6 +23,12 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change,
 @study_argument
 @click.option("--trial", type=click.IntRange(min=0), help="Apply this trial, not the best one.")
 @click.option(
+    "--alternative",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Apply this other plan that meets every target; the run's end lists them.",
+)
+@click.option(
     "--set", "sets", multiple=True, metavar="NAME=VALUE",
     help="Apply these values and leave the other parameters as they are.",
 )  # fmt: skip
@@ -37,6 +43,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change,
 def apply(  # noqa: PLR0913 - one argument for each option
     study: Path,
     trial: int | None,
+    alternative: int | None,
     sets: Sequence[str],
     unverified: bool,
     reason: str,
@@ -54,12 +61,12 @@ def apply(  # noqa: PLR0913 - one argument for each option
     from search.parameter_sets.sets import Author
     from search.parameter_sets.use import apply_chosen
 
-    if trial is not None and sets:
-        raise SpecError("give either --trial or --set, not both")
+    if sum([trial is not None, alternative is not None, bool(sets)]) > 1:
+        raise SpecError("give one of --trial, --alternative and --set")
     spec = load(study, (), (), None)
     applied = apply_chosen(
-        spec, results, trial=trial, assignments=sets, author=Author.of(reason, author),
-        is_dry_run=dry_run, is_unverified=unverified,
+        spec, results, trial=trial, alternative=alternative, assignments=sets,
+        author=Author.of(reason, author), is_dry_run=dry_run, is_unverified=unverified,
     )  # fmt: skip
     return _show(spec, applied, is_dry_run=dry_run, as_json=as_json)
 

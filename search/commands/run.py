@@ -343,6 +343,7 @@ class _StudyRun:
                 isolation=engine.isolation,
                 verification=verification,
                 appraisal=appraisal,
+                prefer=spec.search.prefer,
             )
             spool.keep(())
             recorder.finish("finished", **_ending(result))

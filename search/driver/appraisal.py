@@ -290,7 +290,7 @@ class Appraiser:
     # --- how sure ---------------------------------------------------------------
 
     def _confirmation(self, best: CompleteTrial) -> Confirmation | None:
-        count = self._spec.search.confirm_seeds
+        count = self._spec.seeds_to_confirm
         if count == 0:
             return None
         self._progress.note(f"evaluating trial {best.number} under {count} fresh seeds")

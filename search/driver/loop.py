@@ -7,18 +7,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
+from search.driver.limits import Limits, Progressed, Stop
 from search.driver.progress import Progress, Standing, TrialNews
 from search.driver.results import CompleteTrial, SearchEnd
+from search.driver.standings import Standings
 from search.errors import StudyFailedError
-from search.sampling.choice import choose_sampler, make_sampler, target_sampler
-from search.sampling.feasible import ProposedKeys
-from search.sampling.stopping import Assessment, State
+from search.sampling.choice import Samplers, choose_sampler
+from search.sampling.stopping import Assessment
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import (
+    ALTERNATIVE,
     CURRENT,
+    POLISHED,
+    POLISHING,
     PROPOSED,
     Conclusion,
     Proposal,
@@ -26,6 +29,8 @@ from search.storage.attributes import (
 from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
+from search.study.alternatives import MOST_ALTERNATIVES
+from search.study.preference import Preference
 from search.study.replication import over_replications
 from search.study.space import canonical, current_candidate, distributions
 from search.study.targets import (
@@ -33,10 +38,7 @@ from search.study.targets import (
     all_met,
     constraint_values,
     loss,
-    objective_goals,
     objective_values,
-    rank_key,
-    resolve_goals,
     standing_texts,
     variances,
 )
@@ -110,14 +112,6 @@ class _Batch:
     began_at: float
 
 
-@dataclass(frozen=True)
-class _Stop:
-    """Why to stop: the model's judgement where it is the reason, else ``searching``."""
-
-    reason: str
-    state: State = "searching"
-
-
 class Driver:
     """Searches one study. The only writer of its storage.
 
@@ -137,7 +131,6 @@ class Driver:
         clock: Seconds, monotonic.
 
     Attributes:
-        goals: The goals; relative ones are resolved once the current parameters are measured.
         first_submit_at: When the first candidate was submitted, by the clock; None before.
     """
 
@@ -158,7 +151,6 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
-        self.goals = tuple(goals)
         self._store = store
         self._pool = pool
         self._batch_size = batch_size
@@ -166,10 +158,13 @@ class Driver:
         self._progress = progress
         self._details = dict(details)
         self._warm_start = warm_start
-        self._max_new_iterations = max_new_iterations
+        self._limits = Limits(spec.search, max_new_iterations)
         self._spool = spool
         self._clock = clock
         self._space = distributions(spec)
+        self._preference = Preference.of(spec)
+        self._standings = Standings(goals, self._preference)
+        self._samplers = Samplers(spec)
         self._pending: dict[int, _Pending] = {}
         self._batches: deque[_Batch] = deque()
         # What random and grid samplers propose does not follow from outcomes, so workers need
@@ -177,15 +172,15 @@ class Driver:
         self._ahead = int(choose_sampler(spec).name in INDEPENDENT_SAMPLERS)
         self._completed_at = -math.inf
         self._is_exhausted = False
-        self._keys = ProposedKeys()
-        self._complete: dict[int, CompleteTrial] = {}
-        self._first: tuple[tuple[float, ...], int] | None = None
-        self._ranked = 0
-        self._ranked_by: Sequence[Goal] = ()
-        self._failed = 0
         self._iteration = 0
         self._iteration_seconds: list[float] = []
+        self._polished = 0
         self.first_submit_at: float | None = None
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """The goals; relative ones are resolved once the current parameters are measured."""
+        return self._standings.goals
 
     # --- the loop ---------------------------------------------------------------
 
@@ -209,16 +204,20 @@ class Driver:
                 self._batches.append(self._begin_batch())
             if not self._batches:
                 assert stop is not None
-                return self._end(stop)
+                polishing = self._polish(stop)
+                if polishing is None:
+                    return self._end(stop)
+                self._batches.append(polishing)
             self._recorder.publish()  # while the workers have something to do
             self._finish_batch(self._batches.popleft())
 
     def _begin_batch(self) -> _Batch:
         began = self._clock()
-        proposals = self._propose()
-        batch = _Batch(self._iteration, frozenset(proposals), began)
+        return self._dispatch(self._propose(), began)
+
+    def _dispatch(self, proposals: Mapping[int, Proposal], began: float) -> _Batch:
         self._submit(proposals)
-        return batch
+        return _Batch(self._iteration, frozenset(proposals), began)
 
     def _finish_batch(self, batch: _Batch) -> None:
         self._collect(batch)
@@ -228,15 +227,15 @@ class Driver:
         """Go on where an earlier driver stopped, or died."""
         begun = self._spool.begun() if self._spool else None
         opened = self._store.take_up(begun)
-        for trial in read_trials(self._store.finished()):
-            self._remember(trial)
-        self.goals = self._resolved_goals()
+        for finished in read_trials(self._store.finished()):
+            self._remember(finished)
         if self._spool:
-            self._spool.keep(one.trial for one in opened)
-        for one in opened:
-            if one.deaths >= MAX_DEATHS:
-                self._leave_alone(one)
-        waiting = {one.trial: one.proposal for one in opened if one.deaths < MAX_DEATHS}
+            self._spool.keep(trial.trial for trial in opened)
+        for trial in opened:
+            if trial.deaths >= MAX_DEATHS:
+                self._leave_alone(trial)
+        waiting = {trial.trial: trial.proposal for trial in opened if trial.deaths < MAX_DEATHS}
+        self._polished += sum(one.lineage in POLISHING for one in waiting.values())
         if not waiting:
             return
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
@@ -261,7 +260,7 @@ class Driver:
 
     def _measure_current(self, preflight: Outcome | None) -> None:
         """Iteration 0: the current parameters, what relative targets refer to."""
-        if any(trial.iteration == 0 for trial in self._complete.values()):
+        if self._standings.current is not None:
             return
         proposal = self._proposal(current_candidate(self._spec), lineage=CURRENT)
         (number,) = self._store.start([proposal], self._space)
@@ -287,8 +286,8 @@ class Driver:
         """Evaluate what earlier studies found, before anything is proposed."""
         if self._iteration > 0:
             return
-        known = [trial.values for trial in self._complete.values()]
-        room = self._spec.search.max_trials - self._count()
+        known = [trial.values for trial in self._standings.complete]
+        room = self._spec.search.max_trials - self._standings.count
         found = [one for one in self._warm_start(self.goals) if dict(one.values) not in known]
         if not found[:room]:
             return
@@ -296,9 +295,53 @@ class Driver:
         self._iteration = 1
         proposals = [self._proposal(one.values, lineage=one.lineage) for one in found[:room]]
         self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
-        numbers = self._store.start(proposals, self._space)
-        self._submit(dict(zip(numbers, proposals, strict=True)))
-        self._finish_batch(_Batch(self._iteration, frozenset(numbers), began))
+        self._finish_batch(self._dispatch(self._stored(proposals), began))
+
+    def _stored(self, proposals: Sequence[Proposal]) -> dict[int, Proposal]:
+        """Store proposals that no sampler was asked for, and return them by trial."""
+        return dict(zip(self._store.start(proposals, self._space), proposals, strict=True))
+
+    def _polish(self, stop: Stop) -> _Batch | None:
+        """Begin a batch that gets nearer to what is preferred; None when there is none.
+
+        It goes on once every target is met and nothing is left to be optimised. What it proposes
+        follows from the trials alone, so that an interrupted one goes on as it would have.
+        """
+        search = self._spec.search
+        if not self._standings.is_converged or stop.state != "converged" or search.prefer == "none":
+            return None
+        if self._limits.reached_by_polish(self._progressed()) is not None:
+            return None
+        room = min(search.polish - self._polished, search.max_trials - self._proposed())
+        # Half a batch: each learns from the one before, as the search itself does not need to.
+        count = min(max(1, self._batch_size // 2), room)
+        if count <= 0:
+            return None
+        began = self._clock()
+        finished, sampler = self._store.finished(), self._samplers.target(self.goals)
+        lineage, found = POLISHED, sampler.nearer(finished, self._preference, count=count)
+        if not found and not self._has_alternatives():
+            lineage = ALTERNATIVE
+            found = sampler.nearer(
+                finished, self._preference, count=min(count, MOST_ALTERNATIVES), is_for_others=True
+            )
+        if not found:
+            return None
+        if self._polished == 0:
+            self._progress.note("every target is met: looking for what is preferred")
+        self._iteration += 1
+        self._polished += len(found)
+        proposals = [self._proposal(values, lineage=lineage) for values in found]
+        batch = self._stored(proposals)
+        self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
+        return self._dispatch(batch, began)
+
+    def _has_alternatives(self) -> bool:
+        """Return whether other ways were looked for, or are known."""
+        was_looked = any(
+            trial.lineage == ALTERNATIVE for trial in read_trials(self._store.finished())
+        )
+        return was_looked or len(self._standings.alternatives) > 1
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; all of it is stored before any of it is dispatched."""
@@ -308,12 +351,8 @@ class Driver:
             size,
             self._space,
             lambda values: self._proposal(values, lineage=PROPOSED),
-            lambda: make_sampler(
-                self._spec,
-                goals=self.goals,
-                iteration=self._iteration,
-                batch_size=size,
-                keys=self._keys,
+            lambda: self._samplers.of_iteration(
+                self.goals, iteration=self._iteration, batch_size=size
             ),
         )
         self._is_exhausted = len(batch) < size
@@ -416,20 +455,17 @@ class Driver:
     def _is_new_best(self, number: int, pending: _Pending, conclusion: Conclusion) -> bool:
         """Remember how a trial ended, and return whether it is the best by now."""
         if conclusion.failure is not None:
-            self._failed += 1
+            self._standings.failed += 1
             return False
-        iteration = pending.proposal.iteration
-        if iteration == 0:
-            self.goals = resolve_goals(self.goals, conclusion.metrics)
-        trial = CompleteTrial(
-            number=number,
-            iteration=iteration,
-            values=pending.proposal.values,
-            metrics=conclusion.metrics,
-            evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
+        return self._standings.add(
+            CompleteTrial(
+                number=number,
+                iteration=pending.proposal.iteration,
+                values=pending.proposal.values,
+                metrics=conclusion.metrics,
+                evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
+            )
         )
-        self._complete[number] = trial
-        return self._best() is trial
 
     def _conclude(self, pending: _Pending) -> Conclusion:
         outcomes = pending.outcomes
@@ -439,10 +475,7 @@ class Driver:
         replications = self._spec.scenario.replications
         statistic = replications.statistic if replications else "mean"
         metrics = over_replications([one.metrics for one in outcomes], statistic)
-        goals = self.goals
-        if pending.proposal.iteration == 0:
-            # The trial of the current parameters is what relative goals refer to.
-            goals = resolve_goals(goals, metrics)
+        goals = self._standings.goals_for(pending.proposal.iteration, metrics)
         try:
             values = objective_values(goals, metrics)
         except ValueError as error:
@@ -464,76 +497,72 @@ class Driver:
         seconds = now - max(batch.began_at, self._completed_at)
         self._completed_at = now
         self._iteration_seconds.append(seconds)
-        best = self._best()
+        best = self._standings.best
         self._recorder.event(
             "iteration_completed",
             iteration=batch.iteration,
             seconds=seconds,
             best_trial=best.number if best else None,
-            best_variances=dict(variances(self.goals, best.metrics)) if best else {},
+            best_variances=self._standings.best_variances,
         )
 
     # --- when to stop -----------------------------------------------------------
 
-    def _reason_to_stop(self) -> _Stop | None:
-        search = self._spec.search
-        best = self._best()
-        if best is not None and self._is_converged(best):
-            return _Stop(f"trial {best.number} meets every target", "converged")
-        if not self._complete and self._failed >= HOPELESS_TRIALS:
+    def _reason_to_stop(self) -> Stop | None:
+        search, standings = self._spec.search, self._standings
+        if standings.best is not None and standings.is_converged:
+            return Stop(f"trial {standings.best.number} meets every target", "converged")
+        if standings.best is None and standings.failed >= HOPELESS_TRIALS:
             raise StudyFailedError(
-                f"all {self._failed} trials failed and none was complete, so the search cannot go "
-                f"on; the last one said: {self._last_failure()}"
+                f"all {standings.failed} trials failed and none was complete, so the search cannot "
+                f"go on; the last one said: {self._last_failure()}"
             )
         if (limit := self._limit_reached()) is not None:
-            return _Stop(limit)
+            return Stop(limit)
         if search.early_stop and choose_sampler(self._spec).name == "target":
             found = self._assess()
             if found.should_stop:
-                return _Stop(found.reason, found.state)
+                return Stop(found.reason, found.state)
         return None
 
     def _limit_reached(self) -> str | None:
-        search = self._spec.search
-        if self._iteration >= search.max_iterations:
-            return f"max_iterations ({search.max_iterations}) reached"
-        if len(self._iteration_seconds) + len(self._batches) == self._max_new_iterations:
-            return f"the iterations asked for ({self._max_new_iterations}) are done"
-        if self._proposed() >= search.max_trials:
-            return f"max_trials ({search.max_trials}) reached"
-        if search.timeout is not None and self._clock() - self._started >= search.timeout:
-            return f"timeout ({search.timeout:g} s) reached"
-        if self._is_exhausted:
-            return "every candidate that the constraints allow was evaluated"
-        return None
+        return self._limits.reached(self._progressed())
+
+    def _progressed(self) -> Progressed:
+        return Progressed(
+            iteration=self._iteration,
+            begun=len(self._iteration_seconds) + len(self._batches),
+            trials=self._proposed(),
+            seconds=self._clock() - self._started,
+            is_exhausted=self._is_exhausted,
+        )
 
     def _assess(self) -> Assessment:
         """Return what the model of the metrics says about the search."""
-        sampler = target_sampler(self._spec, self.goals)
+        sampler = self._samplers.target(self.goals)
         return sampler.assess(self._store.finished(), batch_size=self._batch_size)
-
-    def _is_converged(self, trial: CompleteTrial) -> bool:
-        return not objective_goals(self.goals) and all_met(self.goals, trial.metrics)
 
     def _last_failure(self) -> str:
         failed = [t for t in read_trials(self._store.finished()) if not t.is_complete]
         return (failed[-1].failure.message if failed else None) or "nothing"
 
-    def _end(self, stop: _Stop) -> SearchEnd:
-        best = self._best()
-        is_converged = best is not None and all_met(self.goals, best.metrics)
+    def _end(self, stop: Stop) -> SearchEnd:
+        standings = self._standings
+        best, is_met = standings.best, standings.is_met
         return SearchEnd(
             reason=stop.reason,
             state=stop.state,
-            is_converged=is_converged,
+            is_converged=is_met,
             best=best,
-            current=next((t for t in self._complete.values() if t.iteration == 0), None),
+            current=standings.current,
             iterations=self._iteration,
-            trials=self._count(),
-            failed_trials=self._failed,
+            trials=standings.count,
+            failed_trials=standings.failed,
             goals=self.goals,
-            complete=tuple(self._complete[number] for number in sorted(self._complete)),
-            diagnosis=None if is_converged or best is None else self._assess().diagnosis,
+            complete=standings.complete,
+            diagnosis=None if is_met or best is None else self._assess().diagnosis,
+            alternatives=standings.alternatives,
+            polished=self._polished,
         )
 
     # --- what is known ----------------------------------------------------------
@@ -541,16 +570,19 @@ class Driver:
     def _remember(self, trial: StoredTrial) -> None:
         iteration = int(trial.iteration or 0)
         self._iteration = max(self._iteration, iteration)
+        self._polished += trial.lineage in POLISHING
         if not trial.is_complete:
             # A trial that its driver left behind says nothing about its candidate.
-            self._failed += trial.failure.stage != "driver"
+            self._standings.failed += trial.failure.stage != "driver"
             return
-        self._complete[trial.number] = CompleteTrial(
-            number=trial.number,
-            iteration=iteration,
-            values=trial.frozen.params,
-            metrics=trial.metrics,
-            evaluations=trial.evaluations,
+        self._standings.add(
+            CompleteTrial(
+                number=trial.number,
+                iteration=iteration,
+                values=trial.frozen.params,
+                metrics=trial.metrics,
+                evaluations=trial.evaluations,
+            )
         )
 
     def _proposal(self, values: Mapping[str, Scalar], *, lineage: str) -> Proposal:
@@ -563,47 +595,26 @@ class Driver:
             details=self._details,
         )
 
-    def _resolved_goals(self) -> tuple[Goal, ...]:
-        current = next((t for t in self._complete.values() if t.iteration == 0), None)
-        return resolve_goals(self.goals, current.metrics) if current else self.goals
-
-    def _best(self) -> CompleteTrial | None:
-        """Return the best trial; asked several times a trial, so only new ones are ranked."""
-        if self._ranked_by is not self.goals:
-            self._ranked_by = self.goals
-            self._first, self._ranked = None, 0
-        for number, trial in islice(self._complete.items(), self._ranked, None):
-            rank = (rank_key(self.goals, trial.metrics), number)
-            self._first = rank if self._first is None else min(self._first, rank)
-        self._ranked = len(self._complete)
-        return self._complete[self._first[1]] if self._first else None
-
-    def _count(self) -> int:
-        return len(self._complete) + self._failed
-
     def _proposed(self) -> int:
-        return self._count() + len(self._pending)
+        return self._standings.count + len(self._pending)
 
     def _show(self, batch: _Batch) -> None:
-        best = self._best()
-        search = self._spec.search
+        standings, best = self._standings, self._standings.best
         seconds_left = None
         if self._iteration_seconds:
             mean = math.fsum(self._iteration_seconds) / len(self._iteration_seconds)
-            seconds_left = mean * max(0, search.max_iterations - batch.iteration + 1)
+            seconds = self._clock() - self._started
+            seconds_left = self._limits.seconds_left(mean, batch.iteration, seconds)
             seconds_left *= 1 if self._pending else 0
-            if search.timeout is not None:
-                left = search.timeout - (self._clock() - self._started)
-                seconds_left = min(seconds_left, max(0.0, left))
         self._progress.standing(
             Standing(
                 iteration=batch.iteration,
-                max_iterations=search.max_iterations,
+                max_iterations=self._spec.search.max_iterations,
                 done=len(batch.trials) - len(batch.trials & self._pending.keys()),
                 size=len(batch.trials),
-                trials=self._count(),
-                failed=self._failed,
-                best_variances=variances(self.goals, best.metrics) if best else {},
+                trials=standings.count,
+                failed=standings.failed,
+                best_variances=standings.best_variances,
                 seconds_left=seconds_left,
                 best_shown=standing_texts(self.goals, best.metrics) if best else {},
             )

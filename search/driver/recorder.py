@@ -21,6 +21,7 @@ from search.parameter_sets.journal import Journal
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
+from search.study.preference import Preference
 
 PAUSES = 50
 """Between publications during a search passes at least so many times what the last one took."""
@@ -131,12 +132,15 @@ class StudyRecorder:
     def _publish(self) -> None:
         """Replace the published trail by the present state of all versions of the study."""
         began = self._clock()
+        trials = self._store.trials()
+        ended = sum(trial.state.is_finished() for trial in trials)
         own = assemble(
-            self._store.trials(),
+            trials,
             [RunRecord.model_validate(one) for one in self._runs().values()],
             spec=self._spec,
             study=self._store.name,
             parameter_sets=Journal.of(self._spec).records(),
+            preference=Preference.stored(self._spec, self._store.attributes(), trials=ended),
         )
         publish_trail(self._folder, self._earlier.joined(own), self._log, self._store)
         self._published_at = self._clock()

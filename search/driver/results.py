@@ -11,6 +11,7 @@ from search.audit.publish import DATABASE_NAME
 from search.sampling.diagnosis import Diagnosis
 from search.sampling.stopping import State
 from search.scenario.verification import Verification
+from search.study.alternatives import Alternative
 from search.study.budget import MemoryPlan
 from search.study.targets import Goal
 from search.study.values import Scalar
@@ -59,6 +60,8 @@ class SearchEnd:
         goals: The goals, with relative ones resolved.
         complete: Every complete trial, in order.
         diagnosis: Why targets are missed; None when all are met or too little is known.
+        alternatives: Other trials that meet every target, the one that differs most first.
+        polished: Evaluations after every target was met.
     """
 
     reason: str
@@ -72,6 +75,8 @@ class SearchEnd:
     goals: tuple[Goal, ...]
     complete: tuple[CompleteTrial, ...]
     diagnosis: Diagnosis | None
+    alternatives: tuple[Alternative, ...] = ()
+    polished: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class RunResult:
             or when there is none.
         appraisal: What was found out at the end, as ``Appraisal.document`` has it.
         anchor: The audit trail's head at the end, to be kept elsewhere.
+        prefer: What was preferred among candidates that meet every target.
     """
 
     study: str
@@ -112,6 +118,7 @@ class RunResult:
     verification: Verification | None = None
     appraisal: Mapping[str, Any] = field(default_factory=dict)
     anchor: str = ""
+    prefer: str = "none"
 
     @property
     def is_verified(self) -> bool | None:

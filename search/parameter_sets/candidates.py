@@ -11,23 +11,25 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from search.audit.anchor import Anchor
-from search.audit.assemble import best_trial, resolved_goals
+from search.audit.assemble import best_trial, meeting, resolved_goals
 from search.audit.trail import HEAD
 from search.errors import SpecError, UnknownTrialError
 from search.parameter_sets.sets import ParameterSets
 from search.scenario.verification import VERIFIED, Verification
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
-from search.storage.trials import StoredTrial
+from search.storage.trials import StoredTrial, read_trials
 from search.storage.versions import latest_version
 from search.study import StudySpec
+from search.study.alternatives import Alternative, alternatives
 from search.study.layout import Layout
+from search.study.preference import Preference
 from search.study.space import current_candidate
 from search.study.targets import Goal, all_met, goals_of
 from search.study.values import Scalar
 
-KINDS = "current, active, best, trial:N or set:N"
-_NUMBERED = re.compile(r"(?:(trial|set):)?(\d{1,9})")
+KINDS = "current, active, best, alternative:N, trial:N or set:N"
+_NUMBERED = re.compile(r"(?:(trial|set|alternative):)?(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,17 @@ class StoredStudy:
 
     def best(self, spec: StudySpec) -> FrozenTrial | None:
         """Return the trial that ranks first; None while none is complete."""
-        return best_trial(self.trials.values(), self.goals(spec))
+        return best_trial(self.trials.values(), self.goals(spec), self._preference(spec))
+
+    def alternatives(self, spec: StudySpec) -> tuple[Alternative, ...]:
+        """Return other plans that meet every target, the one that differs most first."""
+        read = read_trials(self.trials.values())
+        met = meeting(read, self.goals(spec), self._preference(spec))
+        return alternatives(spec, [(trial.number, trial.candidate) for trial in met])
+
+    def _preference(self, spec: StudySpec) -> Preference:
+        ended = sum(trial.state.is_finished() for trial in self.trials.values())
+        return Preference.stored(spec, self.attributes, trials=ended)
 
 
 def stored_study(spec: StudySpec, results: Path) -> StoredStudy:
@@ -129,7 +141,7 @@ class Candidates:
         """Return the candidate of a name.
 
         Args:
-            name: ``current``, ``active``, ``best``, ``trial:17`` or ``set:3``.
+            name: ``current``, ``active``, ``best``, ``alternative:1``, ``trial:17`` or ``set:3``.
             option: Where the name was given, for messages.
             plain: What a plain number stands for: ``set`` or ``trial``.
 
@@ -152,9 +164,26 @@ class Candidates:
         if match is None:
             raise SpecError(f"{option} must be {KINDS}, but got {name!r:.80}")
         number = int(match[2])
+        if match[1] == "alternative":
+            return self.alternative(number, option=option)
         if (match[1] or plain) == "trial":
             return self.trial(number, option=option)
         return self._set(number, option)
+
+    def alternative(self, number: int, *, option: str) -> NamedCandidate:
+        """Return another plan that meets every target, by its place from 1.
+
+        Raises:
+            SpecError: If there are not so many.
+        """
+        known = self.stored.alternatives(self._spec)
+        if not 1 <= number <= len(known):
+            there = "; ".join(f"{at}: {one.name}" for at, one in enumerate(known, start=1))
+            raise SpecError(
+                f"{option} must be the number of an alternative, but got {number}; there are "
+                f"{there or 'none'}"
+            )
+        return self.trial(known[number - 1].trial, option=option)
 
     def trial(self, number: int, *, option: str) -> NamedCandidate:
         """Return a complete trial.

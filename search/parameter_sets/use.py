@@ -20,6 +20,7 @@ def apply_chosen(
     results: Path,
     *,
     trial: int | None,
+    alternative: int | None = None,
     assignments: Sequence[str],
     author: Author,
     is_dry_run: bool,
@@ -31,6 +32,7 @@ def apply_chosen(
         spec: The study.
         results: Folder of all results.
         trial: The trial; the best one when None, which must then meet all targets.
+        alternative: The other plan that meets every target, by its place from 1.
         assignments: ``name=value`` texts, in place of a trial.
         author: Who applies, and why.
         is_dry_run: Work out what would be written, and write nothing.
@@ -43,7 +45,9 @@ def apply_chosen(
         values, origin = assigned(spec, assignments), Origin(kind=VALUES)
     else:
         candidates = Candidates(spec, results)
-        if trial is None:
+        if alternative is not None:
+            chosen = candidates.alternative(alternative, option="--alternative")
+        elif trial is None:
             chosen = candidates.find("best", option="what is applied")
             if missed := candidates.missed(chosen.metrics):
                 raise TargetsMissedError(

@@ -28,6 +28,7 @@ from search.storage.versions import StudyVersion, versions
 from search.study import StudySpec, changed_keys, study_fingerprint
 from search.study.figures import with_unit
 from search.study.layout import Layout
+from search.study.preference import Preference
 from search.study.targets import Goal, all_met, goals_of, is_met, variance
 from search.views.text import duration_text, table_text
 
@@ -143,7 +144,9 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
     for trial in trials:
         counts[trial.state] = counts.get(trial.state, 0) + 1
     goals = resolved_goals(goals_of(spec), latest.trials)
-    best = best_stored(trials, goals)
+    ended = sum(trial.is_finished for trial in trials)
+    preference = Preference.stored(spec, latest.attributes, trials=ended)
+    best = best_stored(trials, goals, preference)
     metrics = best.metrics if best is not None else {}
     stored = latest.attributes.get(FINGERPRINTS) or {}
     changed: list[str] = []

@@ -37,6 +37,17 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "trials": end.trials,
         "failed_trials": end.failed_trials,
         "best": best,
+        "alternatives": [
+            {
+                "name": one.name,
+                "trial": one.trial,
+                "parameters": dict(one.values),
+                "differs_ranges": one.differs,
+            }
+            for one in end.alternatives
+        ],
+        "prefer": result.prefer,
+        "polished": end.polished,
         "targets": [_goal_document(goal, achieved) for goal in end.goals],
         "sampler": result.sampler,
         "batch_size": result.batch_size,
@@ -84,6 +95,10 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         parts.append("no trial is complete, so there is nothing to recommend")
     else:
         parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
+        if end.alternatives:
+            parts += ["", "other plans that meet every target (apply --alternative N):"]
+        for number, one in enumerate(end.alternatives, start=1):
+            parts.append(f"  {number}. {one.name} (trial {one.trial})")
         if result.verification is not None and result.verification.tests.failing:
             parts += ["", *verification_lines(result.verification)]
         units = {metric.name: metric.unit for metric in expand_metrics(spec)}

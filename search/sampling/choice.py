@@ -51,37 +51,50 @@ def choose_sampler(spec: StudySpec) -> SamplerChoice:
     return SamplerChoice("target", "it models every metric and solves for all targets at once")
 
 
-def make_sampler(
-    spec: StudySpec,
-    *,
-    goals: Sequence[Goal],
-    iteration: int,
-    batch_size: int,
-    keys: ProposedKeys | None = None,
-) -> BaseSampler:
-    """Return the sampler for one iteration.
+class Samplers:
+    """The samplers of one search: one for each iteration, and one model of the metrics for all.
 
-    The random numbers of an iteration follow from the study's seed and the iteration's
-    number alone, so a study that is interrupted goes on as an undisturbed one would.
+    The random numbers of an iteration follow from the study's seed and the iteration's number
+    alone, so a study that is interrupted goes on as an undisturbed one would.
 
     Args:
         spec: The study.
-        goals: Its targets, relative ones resolved.
-        iteration: Number of the iteration, from 1.
-        batch_size: Candidates that the iteration proposes.
-        keys: What is known of the trials, kept from one iteration to the next.
     """
-    seed = derived_seed(spec.search.seed, iteration)
-    space = distributions(spec)
-    return FeasibleSampler(
-        _inner(spec, goals, seed=seed, batch_size=batch_size),
-        distributions=space,
-        is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
-        key=lambda candidate: candidate_key(canonical(spec, candidate)),
-        seed=seed,
-        rounded=lambda candidate: proposed(spec, candidate),
-        keys=keys,
-    )
+
+    def __init__(self, spec: StudySpec) -> None:
+        self._spec = spec
+        self._keys = ProposedKeys()
+        self._target: tuple[tuple[Goal, ...], TargetSampler] | None = None
+
+    def target(self, goals: Sequence[Goal]) -> TargetSampler:
+        """Return the sampler that models the metrics: the same one while the goals are."""
+        if self._target is None or self._target[0] != tuple(goals):
+            self._target = (tuple(goals), target_sampler(self._spec, goals))
+        return self._target[1]
+
+    def of_iteration(
+        self, goals: Sequence[Goal], *, iteration: int, batch_size: int
+    ) -> BaseSampler:
+        """Return the sampler for one iteration.
+
+        Args:
+            goals: The targets, relative ones resolved.
+            iteration: Number of the iteration, from 1.
+            batch_size: Candidates that the iteration proposes.
+        """
+        spec = self._spec
+        seed = derived_seed(spec.search.seed, iteration)
+        is_target = choose_sampler(spec).name == "target"
+        inner = self.target(goals) if is_target else _inner(spec, seed=seed, batch_size=batch_size)
+        return FeasibleSampler(
+            inner,
+            distributions=distributions(spec),
+            is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
+            key=lambda candidate: candidate_key(canonical(spec, candidate)),
+            seed=seed,
+            rounded=lambda candidate: proposed(spec, candidate),
+            keys=self._keys,
+        )
 
 
 def target_sampler(spec: StudySpec, goals: Sequence[Goal]) -> TargetSampler:
@@ -105,10 +118,8 @@ def derived_seed(seed: int, iteration: int) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def _inner(spec: StudySpec, goals: Sequence[Goal], *, seed: int, batch_size: int) -> BaseSampler:
+def _inner(spec: StudySpec, *, seed: int, batch_size: int) -> BaseSampler:
     name = choose_sampler(spec).name
-    if name == "target":
-        return target_sampler(spec, goals)
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "grid":

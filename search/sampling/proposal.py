@@ -16,8 +16,9 @@ Source:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,13 @@ LATER_MISS_REGRET = 1.0
 """Added to a miss for the second candidate of a batch and later ones."""
 DOUBTFUL = 0.15
 """Chance of meeting all targets below which half of the candidates look for the reason."""
+
+Source = Literal["probes", "trims", "regret"]
+"""What a candidate is sought by: the reason why targets look out of reach, a near miss that is put
+right, or the least expected regret."""
+SCHEDULE: tuple[tuple[Source, ...], ...] = (("probes", "regret"), ("trims", "regret"))
+"""The slots, in turns by the number of candidates asked for so far: each one's sources in order,
+the next where one has nothing new. Half of all slots, so that no kind starves another."""
 PROBED = 8
 COMBINATIONS = 16
 """Combinations of choices from which the model's mean is solved in one batch."""
@@ -155,25 +163,30 @@ class Plan:
             pending: Candidates that are being evaluated.
             taken: Keys of all candidates that were ever proposed.
         """
+        for source in SCHEDULE[len(taken) % len(SCHEDULE)]:
+            for point in self._sought_by(source, pending):
+                if key_of(point) not in taken and self.region.allows(point):
+                    return np.asarray(point)
+        return None
+
+    def _sought_by(self, source: Source, pending: Array) -> Iterable[Array]:
+        """Return candidates of one kind, the best first."""
+        if source == "probes":
+            return self._probes() if self.probability <= DOUBTFUL else ()
+        if source == "trims":
+            return self._trims
+        return self._by_regret(pending)
+
+    def _by_regret(self, pending: Array) -> Iterator[Array]:
+        """Yield the pool's candidates, least expected regret of the best of the batch first."""
         pool, regrets = self._judged
-        if self.probability <= DOUBTFUL and len(taken) % 2 == 0:
-            for point in self._probes():
-                if key_of(point) not in taken and self.region.allows(point):
-                    return np.asarray(point)
-        if len(taken) % 2:
-            for point in self._trims:
-                if key_of(point) not in taken and self.region.allows(point):
-                    return np.asarray(point)
         reached = regrets
         if len(pending):
             base = self._regrets_of(pending).min(axis=0)
             reached = self._stressed(np.minimum(regrets, base[None]))
         score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
-        keys = keys_of(pool)
         for position in np.argsort(score, kind="stable"):
-            if keys[position] not in taken and self.region.allows(pool[position]):
-                return np.asarray(pool[position])
-        return None
+            yield pool[position]
 
     # --- what is believed about the best there is -------------------------------
 
@@ -315,7 +328,7 @@ class Plan:
         excess = np.abs(self.aims.excess(self.observed.metrics))
         order = np.argsort(self.losses, kind="stable")
         starts, free = [], []
-        may_move = self._movable()
+        may_move = self.movable
         jumping = self._jumping()
         for holds in [jumping, *([metric] for metric in jumping if len(jumping) > 1)]:
             meeting = [i for i in order if not excess[i, holds].any()]
@@ -370,7 +383,7 @@ class Plan:
         aims: Aims | None = None,
     ) -> Array:
         if free is None:
-            free = self._movable()
+            free = self.movable
         return solve(
             functions,
             self.aims if aims is None else aims,
@@ -381,8 +394,9 @@ class Plan:
             iterations=iterations,
         )
 
-    def _movable(self) -> NDArray[np.bool_]:
-        """Return which coordinates may move: those of numbers that have a range."""
+    @property
+    def movable(self) -> NDArray[np.bool_]:
+        """Which coordinates may move: those of numbers that have a range."""
         free = np.zeros(self.box.width, dtype=bool)
         free[: len(self.box.numeric)] = [
             self.box.axes[i].low < self.box.axes[i].high for i in self.box.numeric

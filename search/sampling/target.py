@@ -17,11 +17,13 @@ from search.sampling.axes import Array, Axis, Box
 from search.sampling.design import farthest, spread_points
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.history import History, axes_of, metrics_of_trial, unit_of
+from search.sampling.nearer import Nearer
 from search.sampling.observed import Observed, key_of
 from search.sampling.pool import Region
 from search.sampling.proposal import Plan
 from search.sampling.sensitivity import Sensitivity, sensitivities
 from search.sampling.stopping import Assessment, assess
+from search.study.preference import Preference
 from search.study.targets import Goal, resolve_goals
 
 MAX_ENUMERATED = 20_000
@@ -29,6 +31,8 @@ MAX_ENUMERATED = 20_000
 RANDOM_ATTEMPTS = 2_000
 INITIAL_LIMIT = 6
 """Evaluations, beside the current set, before which a batch explores half of its slots."""
+EARLY_SLOTS = ("model", "design")
+"""Who fills the slots of a batch, in turns, before so many are evaluated."""
 
 Candidate = dict[str, Any]
 
@@ -149,6 +153,41 @@ class TargetSampler(BaseSampler):
             return Assessment("searching", "too little is known yet")
         return assess(self._plan_for(region, goals, observed), goals, batch_size)
 
+    def nearer(
+        self,
+        trials: Sequence[FrozenTrial],
+        preference: Preference,
+        *,
+        count: int,
+        is_for_others: bool = False,
+    ) -> list[Candidate]:
+        """Return candidates that are likely to meet every target and are preferred to those known.
+
+        Args:
+            trials: Of the study, none of them running; one meets every target.
+            preference: What is wanted among candidates that meet every target.
+            count: At most so many.
+            is_for_others: Look for other ways to meet the targets, in place of better ones.
+
+        Returns:
+            None that any trial has; empty when no more is to be expected.
+        """
+        space = self._space_of(trials)
+        if space is None:
+            return []
+        region = Region(axes_of(space), self._is_allowed, self._margins)
+        history = History(region.box, trials, -1, self._metrics)
+        goals = self._resolved(history)
+        observed = history.observed([goal.metric for goal in goals]) if goals else None
+        if goals is None or observed is None or len(observed.points) < 2:
+            return []
+        plan = self._plan_for(region, goals, observed)
+        if plan.losses.min() > 0:
+            return []
+        seeker = Nearer(plan, goals, preference, self._start(region.box))
+        find = seeker.others if is_for_others else seeker.better
+        return [region.box.values(point) for point in find(history.taken, count)]
+
     def sensitivities(
         self, trials: Sequence[FrozenTrial], candidate: Mapping[str, Any]
     ) -> tuple[Sensitivity, ...]:
@@ -208,7 +247,8 @@ class TargetSampler(BaseSampler):
         known = len(observed.points)
         wanted = 1 + min(history.width, INITIAL_LIMIT)
         slot = len(history.pending)
-        return known < wanted and slot % 2 == 1 and known + slot < 2 * wanted
+        is_of_design = EARLY_SLOTS[slot % len(EARLY_SLOTS)] == "design"
+        return known < wanted and is_of_design and known + slot < 2 * wanted
 
     def _plan_for(self, region: Region, goals: Sequence[Goal], observed: Observed) -> Plan:
         """Return the plan; the last one, as long as nothing was learned since."""

@@ -31,6 +31,10 @@ VARIANCE_PREFIX = "variance:"
 
 PROPOSED = "proposed"
 CURRENT = "current"
+POLISHED = "nearer to what is preferred"
+ALTERNATIVE = "another way to meet the targets"
+POLISHING = frozenset({POLISHED, ALTERNATIVE})
+"""Lineages of what is evaluated once every target is met."""
 
 
 @dataclass(frozen=True)

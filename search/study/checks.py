@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
 from search.study.apply import ApplySpec, unknown_scenario_vars
-from search.study.constraints import Constraint
+from search.study.constraints import Constraint, Expression
 from search.study.goals import MetricSpec, TargetSpec
 from search.study.metrics import ExpandedMetric, expand_each
 from search.study.mistakes import Mistake, did_you_mean, given, listed
 from search.study.parameters import ParameterSpec
 from search.study.scenario import ScenarioSpec
-from search.study.settings import ResourcesSpec, SearchSpec
+from search.study.settings import PREFERENCES, ResourcesSpec, SearchSpec
 from search.study.values import value_text
 
 Sections = Mapping[str, Any]
@@ -160,8 +161,32 @@ def _levels(name: str, target: TargetSpec, found: tuple[ExpandedMetric, ...]) ->
             yield Mistake((*path, key), f"{text}{did_you_mean(key, known)}")
 
 
+def _preference(
+    scenario: ScenarioSpec,
+    parameters: dict[str, ParameterSpec],
+    metrics: dict[str, MetricSpec],
+    search: SearchSpec,
+) -> Iterator[Mistake]:
+    if search.prefer in PREFERENCES:
+        return
+    with contextlib.suppress(PydanticCustomError):
+        known = [name for name, one in parameters.items() if one.is_numeric]
+        known += [one.name for one in expand_each(metrics, scenario.steps)]
+        try:
+            used = Expression.parse(search.prefer, known).names
+            text = "" if used else "it refers to no parameter and no metric"
+        except ValueError as error:
+            text = str(error)
+        if text:
+            yield Mistake(
+                ("search", "prefer"),
+                f"must be {', '.join(PREFERENCES)} or an expression, but got {search.prefer!r}: "
+                f"{text}{did_you_mean(search.prefer, PREFERENCES)}",
+            )
+
+
 def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mistake]:
-    if search.confirm_seeds == 0:
+    if not search.confirm_seeds:
         return
     path = ("search", "confirm_seeds")
     if scenario.replications is None:
@@ -221,5 +246,6 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = 
     (("scenario", "metrics", "targets"), _targets),
     (("scenario", "parameters", "apply"), _apply),
     (("scenario", "search"), _confirm_seeds),
+    (("scenario", "parameters", "metrics", "search"), _preference),
     (("targets", "search"), _several_objectives),
 )

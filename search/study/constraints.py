@@ -31,6 +31,59 @@ _ALLOWED = (
 
 
 @dataclass(frozen=True)
+class Expression:
+    """Arithmetic over numbers with names, such as ``hires + 0.5 * cost``.
+
+    Attributes:
+        text: As in the study file.
+        names: What it refers to, in order of appearance.
+    """
+
+    text: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str, names: Collection[str] | None = None) -> Expression:
+        """Return the expression that a text states.
+
+        Args:
+            text: Numbers, names, + - * /, parentheses, abs, min and max.
+            names: What it may refer to; anything when left out.
+
+        Raises:
+            ValueError: If the text is not such an expression; the message says why.
+        """
+        body = _expression(text)
+        used: list[str] = []
+        known = names
+        if known is None:
+            known = {one.id for one in ast.walk(body) if isinstance(one, ast.Name)}
+        _check(body, known, used, "numeric parameter or metric")
+        return cls(text=text, names=tuple(dict.fromkeys(used)))
+
+    def value(self, values: Mapping[str, Any]) -> float:
+        """Return its value; infinite where it has none, such as after a division by 0.
+
+        Args:
+            values: Value of each name; others are ignored.
+        """
+        try:
+            return float(_value(_expression(self.text), values))
+        except (ZeroDivisionError, OverflowError):
+            return math.inf
+
+
+@functools.lru_cache(maxsize=256)
+def _expression(text: str) -> ast.expr:
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"must be at most {MAX_LENGTH} characters, not {len(text)}")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"must be arithmetic such as a + 2 * b, but got {text!r}") from error
+
+
+@dataclass(frozen=True)
 class Constraint:
     """One constraint, parsed and checked.
 
@@ -96,12 +149,14 @@ def _compare(text: str) -> ast.Compare:
     return body
 
 
-def _check(node: ast.expr, names: Collection[str], used: list[str]) -> None:
+def _check(
+    node: ast.expr, names: Collection[str], used: list[str], kind: str = "numeric parameter"
+) -> None:
     """Refuse whatever is not plain arithmetic over the names; collect the names used."""
     if isinstance(node, ast.Name):
         if node.id not in names:
             raise ValueError(
-                f"`{node.id}` is not a numeric parameter; there are {listed(names) or 'none'}"
+                f"`{node.id}` is not a {kind}; there are {listed(names) or 'none'}"
                 f"{did_you_mean(node.id, names)}"
             )
         used.append(node.id)
@@ -110,13 +165,13 @@ def _check(node: ast.expr, names: Collection[str], used: list[str]) -> None:
         if not is_number or not abs(node.value) <= 1e300:  # type: ignore[arg-type]
             raise ValueError(f"must be a finite number, got {ast.unparse(node)!r:.60}")
     elif isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        _check(node.left, names, used)
-        _check(node.right, names, used)
+        _check(node.left, names, used, kind)
+        _check(node.right, names, used, kind)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        _check(node.operand, names, used)
+        _check(node.operand, names, used, kind)
     elif isinstance(node, ast.Call) and _is_known_call(node):
         for argument in node.args:
-            _check(argument, names, used)
+            _check(argument, names, used, kind)
     else:
         raise ValueError(f"{ast.unparse(node)!r:.80} is not allowed in a constraint; {_ALLOWED}")
 

@@ -17,6 +17,8 @@ from search.study.scenario import ScenarioSpec
 from search.study.settings import ResourcesSpec, SearchSpec
 from search.study.values import Identifier, Items, Model, StudyName
 
+DEFAULT_FUTURES = 20
+"""Fresh seeds that a scenario with chance is run under when its study file does not say."""
 _STORAGE = re.compile(r"sqlite:///\S.*|postgresql(\+\w+)?://\S+", re.DOTALL)
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*(@)")
 
@@ -80,6 +82,14 @@ class StudySpec(Model):
         return self
 
     @property
+    def seeds_to_confirm(self) -> int:
+        """Fresh seeds to run the winner under: as many as asked for, 20 where there is chance."""
+        asked = self.search.confirm_seeds
+        if asked is not None:
+            return asked
+        return DEFAULT_FUTURES if self.scenario.has_chance else 0
+
+    @property
     def file(self) -> Path:
         """Absolute path of the study file."""
         return self._file
@@ -119,6 +129,10 @@ class StudySpec(Model):
         document: dict[str, Any] = _without_none(self.model_dump(mode="json"))
         if self.storage is not None:
             document["storage"] = _PASSWORD.sub(r"\1***\2", self.storage)
+        # What is not in the documents of earlier versions goes unsaid where it is the default.
         if self.apply == ApplySpec():
-            del document["apply"]  # not there in the documents of earlier versions
+            del document["apply"]
+        for one in document["parameters"].values():
+            if one["weight"] == 1.0:
+                del one["weight"]
         return document

@@ -116,6 +116,8 @@ class ParameterSpec(Model):
     """Unit, for people."""
     description: str | None = None
     """What the parameter does, for people."""
+    weight: float = Field(default=1.0, ge=0, le=1e6)
+    """How much its change counts with `search.prefer: least_change`; 0: not at all."""
     bind: Annotated[Items[BindSpec], BeforeValidator(_binds)] = Field(
         min_length=1, json_schema_extra=_bind_schema, examples=[{"var": "merit_budget"}]
     )

@@ -175,3 +175,16 @@ class ScenarioSpec(Model):
     """Run each candidate under several values of one var (random seeds)."""
     allow_external_access: bool = False
     """Whether SQL of setup, steps, metrics and conditions may read files and load extensions."""
+
+    @property
+    def has_chance(self) -> bool:
+        """Whether the same candidate comes out otherwise under another random seed.
+
+        The replication variable is a seed when it is called one and takes whole numbers.
+        """
+        replications = self.replications
+        return (
+            replications is not None
+            and "seed" in replications.var.lower()
+            and all(type(value) is int for value in replications.values)
+        )

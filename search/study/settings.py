@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from search.study.mistakes import given, wrong
 from search.study.values import (
     AutoOrCount,
     AutoOrCountFromZero,
@@ -19,6 +20,19 @@ from search.study.values import (
 
 Sampler = Literal["auto", "target", "tpe", "random", "grid", "cmaes", "nsga2"]
 """Every sampler that a study file may name."""
+
+
+PREFERENCES = ("least_change", "center", "none")
+"""What ``search.prefer`` may be, beside an expression."""
+
+
+def _prefer(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise wrong(
+        "must be least_change, center, none or an expression over parameters and metrics to be as "
+        f"small as possible, but got {given(value)}"
+    )
 
 
 class SearchSpec(Model):
@@ -42,8 +56,17 @@ class SearchSpec(Model):
     """Earlier studies whose best candidates are tried first."""
     sensitivity: Literal["auto", "checked", "model", "none"] = "auto"
     """What a step of each parameter does at the winner: the model's word, or evaluated as well."""
-    confirm_seeds: int = Field(default=0, ge=0, le=1000)
-    """Fresh values of the replication variable to run the winner under, for its spread."""
+    prefer: Annotated[str, BeforeValidator(_prefer)] = Field(
+        default="least_change",
+        examples=["least_change", "center", "2 * hires + cost / 1e6", "none"],
+    )
+    """Which of several candidates that meet every target: `least_change` from today's parameters,
+    `center` (most room in every tolerance), the least of an expression over parameters and metrics,
+    or `none`."""
+    polish: int = Field(default=8, ge=0, le=10_000)
+    """Evaluations, at most, once all targets are met, to get nearer to what is preferred."""
+    confirm_seeds: int | None = Field(default=None, ge=0, le=1000)
+    """Fresh values of the replication variable to run the winner under; 20 when left out."""
     retries: int = Field(default=1, ge=0, le=10)
     """How often a trial is tried again after a failure that may pass."""
     allow_dead_parameters: bool = False

@@ -42,7 +42,14 @@ class Recorded:
             "targets": dict(self.targets),
             "constraints": list(self.constraints),
             "search": {
-                **{"batch_size": 4, "seed": 7, "sampler": "target", "max_iterations": 5},
+                **{
+                    "batch_size": 4,
+                    "seed": 7,
+                    "sampler": "target",
+                    "max_iterations": 5,
+                    "polish": 0,
+                    "prefer": "none",
+                },
                 **self.search,
             },
         }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from studies import FormulaFactory, load
+from studies import FormulaFactory, load, ten_x_and_rate
 
 from search.driver.loop import Driver
 from search.driver.progress import SilentProgress
@@ -94,3 +94,21 @@ class Search:
     def evaluated(self) -> list[int]:
         """Numbers of the trials in the order in which they were evaluated."""
         return [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
+
+
+class Died(BaseException):
+    """Ends the driver as an interrupt would, but not pytest."""
+
+
+class Stop:
+    """Stops the driver in the middle of an evaluation, once."""
+
+    def __init__(self, evaluation: int, formula: Formula = ten_x_and_rate) -> None:
+        self._left = evaluation
+        self._formula = formula
+
+    def __call__(self, **values: Any) -> Mapping[str, float]:
+        self._left -= 1
+        if self._left == 0:
+            raise Died
+        return self._formula(**values)

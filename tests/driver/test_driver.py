@@ -8,11 +8,12 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from searches import Formula, Search
+from searches import Died, Formula, Search, Stop
 from studies import load, ten_x_and_rate, tiny_document
 
 from search.driver.loop import HOPELESS_TRIALS, WarmCandidate
 from search.errors import StorageError, StudyFailedError
+from search.sampling.choice import Samplers
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial
@@ -379,23 +380,6 @@ def test_a_relative_target_without_current_metrics_is_told(search: Make) -> None
 # --- going on ---------------------------------------------------------------------
 
 
-class Died(BaseException):
-    """Ends the driver as an interrupt would, but not pytest."""
-
-
-class Stop:
-    """Stops the driver in the middle of an evaluation, once."""
-
-    def __init__(self, evaluation: int) -> None:
-        self._left = evaluation
-
-    def __call__(self, x: float, rate: float) -> dict[str, float]:
-        self._left -= 1
-        if self._left == 0:
-            raise Died
-        return ten_x_and_rate(x, rate)
-
-
 ALL_SAMPLERS = [*SAMPLERS, "target"]
 
 
@@ -446,7 +430,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(
     undisturbed = search(targets=NEVER, search=settings)
     undisturbed.run()
     study = search(targets=NEVER, search=settings)
-    monkeypatch.setattr("search.driver.loop.make_sampler", lambda *_, **__: DiesAsking(seed=1))
+    monkeypatch.setattr(Samplers, "of_iteration", lambda *_, **__: DiesAsking(seed=1))
     with pytest.raises(Died):
         study.run()
     monkeypatch.undo()

@@ -1,6 +1,6 @@
 """Every proposal of some searches is the recorded one.
 
-They were recorded at the last commit before the driver was split, by the driver of that time.
+They were recorded by the driver as it was before it was split (one loop, a sampler an iteration).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from search.sampling.choice import make_sampler
+from search.sampling.choice import Samplers
 from search.study import study_from_document
 from search.study.space import distributions
 from search.study.targets import goals_of
@@ -37,7 +37,7 @@ def test_proposals_have_ten_digits_or_those_of_their_step(sampler: str, tmp_path
     document = DOCUMENT | {"search": {"sampler": sampler, "max_trials": 30}}
     spec = study_from_document(document, file=tmp_path / "study.yml")
     study = optuna.create_study(
-        sampler=make_sampler(spec, goals=goals_of(spec), iteration=1, batch_size=8)
+        sampler=Samplers(spec).of_iteration(goals_of(spec), iteration=1, batch_size=8)
     )
     space = distributions(spec)
     seen = set()

@@ -50,7 +50,7 @@ TINY = {
     },
     "metrics": {"v": {"sql": "select v from result"}},
     "targets": {"v": {"value": 55.0, "tolerance": 0.05}},
-    "search": {"max_iterations": 4, "batch_size": 4, "seed": 7, "sampler": "random"},
+    "search": {"max_iterations": 4, "batch_size": 4, "seed": 7, "sampler": "random", "polish": 0},
     "resources": {"workers": 0, "engine": "dbt", "memory_budget": "2GB"},
 }
 """v = 10 x + rate, computed by SQL alone: a study that needs dbt only to parse."""
