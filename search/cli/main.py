@@ -32,6 +32,7 @@ from search.errors import (
     EXIT_OK,
     SearchError,
 )
+from search.system import interrupt
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.workers.ray.lasting import require_lasting
 
@@ -244,28 +245,35 @@ def exit_code(call: Callable[[], Any], *, is_json: bool = False) -> int:
         code = call()
         sys.stdout.flush()
         return int(code or EXIT_OK)
-    except click.ClickException as error:
-        error.show()
-        said = {"failure": error.format_message(), "code": USAGE, "exit_code": error.exit_code}
-    except SearchError as error:
-        _complain(str(error))
-        said = error.document()
-    except (KeyboardInterrupt, click.Abort):
-        message = "interrupted; the state is saved, the same command goes on"
-        _complain(message)
-        said = {"failure": message, "code": INTERRUPTED, "exit_code": EXIT_INTERRUPTED}
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILURE
-    except Exception as error:
-        if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
-            raise
-        message = _unexpected(error)
-        _complain(message)
-        said = {"failure": message, "code": UNEXPECTED, "exit_code": EXIT_FAILURE}
+    except (KeyboardInterrupt, Exception) as error:
+        # Libraries make errors of their own of an interrupt.
+        if isinstance(error, (KeyboardInterrupt, click.Abort)) or interrupt.is_requested():
+            message = "interrupted; the state is saved, the same command goes on"
+            _complain(message)
+            said = {"failure": message, "code": INTERRUPTED, "exit_code": EXIT_INTERRUPTED}
+        else:
+            said = _told(error)
     if is_json:
         click.echo(json.dumps(said, indent=2, default=str))
     return int(said["exit_code"])
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """Tell what went wrong, and return it for programs."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return {"failure": error.format_message(), "code": USAGE, "exit_code": error.exit_code}
+    if isinstance(error, SearchError):
+        _complain(str(error))
+        return error.document()
+    if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
+        raise error
+    message = _unexpected(error)
+    _complain(message)
+    return {"failure": message, "code": UNEXPECTED, "exit_code": EXIT_FAILURE}
 
 
 def _unexpected(error: Exception) -> str:

@@ -44,6 +44,7 @@ from search.study.layout import Layout
 from search.study.space import current_candidate
 from search.study.targets import directions, goals_of
 from search.study.values import Scalar
+from search.system import interrupt
 from search.system.child import ChildProcess
 from search.system.memory import MemorySampler, cores
 from search.system.provenance import git_state, versions, who
@@ -313,40 +314,34 @@ class _StudyRun:
                 appraisal = self._appraise(end, store, pool)
                 verification = verifier.verify(store, end)
                 moved = self._moved(session, store, cache)
-            except KeyboardInterrupt:
-                store.set_aside()
-                # Who interrupts may kill what is left some seconds later: what matters goes first.
-                recorder.finish(
-                    INTERRUPTED, reason="interrupted by the user", reason_code=INTERRUPTED
+                submitted = driver.first_submit_at or self._started
+                result = RunResult(
+                    study=store.name,
+                    end=end,
+                    memory=session.memory,
+                    batch_size=size,
+                    sampler=choice.name,
+                    wall_seconds=time.monotonic() - self._started,
+                    startup_seconds=submitted - self._started,
+                    peak_memory_bytes=session.sampler.peak_bytes,
+                    folder=self._layout.folder,
+                    warnings=(*engine.warnings, *moved),
+                    engine=engine.name,
+                    isolation=engine.isolation,
+                    verification=verification,
+                    appraisal=appraisal,
+                    prefer=spec.search.prefer,
                 )
-                self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
-                session.pool.close()
-                self._write_report(store.name)
+                spool.keep(())
+                recorder.finish("finished", **_ending(result))
+            except (KeyboardInterrupt, Exception) as error:
+                if isinstance(error, KeyboardInterrupt) or interrupt.is_requested():
+                    self._save_interrupted(store, recorder, session.pool)
+                    raise KeyboardInterrupt from error
+                if isinstance(error, SearchError):
+                    recorder.finish("failed", reason=str(error), reason_code=error.code)
+                    self._write_report(store.name)
                 raise
-            except SearchError as error:
-                recorder.finish("failed", reason=str(error), reason_code=error.code)
-                self._write_report(store.name)
-                raise
-            submitted = driver.first_submit_at or self._started
-            result = RunResult(
-                study=store.name,
-                end=end,
-                memory=session.memory,
-                batch_size=size,
-                sampler=choice.name,
-                wall_seconds=time.monotonic() - self._started,
-                startup_seconds=submitted - self._started,
-                peak_memory_bytes=session.sampler.peak_bytes,
-                folder=self._layout.folder,
-                warnings=(*engine.warnings, *moved),
-                engine=engine.name,
-                isolation=engine.isolation,
-                verification=verification,
-                appraisal=appraisal,
-                prefer=spec.search.prefer,
-            )
-            spool.keep(())
-            recorder.finish("finished", **_ending(result))
             result = replace(result, anchor=recorder.anchor.text)
         self._write_report(store.name)
         return result
@@ -370,6 +365,17 @@ class _StudyRun:
         )
         self._progress.note(f"warning: {text}")
         return (text,)
+
+    def _save_interrupted(
+        self, store: StudyStore, recorder: StudyRecorder, pool: WorkerPool
+    ) -> None:
+        """Save the state. Who interrupts may kill what is left: what matters goes first."""
+        with interrupt.answering():
+            store.set_aside()
+            recorder.finish(INTERRUPTED, reason="interrupted by the user", reason_code=INTERRUPTED)
+            self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
+            pool.close()
+            self._write_report(store.name)
 
     @contextlib.contextmanager
     def _results_cache(self, session: _Session, engine: Engine) -> Iterator[ResultCache | None]:

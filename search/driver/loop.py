@@ -43,6 +43,7 @@ from search.study.targets import (
     variances,
 )
 from search.study.values import Scalar
+from search.system import interrupt
 from search.workers.contract import WorkerPool
 from search.workers.spool import Spool
 
@@ -393,6 +394,7 @@ class Driver:
         self._show(batch)
         while not batch.trials.isdisjoint(self._pending):
             outcome = self._pool.next_outcome(WAIT_SECONDS)
+            interrupt.check()
             came: list[tuple[int, Outcome]] = []
             while outcome is not None:
                 came.append((outcome.request.trial, outcome))

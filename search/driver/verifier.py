@@ -15,6 +15,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.verification import VERIFIED, Verification, verify, warm_up
 from search.storage.study_store import StudyStore
+from search.system import interrupt
 from search.system.child import ChildProcess, run_in_child
 
 
@@ -85,6 +86,7 @@ class Verifier:
         is_dbts_own = self._engine.name == "dbt"
         while self._thread.is_alive():
             self._thread.join(0.5)  # in slices, so that an interrupt arrives
+            interrupt.check()
         # The system may have ended a process that only waited; another one does as well.
         call = self._child.call if self._child.is_alive else run_in_child
         found: Verification = call(

@@ -20,9 +20,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from search.errors import SearchError, WorkerError
+from search.system import interrupt
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 5.0
+_HURRIED_SECONDS = 1.0
 
 _SLICE_SECONDS = 0.5
 """The longest single wait: an exception that another thread injects must arrive."""
@@ -153,6 +155,7 @@ def _await_answer(
 ) -> Any:
     while True:
         while not answers.poll(_SLICE_SECONDS):
+            interrupt.check()
             if stop.is_set():
                 raise WorkerError("a helper process was stopped, because it is not needed any more")
         try:
@@ -183,6 +186,8 @@ def _killed_advice(code: int) -> str:
 def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
     if process.poll() is None:
         process.terminate()
+        if interrupt.is_requested():  # it has nothing to save, and who interrupts does not wait
+            stop_seconds = min(stop_seconds, _HURRIED_SECONDS)
         try:
             process.wait(stop_seconds)
         except subprocess.TimeoutExpired:

@@ -16,6 +16,8 @@ OWNER_FILE = "owner.json"
 MAKING_SECONDS = 60.0
 """A folder is empty for so long at most while it is being made."""
 
+_made: set[tuple[int, Path]] = set()
+
 
 def create_scratch(parent: Path | None = None) -> Path:
     """Make a scratch folder that belongs to this process, and return it.
@@ -31,12 +33,21 @@ def create_scratch(parent: Path | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
     (folder / OWNER_FILE).write_text(json.dumps(owner))
+    _made.add((os.getpid(), folder))
     return folder
 
 
 def remove_scratch(folder: Path) -> None:
     """Remove a scratch folder with all it holds; a missing one is fine."""
     shutil.rmtree(folder, ignore_errors=True)
+    _made.discard((os.getpid(), folder))
+
+
+def remove_made() -> None:
+    """Remove what this process made and did not remove, when it leaves without its ``finally``."""
+    for pid, folder in list(_made):
+        if pid == os.getpid():
+            remove_scratch(folder)
 
 
 def sweep_scratch(parent: Path | None = None) -> list[Path]:

@@ -19,7 +19,7 @@ from typing import Any
 from search.scenario.belongings import Belonging, belongings_of, moved
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.study.values import Scalar
-from search.system import files
+from search.system import files, interrupt
 from search.workers.contract import Evaluator, EvaluatorFactory
 
 FORMAT_VERSION = 1
@@ -160,6 +160,8 @@ class SpoolingEvaluator:
         except OSError as error:
             return self._unspooled(request, error)
         outcome = self._inner.evaluate(request)
+        if outcome.failure is not None:
+            interrupt.check()  # DuckDB and dbt make a failure of it
         try:
             self._spool.write(outcome)
             self._spool.end(request)

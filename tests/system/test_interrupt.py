@@ -1,10 +1,13 @@
-"""SIGTERM and a closed terminal end a process of ours like Ctrl-C, once."""
+"""SIGTERM and a closed terminal end a process of ours like Ctrl-C; a second signal at once."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +21,7 @@ def work(standalone_mode):
         print("working", flush=True)
         time.sleep(60)
     finally:
-        # Impatience does not cut the end short.
+        # A terminal that closes sends several at once: they count as one.
         os.kill(os.getpid(), signal.SIGTERM), os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(0.2)
         print("saved", flush=True)
@@ -60,3 +63,50 @@ def test_a_process_that_ignores_the_closed_terminal_goes_on() -> None:
 def calm(program: str) -> str:
     """The program without its second signal."""
     return "\n".join(line for line in program.splitlines() if "os.kill" not in line)
+
+
+STUCK = """
+import os, signal, sys, time
+from search.cli import main as cli
+from search.system.scratch import create_scratch
+
+def work(standalone_mode):
+    create_scratch()
+    while True:
+        try:
+            print("working", flush=True)
+            time.sleep(60)
+        except BaseException as error:  # as some libraries do
+            print(type(error).__name__, flush=True)
+            time.sleep(60)
+
+cli.main = work
+cli.entry_point()
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_process_that_swallows_the_interrupt_ends_all_the_same(
+    signals: int, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "working\n"
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "KeyboardInterrupt\n"
+        if signals == 2:
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        seconds = time.monotonic() - began
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130 and "ended at once" in err
+    assert (seconds < 3) == (signals == 2)
+    assert list(tmp_path.iterdir()) == []
