@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
+from dagster_defs.assets.simulation import MULTI_YEAR, SINGLE_YEAR
 from dagster_defs.places import Places
-from dagster_defs.scenarios import SCENARIOS, load_scenario, scenario_config, tags_of
-from search.errors import SearchError
-from search.study import expand
+from dagster_defs.scenarios import scenario_config
 
 FOUNDATION = dg.AssetSelection.groups("configuration", "foundation")
 OPTIMIZATION = dg.AssetSelection.groups("optimization")
@@ -36,36 +34,16 @@ def jobs(places: Places) -> list[Any]:
             config=scenario_config(places),
         ),
         dg.define_asset_job(
-            "single_year_simulation",
+            SINGLE_YEAR,
             selection=(FOUNDATION | MODELS) - WINNER_CHECK,
             description="The scenario's first year (or another: `years`) with the parameters in "
             "force, without a search.",
-            config=dg.PartitionedConfig(
-                partitions_def=SCENARIOS,
-                run_config_for_partition_key_fn=lambda scenario: _active(
-                    years_of(places, scenario)[:1]
-                ),
-                tags_for_partition_key_fn=lambda scenario: tags_of(places, scenario),
-            ),
+            config=scenario_config(places),
         ),
         dg.define_asset_job(
-            "multi_year_simulation",
+            MULTI_YEAR,
             selection=(FOUNDATION | MODELS) - WINNER_CHECK,
             description="All years of the scenario with the parameters in force, without a search.",
-            config=scenario_config(places, _active([])),
+            config=scenario_config(places),
         ),
     ]
-
-
-def years_of(places: Places, scenario: str) -> list[int]:
-    """Return the years that a scenario simulates; none when its study file has mistakes."""
-    try:
-        steps = expand(load_scenario(places, scenario).scenario.steps)
-    except SearchError:
-        return []
-    return [int(step.loop[1]) for step in steps if step.loop and isinstance(step.loop[1], int)]
-
-
-def _active(years: list[int]) -> Mapping[str, Any]:
-    config = {"config": {"parameters": "active", "years": years}}
-    return {"ops": {"simulation_dbt_assets": config, "optimization_dbt_assets": config}}

@@ -81,6 +81,11 @@ class Chosen:
             for step in chosen
         )
 
+    def years(self) -> list[int]:
+        """Return the years that the scenario's loops simulate, in order."""
+        loops = [step.loop for step in expand(self.spec.scenario.steps) if step.loop]
+        return [value for _, value in loops if isinstance(value, int)]
+
     def simulation_steps(self, years: Sequence[int] = ()) -> tuple[ExpandedStep, ...]:
         """Return the steps before the optimization models."""
         return tuple(step for step in self.steps(years) if step.select != (OPTIMIZATION,))

@@ -18,7 +18,7 @@ from dagster_defs.failures import search_failures
 from dagster_defs.manifest import relations_of
 from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS
-from dagster_defs.steps import StepRun, run_steps
+from dagster_defs.steps import Chosen, StepRun, run_steps
 
 GROUPS = {"configuration": "configuration", "foundation": "foundation", "simulation": "simulation"}
 STOP_SECONDS = 5.0
@@ -29,20 +29,33 @@ STOP_SECONDS = 5.0
 TESTS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "buildable")
 
 
+SINGLE_YEAR = "single_year_simulation"
+MULTI_YEAR = "multi_year_simulation"
+
+
 class SimulationConfig(dg.Config):
     """Which parameters and years to simulate."""
 
-    parameters: str = Field(
-        default="best",
+    parameters: str | None = Field(
+        default=None,
         description="best: the winner of the scenario's study; active: the parameter set in "
         "force, or the study file's current values while none was applied; current; trial:17; "
-        "set:3.",
+        f"set:3. Left out: active in the jobs {SINGLE_YEAR} and {MULTI_YEAR}, best elsewhere.",
     )
     years: list[int] = Field(
         default=[],
         description="Years to simulate, without gaps, when not all of the scenario. A year "
-        "opens with the year before, which the database must hold.",
+        "opens with the year before, which the database must hold. Left out: the first year in "
+        f"the job {SINGLE_YEAR}, all years elsewhere.",
     )
+
+    def parameters_in(self, job: str) -> str:
+        """Return which parameters a job simulates: without a search, those in force."""
+        return self.parameters or ("active" if job in (SINGLE_YEAR, MULTI_YEAR) else "best")
+
+    def years_in(self, job: str, chosen: Chosen) -> list[int]:
+        """Return the years that a job simulates; all of the scenario when empty."""
+        return self.years or (chosen.years()[:1] if job == SINGLE_YEAR else [])
 
 
 class WorkforceTranslator(DagsterDbtTranslator):
@@ -100,8 +113,11 @@ def simulation_assets(places: Places, manifest: Path) -> list[dg.AssetsDefinitio
         has one materialization a run.
         """
         with search_failures():
-            chosen = choose(places, duckdb_resource, context.partition_key, config.parameters)
-            *earlier, last = chosen.simulation_steps(config.years)
+            job = context.run.job_name
+            chosen = choose(
+                places, duckdb_resource, context.partition_key, config.parameters_in(job)
+            )
+            *earlier, last = chosen.simulation_steps(config.years_in(job, chosen))
             context.log.info(f"simulating with {chosen.origin}: {json.dumps(dict(chosen.values))}")
             run_steps(
                 StepRun(chosen, tuple(earlier), duckdb_resource.path(), relations_of(manifest)),
@@ -126,8 +142,11 @@ def simulation_assets(places: Places, manifest: Path) -> list[dg.AssetsDefinitio
     ) -> Iterator[Any]:
         """Growth of pay and the metrics against their targets, of all years simulated so far."""
         with search_failures():
-            chosen = choose(places, duckdb_resource, context.partition_key, config.parameters)
-            dbt_vars = chosen.optimization_vars(config.years)
+            job = context.run.job_name
+            chosen = choose(
+                places, duckdb_resource, context.partition_key, config.parameters_in(job)
+            )
+            dbt_vars = chosen.optimization_vars(config.years_in(job, chosen))
         yield from build(dbt, context, dbt_vars)
 
     return [foundation_dbt_assets, simulation_dbt_assets, optimization_dbt_assets]

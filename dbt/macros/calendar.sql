@@ -36,3 +36,14 @@
       so they are the years between, and one more from a January 1. -#}
 cast({{ simulation_year() - 1 }} - year({{ since }} - 1) as integer)
 {%- endmacro -%}
+
+{%- macro date_of_last_year(month) -%}make_date({{ simulation_year() - 1 }}, {{ month }}, 1){%- endmacro -%}
+
+{%- macro raise_month_draw() -%}
+  {#- A person's draw of the month of raises: anew each year, or the same in all years. -#}
+  {%- if choice("raise_month", ["yearly", "fixed"]) == "'fixed'" -%}
+{{ draw("raise_month", "opening_workforce.key_high", "opening_workforce.key_low", year=0) }}
+  {%- else -%}
+{{ draw("raise_month", "opening_workforce.key_high", "opening_workforce.key_low") }}
+  {%- endif -%}
+{%- endmacro -%}

@@ -11,6 +11,21 @@
 {{ choice("raise_timing", ["january", "july", "anniversary", "distributed"]) }}
 {%- endmacro -%}
 
+{%- macro hiring_level_mix() -%}
+{{ choice("hiring_level_mix", ["stayers", "fixed", "positions"]) }}
+{%- endmacro -%}
+
+{%- macro whole_number(name, lowest, highest) -%}
+  {#- A var that is null or a whole number of a range, checked. -#}
+  {%- set value = var(name) -%}
+  {%- if value is not none and (value | int(lowest - 1) < lowest or value | int > highest or value | int != value) -%}
+    {{ exceptions.raise_compiler_error(
+      name ~ " must be null or a whole number from " ~ lowest ~ " to " ~ highest ~ "; got '" ~ value ~ "'."
+    ) }}
+  {%- endif -%}
+  {{ return(value) }}
+{%- endmacro -%}
+
 {%- macro scenario_id() -%}
   {#- SQL literal of the scenario's name; it becomes part of keys and of file names. -#}
   {%- set value = var("scenario_id") | string -%}

@@ -26,6 +26,8 @@
     "hire_department": 11,
     "hire_termination": 12,
     "hire_departure_day": 13,
+    "rating": 14,
+    "hire_gender": 15,
     "census_level": 101,
     "census_age": 102,
     "census_birthday": 103,

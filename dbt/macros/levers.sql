@@ -3,6 +3,7 @@
   {{ return([
     "merit_base", "merit_budget", "cola_rate", "promotion_raise", "promotion_rate_multiplier",
     "new_hire_salary_adjustment", "target_growth_rate", "total_termination_rate", "new_hire_termination_rate",
+    "structure_adjustment_rate", "minimum_adjustment_share", "equity_pool",
   ]) }}
 {%- endmacro -%}
 

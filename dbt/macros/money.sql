@@ -24,6 +24,11 @@ cast({{ rate }} * 10000000000 as bigint)
 (({{ amount }} * ({{ units }} // 100000) + ({{ amount }} * ({{ units }} % 100000)) // 100000 + {{ divisor // 2 }}) // {{ divisor }})
 {%- endmacro -%}
 
+{%- macro part_time(amount, fte) -%}
+  {#- Cents of a full-time amount at a share of a full-time job, rounded half-up. -#}
+{{ cents_times(cents(amount), rate_units(fte)) }}
+{%- endmacro -%}
+
 {%- macro exact(rate) -%}
   {#- A rate as a decimal of ten places, for sums over a few groups. More than 18 digits wide,
       because DuckDB lets the product of two narrower decimals overflow in 18 digits. -#}
@@ -50,4 +55,22 @@ cast({{ rate }} as decimal(20, 10))
 {{ dollars(
   "least(" ~ cents_times(cents(pay), raise_units) ~ ", " ~ cents(pay) ~ " + " ~ cents(var("raise_cap_amount")) ~ ")"
 ) }}
+{%- endmacro -%}
+
+{%- macro range_positions() -%}
+  {{ return(["below_minimum", "lower_third", "middle_third", "upper_third", "above_maximum"]) }}
+{%- endmacro -%}
+
+{%- macro range_position(pay, fte, band) -%}
+  {#- Where full-time pay stands in its band; exact, with bounds that belong to the part above them, and
+      the maximum to the upper third. -#}
+case
+  when {{ cents(pay) }} < {{ part_time(band ~ ".min_pay", fte) }} then 'below_minimum'
+  when {{ cents(pay) }} > {{ part_time(band ~ ".max_pay", fte) }} then 'above_maximum'
+  when 3 * ({{ cents(pay) }} - {{ part_time(band ~ ".min_pay", fte) }})
+    < {{ part_time(band ~ ".max_pay", fte) }} - {{ part_time(band ~ ".min_pay", fte) }} then 'lower_third'
+  when 3 * ({{ cents(pay) }} - {{ part_time(band ~ ".min_pay", fte) }})
+    < 2 * ({{ part_time(band ~ ".max_pay", fte) }} - {{ part_time(band ~ ".min_pay", fte) }}) then 'middle_third'
+  else 'upper_third'
+end
 {%- endmacro -%}

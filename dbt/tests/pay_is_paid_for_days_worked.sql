@@ -8,9 +8,9 @@ select
 from {{ ref('fct_workforce_snapshot') }}
 where
   days_employed not between 1 and make_date(simulation_year + 1, 1, 1) - make_date(simulation_year, 1, 1)
-  or paid_compensation
+  or paid_compensation - lump_sum
   > greatest(annual_salary, coalesce(opening_salary, 0)) * days_employed
   / (make_date(simulation_year + 1, 1, 1) - make_date(simulation_year, 1, 1)) + 0.006
-  or paid_compensation
+  or paid_compensation - lump_sum
   < least(annual_salary, coalesce(opening_salary, annual_salary)) * days_employed
   / (make_date(simulation_year + 1, 1, 1) - make_date(simulation_year, 1, 1)) - 0.006

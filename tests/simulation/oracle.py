@@ -18,7 +18,8 @@ from fractions import Fraction
 STREAMS = {
     "termination": 1, "departure_day": 2, "reduction": 3, "promotion": 4, "promotion_raise": 5,
     "raise_month": 6, "hire_day": 7, "hire_age": 8, "hire_birthday": 9, "hire_pay": 10,
-    "hire_department": 11, "hire_termination": 12, "hire_departure_day": 13,
+    "hire_department": 11, "hire_termination": 12, "hire_departure_day": 13, "rating": 14,
+    "hire_gender": 15,
 }  # fmt: skip
 BANDS = {
     1: (56_000, 80_000),
@@ -46,12 +47,21 @@ HIRE_AGES = [(22, 5), (25, 15), (28, 20), (32, 25), (35, 15), (40, 10), (45, 8),
 HIRE_PERCENTILE = {1: "0.25", 2: "0.30", 3: "0.35", 4: "0.40", 5: "0.45"}
 HIRE_MARKET = {1: "1.02", 2: "1.00", 3: "0.98", 4: "1.05", 5: "1.10"}
 RAISE_MONTHS = [28, 3, 7, 18, 4, 5, 23, 3, 4, 3, 1, 1]
+RATINGS = {"developing": 12, "outstanding": 10, "solid": 50, "strong": 25, "unsatisfactory": 3}
+POSITIONS = ("below_minimum", "lower_third", "middle_third", "upper_third", "above_maximum")
+MATRIX = {
+    "outstanding": ("2.0", "1.8", "1.5", "1.25", "1.0"),
+    "strong": ("1.6", "1.4", "1.2", "1.0", "0.75"),
+    "solid": ("1.3", "1.15", "1.0", "0.8", "0.5"),
+    "developing": ("0.7", "0.6", "0.5", "0.25", "0"),
+    "unsatisfactory": ("0", "0", "0", "0", "0"),
+}
 MERIT = {1: 0.035, 2: 0.040, 3: 0.045, 4: 0.050, 5: 0.055}
 
 
 @dataclass(frozen=True)
 class Levers:
-    """Levers of the year; merit is that of ``MERIT`` unless ``merit_base`` is given."""
+    """Levers and settings; merit is that of ``MERIT`` unless ``merit_base`` is given."""
 
     cola_rate: float = 0.02
     promotion_raise: float = 0.20
@@ -63,6 +73,23 @@ class Levers:
     merit_base: float | None = None
     merit_budget: float | None = None
     raise_timing: str = "distributed"
+    structure_adjustment_rate: float = 0.0
+    minimum_adjustment_share: float = 0.0
+    equity_pool: float = 0.0
+    hiring_level_mix: str = "stayers"
+    raise_month: str = "yearly"
+    raise_cutoff_month: int | None = None
+    merit_matrix: str = "off"
+    raise_band_cap: str = "off"
+
+    def band(self, level: int, year: int, start: int = 2026) -> tuple[Decimal, Decimal, Decimal]:
+        """Return minimum, midpoint and maximum of a level in a year, USD."""
+        low, high = (Decimal(pay) for pay in BANDS[level])
+        band = (low, (low + high) / 2, high)
+        for _ in range(start, year):
+            move = 1 + rate(self.structure_adjustment_rate)
+            band = tuple(cents(Fraction(pay) * move) for pay in band)
+        return band
 
     def merit(self, level: int) -> float:
         """Return the merit of a level before scaling."""
@@ -80,6 +107,10 @@ class Person:
     pay: Decimal
     department: str | None
     known_last_day: date | None = None
+    fte: Decimal = Decimal(1)
+    gender: str | None = None
+    rating: str | None = None
+    lump_sum: Decimal = Decimal(0)
     opening_pay: Decimal | None = None
     termination_date: date | None = None
     status: str = "continuous_active"
@@ -171,6 +202,7 @@ def simulate_year(
         person.status = person.status if person.termination_date else "new_hire_active"
 
     stayers = [p for p in opening if p.termination_date is None]
+    adjustments = _adjustments(opening, year, levers)
     target = math.floor(
         Fraction(str(levers.target_growth_rate)) * len(opening) + len(opening) + Fraction(1, 2)
     )
@@ -188,15 +220,20 @@ def simulate_year(
     )
     if departments is None:
         departments = Counter(p.department for p in opening if p.department)
-    hired = _hire(stayers, hires, hires - max(net, 0), departments, year, levers)
+    promoted = _promoted(opening, year, levers)
+    weights = Counter(p.job_level for p in stayers)
+    if levers.hiring_level_mix == "positions":
+        weights = _vacancies(opening, stayers, promoted, target)
+    hired = _hire(weights, hires, hires - max(net, 0), departments, year, levers)
     hired += joiners
-
-    _promote_and_raise(opening, year, levers)
+    _promote_and_raise(opening, year, levers, promoted, adjustments)
     for person in hired:
         person.opening_pay = None
     for person in opening + hired:
         first = max(new_year, person.hire_date) if person.opening_pay is None else new_year
-        person.paid = _paid(person, first, person.termination_date or last_day, days)
+        person.paid = (
+            _paid(person, first, person.termination_date or last_day, days) + person.lump_sum
+        )
     return opening + hired
 
 
@@ -227,16 +264,53 @@ def _leave(person: Person, year: int, status: str) -> None:
     person.status = status
 
 
+def _vacancies(
+    opening: list[Person], stayers: list[Person], promoted: set[str], target: int
+) -> Counter[int]:
+    """Return by level what is missing to the level's share of the opening headcount."""
+    filled = Counter(p.job_level + (p.employee_id in promoted) for p in stayers)
+    before = Counter(p.job_level for p in opening)
+    return Counter({lv: max(0, target * before[lv] - len(opening) * filled[lv]) for lv in before})
+
+
+def _adjustments(opening: list[Person], year: int, levers: Levers) -> dict[str, Decimal]:
+    """Return pay after the adjustments of January 1, by id."""
+
+    def bound(person: Person, which: int) -> Decimal:
+        return cents(Fraction(levers.band(person.job_level, year)[which]) * Fraction(person.fte))
+
+    below = sorted(
+        (p for p in opening if p.pay < bound(p, 0)),
+        key=lambda p: (p.pay - bound(p, 0), p.employee_id),
+    )
+    count = math.floor(Fraction(str(levers.minimum_adjustment_share)) * len(below) + Fraction(1, 2))
+    after = {p.employee_id: bound(p, 0) for p in below[:count]}
+    gaps = {
+        p.employee_id: max(Decimal(0), bound(p, 1) - after.get(p.employee_id, p.pay))
+        for p in opening
+    }
+    payroll = sum(int(p.pay * 100) for p in opening)
+    pool = min(math.floor(payroll * rate(levers.equity_pool)), int(sum(gaps.values()) * 100))
+    for person in opening:
+        gap = int(gaps[person.employee_id] * 100)
+        added = gap * pool // int(sum(gaps.values()) * 100) if gap else 0
+        if added:
+            after[person.employee_id] = (
+                after.get(person.employee_id, person.pay) + Decimal(added) / 100
+            )
+    return after
+
+
 def _hire(
-    stayers: list[Person],
+    weights: Mapping[int, int],
     hires: int,
     leaving: int,
     departments: Mapping[str, int],
     year: int,
     levers: Levers,
 ) -> list[Person]:
-    weights = {level: sum(p.job_level == level for p in stayers) for level in BANDS}
-    quotas = {level: Fraction(hires * weights[level], max(1, len(stayers))) for level in BANDS}
+    total = max(1, sum(weights.values()))
+    quotas = {level: Fraction(hires * weights[level], total) for level in BANDS}
     counts = {level: math.floor(quota) for level, quota in quotas.items()}
     for level in sorted(BANDS, key=lambda lv: (-(quotas[lv] % 1), lv))[
         : hires - sum(counts.values())
@@ -254,10 +328,11 @@ def _hire(
         if departments:
             seats = [name for name in sorted(departments) for _ in range(departments[name])]
             person.department = seats[int(person.draw("hire_department", year) * len(seats))]
-        bottom, top = BANDS[level]
+        bottom, _, top = (Fraction(pay) for pay in levers.band(level, year))
         base = (bottom + (top - bottom) * Fraction(HIRE_PERCENTILE[level])) * Fraction(
             HIRE_MARKET[level]
         )
+        base = Fraction(math.floor(base * 10**6 + Fraction(1, 2)), 10**6)
         spread = 1 + 0.1 * (person.draw("hire_pay", year) - 0.5)
         person.pay = cents(base * rate(levers.new_hire_salary_adjustment * spread))
         hired.append(person)
@@ -287,24 +362,71 @@ def _hire(
     return hired
 
 
-def _promote_and_raise(opening: list[Person], year: int, levers: Levers) -> None:
-    promotion_day = date(year, 2, 1)
-    promoted, raised = set(), {}
+def _promoted(opening: list[Person], year: int, levers: Levers) -> set[str]:
+    """Return the ids of who is promoted on February 1."""
+    promoted = set()
     for person in opening:
-        tenure, age = (
-            person.full_years(person.hire_date, year),
-            person.full_years(person.birth_date, year),
-        )
-        if tenure < 1:
-            continue
+        tenure = person.full_years(person.hire_date, year)
+        age = person.full_years(person.birth_date, year)
         chance = min(
             1.0, 0.04 * levers.promotion_rate_multiplier * float(person.multipliers(year)[1])
         )
-        if person.job_level < 5 and age < 65 and person.employed_on(promotion_day):
+        is_eligible = tenure >= 1 and age < 65 and person.job_level < 5
+        if is_eligible and person.employed_on(date(year, 2, 1)):
             if person.draw("promotion", year) < chance:
                 promoted.add(person.employee_id)
-        day = _raise_day(person, year, levers.raise_timing)
-        if person.employed_on(day):
+    return promoted
+
+
+def _merit_share(person: Person, year: int, levers: Levers) -> Fraction:
+    """Return the part of a full year's merit that service gives, in ten-thousandths."""
+    if levers.raise_cutoff_month is None or person.hire_date < date(year - 1, 1, 1):
+        return Fraction(1)
+    if person.hire_date >= date(year - 1, levers.raise_cutoff_month, 1):
+        return Fraction(0)
+    worked = (date(year, 1, 1) - person.hire_date).days
+    return Fraction(10_000 * worked // (366 if isleap(year - 1) else 365), 10_000)
+
+
+def _matrix(person: Person, pay: Decimal, level: int, year: int, levers: Levers) -> Fraction:
+    """Return the multiplier of rating and place in the band."""
+    if levers.merit_matrix == "off":
+        return Fraction(1)
+    rating = person.rating if person.rating in RATINGS else None
+    if rating is None:
+        slot, threshold = math.floor(person.draw("rating", year) * 10_000), 0
+        for rating, share in RATINGS.items():  # noqa: B007
+            threshold += share * 100
+            if slot < threshold:
+                break
+    low, _, high = levers.band(level, year)
+    low, high = (cents(Fraction(bound) * Fraction(person.fte)) for bound in (low, high))
+    if pay < low:
+        place = 0
+    elif pay > high:
+        place = 4
+    else:
+        place = 1 + min(2, math.floor(3 * Fraction(pay - low) / Fraction(high - low)))
+    return Fraction(MATRIX[rating][place])
+
+
+def _promote_and_raise(
+    opening: list[Person],
+    year: int,
+    levers: Levers,
+    promoted: set[str],
+    adjustments: Mapping[str, Decimal],
+) -> None:
+    promotion_day = date(year, 2, 1)
+    raised = {}
+    for person in opening:
+        if person.employee_id in adjustments:
+            new_pay = adjustments[person.employee_id]
+            person.changes.append((date(year, 1, 1), new_pay - person.pay))
+            person.pay = new_pay
+        is_eligible = person.full_years(person.hire_date, year) >= 1
+        day = _raise_day(person, year, levers)
+        if (is_eligible or levers.raise_cutoff_month is not None) and person.employed_on(day):
             raised[person.employee_id] = day
 
     everyone = {p.employee_id: p for p in opening}
@@ -312,21 +434,23 @@ def _promote_and_raise(opening: list[Person], year: int, levers: Levers) -> None
     after = [n for n in raised if n not in set(before)]
     # The budget weighs pay as it stands just before each raise, so it needs the promotions of
     # people who are raised later; those do not depend on any merit.
-    weights: dict[int, Fraction] = {level: Fraction(0) for level in BANDS}
-    for name in before:
-        weights[everyone[name].job_level] += Fraction(everyone[name].pay)
-    for name in after:
+    payroll, merit_payroll, factors = Fraction(0), Fraction(0), {}
+    for name in raised:
         person = everyone[name]
-        is_promoted = name in promoted
+        is_promoted = name in promoted and name not in set(before)
         pay = _promoted_pay(person, year, levers) if is_promoted else person.pay
-        weights[person.job_level + is_promoted] += Fraction(pay)
+        level = person.job_level + is_promoted
+        factors[name] = _merit_share(person, year, levers) * _matrix(
+            person, pay, level, year, levers
+        )
+        payroll += Fraction(pay)
+        merit_payroll += Fraction(pay) * factors[name] * rate(levers.merit(level))
     scale = 1.0
     if levers.merit_budget is not None:
-        mean = sum(w * rate(levers.merit(lv)) for lv, w in weights.items()) / sum(weights.values())
-        scale = levers.merit_budget / float(mean)
+        scale = levers.merit_budget / float(merit_payroll / payroll)
 
     for name in before:
-        _raise(everyone[name], raised[name], scale, levers)
+        _raise(everyone[name], raised[name], scale * float(factors[name]), levers)
     for name in sorted(promoted):
         person = everyone[name]
         new_pay = _promoted_pay(person, year, levers)
@@ -337,10 +461,11 @@ def _promote_and_raise(opening: list[Person], year: int, levers: Levers) -> None
             promotion_day,
         )
     for name in after:
-        _raise(everyone[name], raised[name], scale, levers)
+        _raise(everyone[name], raised[name], scale * float(factors[name]), levers)
 
 
-def _raise_day(person: Person, year: int, timing: str) -> date:
+def _raise_day(person: Person, year: int, levers: Levers) -> date:
+    timing = levers.raise_timing
     if timing == "january":
         return date(year, 1, 1)
     if timing == "july":
@@ -348,7 +473,8 @@ def _raise_day(person: Person, year: int, timing: str) -> date:
     if timing == "anniversary":
         month, day = person.hire_date.month, person.hire_date.day
         return date(year, month, 28 if (month, day) == (2, 29) and not isleap(year) else day)
-    slot, threshold = math.floor(person.draw("raise_month", year) * 10_000), 0
+    drawn_for = year if levers.raise_month == "yearly" else 0
+    slot, threshold = math.floor(person.draw("raise_month", drawn_for) * 10_000), 0
     for month, share in enumerate(RAISE_MONTHS, start=1):
         threshold += share * 100
         if slot < threshold:
@@ -359,7 +485,7 @@ def _raise_day(person: Person, year: int, timing: str) -> date:
 def _promoted_pay(person: Person, year: int, levers: Levers) -> Decimal:
     increase = rate(levers.promotion_raise + (person.draw("promotion_raise", year) - 0.5) * 0.1)
     pay = Fraction(person.pay)
-    wanted = max(pay * (1 + increase), Fraction(BANDS[person.job_level + 1][0]))
+    wanted = max(pay * (1 + increase), Fraction(levers.band(person.job_level + 1, year)[0]))
     return cents(min(wanted, pay * Fraction(13, 10), pay + 500_000))
 
 
@@ -367,6 +493,10 @@ def _raise(person: Person, day: date, scale: float, levers: Levers) -> None:
     pay = Fraction(person.pay)
     increase = rate(levers.merit(person.job_level) * scale + levers.cola_rate)
     new_pay = cents(min(pay * (1 + increase), pay * Fraction(3, 2), pay + 250_000))
+    if levers.raise_band_cap == "maximum":
+        top = Fraction(levers.band(person.job_level, day.year)[2]) * Fraction(person.fte)
+        capped = min(new_pay, max(person.pay, cents(top)))
+        person.lump_sum, new_pay = new_pay - capped, capped
     person.changes.append((day, new_pay - person.pay))
     person.pay, person.raise_date = new_pay, day
 

@@ -6,12 +6,14 @@ import pytest
 pytestmark = pytest.mark.dbt
 
 PEOPLE = """
-    select employee_id, birth_date, hire_date, job_level, annual_salary, department, {last_day}
+    select employee_id, birth_date, hire_date, job_level, annual_salary, department, {last_day},
+        {person}
     from {source} order by employee_id
 """
+CENSUS_PERSON = "cast(coalesce(fte, 1) as decimal(6, 4)), gender, rating"
 RESULT = """
     select employee_id, status, birth_date, hire_date, termination_date, department, job_level,
-        promotion_date, raise_date, annual_salary, paid_compensation
+        promotion_date, raise_date, annual_salary, paid_compensation, lump_sum
     from fct_workforce_snapshot
     where scenario_id = 'default' and simulation_year = {year} order by employee_id
 """
@@ -39,26 +41,31 @@ def _expected(oracle, simulation, year, levers):
             p.raise_date,
             p.pay,
             p.paid,
+            p.lump_sum,
         )
         for p in people
     )
 
 
 def _opening(simulation, year):
-    last_day, source = (
-        ("termination_date", "stg_census where is_active_at_start")
+    last_day, person, source = (
+        ("termination_date", CENSUS_PERSON, "stg_census where is_active_at_start")
         if year == 2026
         else (
             "known_termination_date",
+            "fte, gender",
             f"fct_workforce_snapshot where simulation_year = {year - 1} and is_active_at_close",
         )
     )
-    return simulation.query(PEOPLE.format(source=source, last_day=last_day))
+    return simulation.query(PEOPLE.format(source=source, last_day=last_day, person=person))
 
 
 def _joiners(simulation, year):
     source = f"stg_known_joiners where year(hire_date) = {year}"
-    return simulation.query(PEOPLE.format(source=source, last_day="termination_date"))
+    person = CENSUS_PERSON.removesuffix(", rating")
+    return simulation.query(
+        PEOPLE.format(source=source, last_day="termination_date", person=person)
+    )
 
 
 @pytest.mark.parametrize("year", [2026, 2027, 2028])
@@ -139,3 +146,73 @@ def test_known_leavers_and_joiners_are_the_oracles_in_every_year(
     assert simulation.query(f"select count(*) > 5 from fct_yearly_events where {hires}") == [
         (True,)
     ]
+
+
+# Each rule of the company as it is alone, and together, over three years of people whose pay starts
+# below, inside and above the bands, some part-time and rated.
+RULES = {
+    "structure": {"structure_adjustment_rate": 0.031},
+    "positions": {"hiring_level_mix": "positions", "promotion_rate_multiplier": 3.0},
+    "fixed_month": {"raise_month": "fixed"},
+    "cutoff": {"raise_cutoff_month": 10, "merit_budget": 0.0333},
+    "matrix": {"merit_matrix": "seed", "merit_budget": 0.0333},
+    "band_cap": {"raise_band_cap": "maximum", "cola_rate": 0.05},
+    "minimum": {"minimum_adjustment_share": 0.3, "structure_adjustment_rate": 0.04},
+    "equity": {"equity_pool": 0.011, "raise_timing": "january"},
+    "all": {
+        "structure_adjustment_rate": 0.031,
+        "hiring_level_mix": "positions",
+        "raise_month": "fixed",
+        "raise_cutoff_month": 7,
+        "merit_matrix": "seed",
+        "merit_budget": 0.029,
+        "raise_band_cap": "maximum",
+        "minimum_adjustment_share": 0.75,
+        "equity_pool": 0.004,
+    },
+}
+RULE_YEARS = (2026, 2027, 2028)
+
+
+@pytest.fixture(scope="module")
+def spread_out(foundation, tmp_path_factory):
+    """The foundation of a census with pay beyond the bands, part-time people and ratings."""
+    folder = tmp_path_factory.mktemp("spread_out")
+    path = folder / "census.csv"
+    with duckdb.connect(str(foundation.database), read_only=True) as connection:
+        connection.execute(f"""
+            copy (
+                with numbered as (
+                    select *, row_number() over (order by employee_id) as number
+                    from stg_census where is_active_at_start
+                )
+                select employee_id, birth_date, hire_date, null as termination_date, job_level,
+                    round(annual_salary * (0.8 + 0.005 * (number % 97))
+                        * if(number % 11 = 0, 0.6, 1), 2) as annual_salary,
+                    department, if(number % 11 = 0, 0.6, 1) as fte,
+                    if(number % 2 = 0, 'F', 'M') as gender,
+                    ['strong', 'solid', 'outstanding', null, 'unknown'][1 + number % 5] as rating
+                from numbered
+            ) to '{path}' (format csv, header)
+        """)
+    census = {"census_path": str(path)}
+    simulation = foundation.copy(folder)
+    simulation.run((["run", "--select", "tag:foundation"], census))
+    return simulation, census
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_the_oracles_over_three_years(spread_out, years, oracle, tmp_path, rule):
+    founded, census = spread_out
+    simulation = founded.copy(tmp_path)
+    variables = census | RULES[rule]
+    simulation.run(*(years(year, **variables) for year in RULE_YEARS))
+    for year in RULE_YEARS:
+        expected = _expected(oracle, simulation, year, oracle.Levers(**RULES[rule]))
+        assert simulation.query(RESULT.format(year=year)) == expected, year
+    if rule == "all":
+        last = {"simulation_year": RULE_YEARS[-1], **variables}
+        simulation.run(
+            (["run", "--select", "tag:optimization"], last),
+            (["test", "--select", "test_type:singular"], last),
+        )

@@ -14,7 +14,10 @@ overrides (parameter_name, override_value) as (
   ('new_hire_salary_adjustment', {{ lever_override(var('new_hire_salary_adjustment', none)) }}),
   ('target_growth_rate', {{ lever_override(var('target_growth_rate', none)) }}),
   ('total_termination_rate', {{ lever_override(var('total_termination_rate', none)) }}),
-  ('new_hire_termination_rate', {{ lever_override(var('new_hire_termination_rate', none)) }})
+  ('new_hire_termination_rate', {{ lever_override(var('new_hire_termination_rate', none)) }}),
+  ('structure_adjustment_rate', {{ lever_override(var('structure_adjustment_rate', none)) }}),
+  ('minimum_adjustment_share', {{ lever_override(var('minimum_adjustment_share', none)) }}),
+  ('equity_pool', {{ lever_override(var('equity_pool', none)) }})
 ),
 
 resolved as (

@@ -6,8 +6,8 @@ headcount_plan as (
   select * from {{ ref('int_headcount_plan') }}
 ),
 
-job_levels as (
-  select * from {{ ref('stg_job_levels') }}
+pay_bands as (
+  select * from {{ this_years_structure() }}
 ),
 
 salary_adjustments as (
@@ -16,12 +16,12 @@ salary_adjustments as (
 
 offers as (
   select
-    job_levels.job_level,
+    pay_bands.job_level,
     -- Whole millionths of USD. Wide, because DuckDB lets 18 digits overflow.
-    cast(cast(job_levels.new_hire_base_pay as decimal(28, 6)) * 1000000 as bigint) as base_pay_millionths,
+    cast(cast(pay_bands.new_hire_base_pay as decimal(28, 6)) * 1000000 as bigint) as base_pay_millionths,
     salary_adjustments.parameter_value as salary_adjustment
-  from job_levels
-  inner join salary_adjustments on job_levels.job_level = salary_adjustments.job_level
+  from pay_bands
+  inner join salary_adjustments on pay_bands.job_level = salary_adjustments.job_level
 ),
 
 new_hire_ages as (
@@ -30,6 +30,10 @@ new_hire_ages as (
 
 departments as (
   select * from {{ ref('stg_departments') }}
+),
+
+hire_genders as (
+  select * from {{ ref('stg_hire_genders') }}
 ),
 
 known_joiners as (
@@ -68,6 +72,7 @@ drawn as (
     {{ draw("hire_birthday") }} as birthday_draw,
     {{ draw("hire_pay") }} as pay_draw,
     {{ draw("hire_department") }} as department_draw,
+    {{ draw("hire_gender") }} as gender_draw,
     {{ draw("hire_termination") }} as termination_draw,
     {{ draw("hire_departure_day") }} as departure_draw,
     -- Who is hired later cannot stay the minimum days and still leave inside the year.
@@ -127,6 +132,7 @@ described as (
           ) as integer)
     end as termination_date,
     departments.department,
+    hire_genders.gender,
     {{ dollars(cents_times(
       "offers.base_pay_millionths",
       rate_units("offers.salary_adjustment * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"),
@@ -139,11 +145,17 @@ described as (
     on
       floor(hired.department_draw * departments.slots) >= departments.first_slot
       and floor(hired.department_draw * departments.slots) < departments.first_slot + departments.weight
+  left join hire_genders
+    on
+      hired.job_level = hire_genders.job_level
+      and floor(hired.gender_draw * hire_genders.slots) >= hire_genders.first_slot
+      and floor(hired.gender_draw * hire_genders.slots) < hire_genders.first_slot + hire_genders.weight
 ),
 
 everyone as (
   select
     *,
+    cast(1 as decimal(6, 4)) as fte,
     'growth_and_replacement' as reason,
     case when termination_date is not null then 'new_hire_termination' end as leave_reason,
     cast(null as date) as known_termination_date
@@ -159,7 +171,9 @@ everyone as (
     hire_date,
     case when termination_date <= {{ year_end() }} then termination_date end as termination_date,
     department,
+    gender,
     annual_salary,
+    cast(coalesce(fte, 1) as decimal(6, 4)) as fte,
     'accepted_offer' as reason,
     case when termination_date <= {{ year_end() }} then 'known_termination' end as leave_reason,
     termination_date as known_termination_date

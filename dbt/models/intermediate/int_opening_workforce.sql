@@ -9,7 +9,10 @@ with people as (
     job_level,
     department,
     annual_salary,
-    termination_date as known_termination_date
+    termination_date as known_termination_date,
+    cast(coalesce(fte, 1) as decimal(6, 4)) as fte,
+    gender,
+    rating
   from {{ ref('stg_census') }}
   where is_active_at_start
   {%- else %}
@@ -23,7 +26,10 @@ with people as (
     job_level,
     department,
     annual_salary,
-    known_termination_date
+    known_termination_date,
+    fte,
+    gender,
+    cast(null as varchar) as rating
   from {{ previous_snapshot() }}
   where
     scenario_id = {{ scenario_id() }}
@@ -64,6 +70,9 @@ banded as (
     aged.department,
     aged.annual_salary,
     aged.known_termination_date,
+    aged.fte,
+    aged.gender,
+    aged.rating,
     aged.age,
     aged.tenure,
     age_years.age_band,

@@ -6,8 +6,8 @@ departures as (
   select * from {{ ref('int_departures') }}
 ),
 
-job_levels as (
-  select * from {{ ref('stg_job_levels') }}
+pay_bands as (
+  select * from {{ this_years_structure() }}
 ),
 
 hazards as (
@@ -32,7 +32,7 @@ chances as (
   from rate_multipliers
   inner join hazards on hazards.hazard = 'promotion'
   inner join raises on rate_multipliers.job_level = raises.job_level
-  inner join job_levels as next_level on rate_multipliers.job_level + 1 = next_level.job_level
+  inner join pay_bands as next_level on rate_multipliers.job_level + 1 = next_level.job_level
 ),
 
 eligible as (

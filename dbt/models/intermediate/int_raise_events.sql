@@ -1,3 +1,9 @@
+{%- set cutoff_month = whole_number("raise_cutoff_month", 1, 12) -%}
+{%- set has_matrix = choice("merit_matrix", ["off", "seed"]) == "'seed'" -%}
+{#- Whether merit differs between the people of a level. -#}
+{%- set is_personal = cutoff_month is not none or has_matrix -%}
+{%- set is_capped = choice("raise_band_cap", ["off", "maximum"]) == "'maximum'" -%}
+-- depends_on: {{ ref('stg_merit_matrix') }}, {{ ref('stg_ratings') }}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
@@ -15,6 +21,16 @@ raise_months as (
   where raise_timing = {{ raise_timing() }}
 ),
 
+adjustments as (
+  select * from {{ ref('int_adjustments') }}
+),
+{%- if has_matrix or is_capped %}
+
+pay_bands as ( -- noqa: ST03
+  select * from {{ this_years_structure() }}
+),
+{%- endif %}
+
 merit_rates as (
   select * from {{ level_levers('merit_base') }}
 ),
@@ -25,13 +41,35 @@ cola_rates as (
 
 served as (
   select
-    employee_id,
-    job_level,
-    annual_salary,
-    hire_date,
-    {{ slot(draw("raise_month")) }} as month_slot
+    opening_workforce.employee_id,
+    opening_workforce.job_level,
+    coalesce(adjustments.pay_after, opening_workforce.annual_salary) as annual_salary,
+    opening_workforce.hire_date,
+    {%- if is_personal or is_capped %}
+    opening_workforce.fte,
+    {%- endif %}
+    {%- if has_matrix %}
+    opening_workforce.rating,
+    {{ slot(draw("rating", "opening_workforce.key_high", "opening_workforce.key_low")) }} as rating_slot,
+    {%- endif %}
+    {%- if cutoff_month is not none %}
+    -- Merit in ten-thousandths of a full year's: who came before last year has all of it, who came
+    -- in it the part worked, who came in the cutoff month or later none. Cost of living is for all.
+    case
+      when opening_workforce.hire_date < {{ date_of_last_year(1) }} then 10000
+      when opening_workforce.hire_date < {{ date_of_last_year(cutoff_month) }}
+        then
+          10000 * ({{ year_start() }} - opening_workforce.hire_date)
+          // ({{ year_start() }} - {{ date_of_last_year(1) }})
+      else 0
+    end as merit_share,
+    {%- endif %}
+    {{ slot(raise_month_draw()) }} as month_slot
   from opening_workforce
-  where tenure >= {{ var("raise_minimum_tenure") }}
+  left join adjustments on opening_workforce.employee_id = adjustments.employee_id
+  {%- if cutoff_month is none %}
+  where opening_workforce.tenure >= {{ var("raise_minimum_tenure") }}
+  {%- endif %}
 ),
 
 dated as (
@@ -39,6 +77,16 @@ dated as (
     served.employee_id,
     served.job_level,
     served.annual_salary,
+    {%- if is_personal or is_capped %}
+    served.fte,
+    {%- endif %}
+    {%- if has_matrix %}
+    served.rating,
+    served.rating_slot,
+    {%- endif %}
+    {%- if cutoff_month is not none %}
+    served.merit_share,
+    {%- endif %}
     case
       when {{ raise_timing() }} = 'anniversary'
         then make_date(
@@ -67,6 +115,16 @@ leveled as (
   select
     employed.employee_id,
     employed.raise_date,
+    {%- if is_personal or is_capped %}
+    employed.fte,
+    {%- endif %}
+    {%- if has_matrix %}
+    employed.rating,
+    employed.rating_slot,
+    {%- endif %}
+    {%- if cutoff_month is not none %}
+    employed.merit_share,
+    {%- endif %}
     coalesce(promotions.level_after, employed.job_level) as job_level,
     promotions.employee_id is not null as is_after_promotion,
     case
@@ -80,6 +138,46 @@ leveled as (
       and employed.raise_date >= promotions.promotion_date
 ),
 
+{% if is_personal -%}
+-- Each person's part of the merit of the level, in hundred-millionths.
+factored as (
+  select
+    leveled.*,
+    {%- if has_matrix %}
+    merit_matrix.multiplier_units
+    {%- else %}
+    10000
+    {%- endif %}
+    * {{ "leveled.merit_share" if cutoff_month is not none else "10000" }} as merit_factor
+  from leveled
+  {%- if has_matrix %}
+  inner join pay_bands on leveled.job_level = pay_bands.job_level
+  inner join {{ ref('stg_ratings') }} as ratings on leveled.rating_slot = ratings.slot
+  left join (select distinct rating from {{ ref('stg_ratings') }}) as named on leveled.rating = named.rating
+  inner join {{ ref('stg_merit_matrix') }} as merit_matrix
+    on
+      coalesce(named.rating, ratings.rating) = merit_matrix.rating
+      and {{ range_position("leveled.pay_before", "leveled.fte", "pay_bands") }} = merit_matrix.range_position
+  {%- endif %}
+),
+
+payroll as (
+  select
+    job_level,
+    sum({{ cents("pay_before") }}) as payroll,
+    sum(cast({{ cents("pay_before") }} as hugeint) * merit_factor) as merit_payroll
+  from factored
+  group by job_level
+),
+
+mean_merit as (
+  select
+    cast(sum(payroll.merit_payroll * {{ rate_units("merit_rates.parameter_value") }}) as double) / 1e18
+    / cast(sum(payroll.payroll) as double) as mean_merit
+  from payroll
+  inner join merit_rates on payroll.job_level = merit_rates.job_level
+),
+{%- else -%}
 payroll as (
   select
     job_level,
@@ -95,6 +193,7 @@ mean_merit as (
   from payroll
   inner join merit_rates on payroll.job_level = merit_rates.job_level
 ),
+{%- endif %}
 
 merit_scale as (
   select
@@ -128,25 +227,81 @@ level_rates as (
   cross join merit_scale
 ),
 
-raised as (
+{% if is_personal -%}
+rated as (
   select
-    leveled.employee_id,
-    leveled.raise_date,
-    leveled.job_level,
-    leveled.is_after_promotion,
-    level_rates.merit_rate,
+    factored.*,
+    level_rates.merit_rate * factored.merit_factor / 1e8 as merit_rate,
     level_rates.cola_rate,
     greatest(
       0,
       least(
-        level_rates.capped_merit_rate,
-        cast({{ var("raise_cap_amount") }} as double) / cast(leveled.pay_before as double) - level_rates.cola_rate
+        level_rates.merit_rate * factored.merit_factor / 1e8,
+        {{ var("raise_cap_rate") }} - level_rates.cola_rate
       )
-    ) as paid_merit_rate,
-    leveled.pay_before,
-    {{ raised_pay("leveled.pay_before", "level_rates.raise_units") }} as pay_after
+    ) as capped_merit_rate,
+    {{ raise_units("(level_rates.merit_rate * factored.merit_factor / 1e8 + level_rates.cola_rate)") }} as raise_units
+  from factored
+  inner join level_rates on factored.job_level = level_rates.job_level
+),
+{%- else -%}
+rated as (
+  select
+    leveled.*,
+    level_rates.merit_rate,
+    level_rates.cola_rate,
+    level_rates.capped_merit_rate,
+    level_rates.raise_units
   from leveled
   inner join level_rates on leveled.job_level = level_rates.job_level
+),
+{%- endif %}
+
+raised as (
+  select
+    rated.employee_id,
+    rated.raise_date,
+    rated.job_level,
+    rated.is_after_promotion,
+    rated.merit_rate,
+    rated.cola_rate,
+    greatest(
+      0,
+      least(
+        rated.capped_merit_rate,
+        cast({{ var("raise_cap_amount") }} as double) / cast(rated.pay_before as double) - rated.cola_rate
+      )
+    ) as paid_merit_rate,
+    rated.pay_before,
+    {%- if is_capped %}
+    greatest(rated.pay_before, {{ dollars(part_time("pay_bands.max_pay", "rated.fte")) }}) as highest_pay,
+    {%- endif %}
+    {{ raised_pay("rated.pay_before", "rated.raise_units") }} as full_pay_after
+  from rated
+  {%- if is_capped %}
+  inner join pay_bands on rated.job_level = pay_bands.job_level
+  {%- endif %}
+),
+
+-- With raise_band_cap nobody's pay rises above the band; the rest of the raise is paid once.
+capped as (
+  select
+    employee_id,
+    raise_date,
+    job_level,
+    is_after_promotion,
+    merit_rate,
+    cola_rate,
+    paid_merit_rate,
+    pay_before,
+    {%- if is_capped %}
+    least(full_pay_after, highest_pay) as pay_after,
+    full_pay_after - least(full_pay_after, highest_pay) as lump_sum
+    {%- else %}
+    full_pay_after as pay_after,
+    cast(0 as decimal(18, 2)) as lump_sum
+    {%- endif %}
+  from raised
 )
 
-select * from raised
+select * from capped

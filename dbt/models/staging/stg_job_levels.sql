@@ -108,11 +108,6 @@ leveled as (
     checked.job_level = checked.top_level as is_top_level,
     pay_percentiles.pay_percentile,
     pay_percentiles.market_multiplier,
-    -- Pay of a new hire before the adjustment lever and the random spread, exact.
-    cast(
-      (checked.min_pay + (checked.max_pay - checked.min_pay) * pay_percentiles.pay_percentile)
-      * pay_percentiles.market_multiplier as decimal(18, 6)
-    ) as new_hire_base_pay,
     fixed_shares.share as new_hire_share,
     coalesce(
       leaving.multiplier, greatest(termination.level_floor, 1 - termination.level_step * (checked.job_level - 1))

@@ -13,6 +13,8 @@ joiners as (
     termination_date,
     job_level,
     department,
+    gender,
+    fte,
     annual_salary
   from census
   where hire_date >= make_date({{ var("start_year") }}, 1, 1)

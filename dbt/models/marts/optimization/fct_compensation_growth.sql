@@ -4,6 +4,10 @@ with snapshot as (
   select * from {{ ref('fct_workforce_snapshot') }}
 ),
 
+pay_bands as (
+  select * from {{ ref('fct_salary_structure') }}
+),
+
 job_levels as (
   select * from {{ ref('stg_job_levels') }}
 ),
@@ -58,9 +62,13 @@ level_spread as (
       closing_side.headcount_closing * closing_side.squared_cents_closing
       - closing_side.cents_closing * closing_side.cents_closing as double
     )) / cast(closing_side.cents_closing as double) as pay_cv,
-    cast(closing_side.payroll_closing as double) / cast(job_levels.midpoint_pay as double) as compa_sum
+    cast(closing_side.payroll_closing as double) / cast(pay_bands.mid_pay as double) as compa_sum
   from closing_side
-  inner join job_levels on closing_side.level_key = job_levels.job_level
+  inner join pay_bands
+    on
+      closing_side.scenario_id = pay_bands.scenario_id
+      and closing_side.simulation_year = pay_bands.simulation_year
+      and closing_side.level_key = pay_bands.job_level
   where closing_side.headcount_closing > 0
 ),
 

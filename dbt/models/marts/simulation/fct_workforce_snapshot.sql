@@ -26,6 +26,10 @@ hiring_events as (
   select * from {{ ref('int_hiring_events') }}
 ),
 
+adjustments as (
+  select * from {{ ref('int_adjustments') }}
+),
+
 experienced as (
   select
     opening_workforce.employee_id,
@@ -44,13 +48,17 @@ experienced as (
     opening_workforce.annual_salary as opening_salary,
     case
       when raises.is_after_promotion then raises.pay_after
-      else coalesce(promotions.pay_after, raises.pay_after, opening_workforce.annual_salary)
+      else coalesce(promotions.pay_after, raises.pay_after, adjustments.pay_after, opening_workforce.annual_salary)
     end as annual_salary,
+    coalesce(adjustments.pay_after, opening_workforce.annual_salary) as first_pay,
+    coalesce(raises.lump_sum, 0) as lump_sum,
     coalesce(promotions.pay_after - promotions.pay_before, 0) as promotion_increase,
     coalesce(raises.pay_after - raises.pay_before, 0) as raise_increase,
     {{ year_start() }} as first_day,
     coalesce(departures.termination_date, {{ year_end() }}) as last_day,
     opening_workforce.known_termination_date,
+    opening_workforce.fte,
+    opening_workforce.gender,
     opening_workforce.age,
     opening_workforce.tenure,
     opening_workforce.age_band,
@@ -59,6 +67,7 @@ experienced as (
   left join departures on opening_workforce.employee_id = departures.employee_id
   left join promotions on opening_workforce.employee_id = promotions.employee_id
   left join raises on opening_workforce.employee_id = raises.employee_id
+  left join adjustments on opening_workforce.employee_id = adjustments.employee_id
 ),
 
 new_hires as (
@@ -78,11 +87,15 @@ new_hires as (
     cast(null as double) as merit_rate,
     cast(null as decimal(18, 2)) as opening_salary,
     annual_salary,
+    annual_salary as first_pay,
+    cast(0 as decimal(18, 2)) as lump_sum,
     cast(0 as decimal(18, 2)) as promotion_increase,
     cast(0 as decimal(18, 2)) as raise_increase,
     hire_date as first_day,
     coalesce(termination_date, {{ year_end() }}) as last_day,
     known_termination_date,
+    fte,
+    gender,
     cast(null as integer) as age,
     cast(null as integer) as tenure,
     cast(null as varchar) as age_band,
@@ -101,7 +114,7 @@ people as (
 paid as (
   select
     *,
-    {{ cents("coalesce(opening_salary, annual_salary)") }} * (last_day - first_day + 1)
+    {{ cents("first_pay") }} * (last_day - first_day + 1)
     + coalesce({{ cents("promotion_increase") }} * (last_day - promotion_date + 1), 0)
     + coalesce({{ cents("raise_increase") }} * (last_day - raise_date + 1), 0) as cent_days
   from people
@@ -121,6 +134,8 @@ snapshot as (
     status,
     termination_date is null as is_active_at_close,
     known_termination_date,
+    fte,
+    gender,
     opening_level,
     job_level,
     promotion_date,
@@ -129,7 +144,11 @@ snapshot as (
     opening_salary,
     annual_salary,
     -- Whole cents, half-up: (2 x numerator + denominator) // (2 x denominator).
-    {{ dollars("(2 * cent_days + " ~ days_in_year() ~ ") // (2 * " ~ days_in_year() ~ ")") }} as paid_compensation,
+    {{ dollars(
+      "((2 * cent_days + " ~ days_in_year() ~ ") // (2 * " ~ days_in_year() ~ ") + " ~ cents("lump_sum") ~ ")"
+    ) }}
+      as paid_compensation,
+    cast(lump_sum as decimal(18, 2)) as lump_sum,
     cast(last_day - first_day + 1 as integer) as days_employed,
     age,
     tenure,

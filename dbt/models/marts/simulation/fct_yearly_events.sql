@@ -26,6 +26,10 @@ opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
 
+adjustments as (
+  select * from {{ ref('int_adjustments') }}
+),
+
 hires as (
   select
     employee_id,
@@ -63,12 +67,12 @@ departed as (
     'termination' as event_type,
     departures.termination_date as event_date,
     1 + cast(promotions.employee_id is not null as integer) + cast(raises.employee_id is not null as integer)
-      as event_sequence,
+    + cast(adjustments.employee_id is not null as integer) as event_sequence,
     coalesce(promotions.level_after, departures.job_level) as level_before,
     cast(null as integer) as level_after,
     case
       when raises.is_after_promotion then raises.pay_after
-      else coalesce(promotions.pay_after, raises.pay_after, opening_workforce.annual_salary)
+      else coalesce(promotions.pay_after, raises.pay_after, adjustments.pay_after, opening_workforce.annual_salary)
     end as pay_before,
     cast(null as decimal(18, 2)) as pay_after,
     departures.status as reason,
@@ -77,36 +81,60 @@ departed as (
   inner join opening_workforce on departures.employee_id = opening_workforce.employee_id
   left join promotions on departures.employee_id = promotions.employee_id
   left join raises on departures.employee_id = raises.employee_id
+  left join adjustments on departures.employee_id = adjustments.employee_id
 ),
 
 promoted as (
   select
-    employee_id,
+    promotions.employee_id,
     'promotion' as event_type,
-    promotion_date as event_date,
-    1 + cast(is_after_raise as integer) as event_sequence,
-    level_before,
-    level_after,
-    pay_before,
-    pay_after,
+    promotions.promotion_date as event_date,
+    1 + cast(promotions.is_after_raise as integer) + cast(adjustments.employee_id is not null as integer)
+      as event_sequence,
+    promotions.level_before,
+    promotions.level_after,
+    promotions.pay_before,
+    promotions.pay_after,
     'promotion_cycle' as reason,
-    probability
+    promotions.probability
   from promotions
+  left join adjustments on promotions.employee_id = adjustments.employee_id
 ),
 
 raised as (
   select
-    employee_id,
+    raises.employee_id,
     'raise' as event_type,
-    raise_date as event_date,
-    1 + cast(is_after_promotion as integer) as event_sequence,
+    raises.raise_date as event_date,
+    1 + cast(raises.is_after_promotion as integer) + cast(adjustments.employee_id is not null as integer)
+      as event_sequence,
+    raises.job_level as level_before,
+    raises.job_level as level_after,
+    raises.pay_before,
+    raises.pay_after,
+    'merit_and_cola' as reason,
+    cast(null as double) as probability
+  from raises
+  left join adjustments on raises.employee_id = adjustments.employee_id
+),
+
+adjusted as (
+  select
+    employee_id,
+    'adjustment' as event_type,
+    adjustment_date as event_date,
+    1 as event_sequence,
     job_level as level_before,
     job_level as level_after,
     pay_before,
     pay_after,
-    'merit_and_cola' as reason,
+    case
+      when equity_adjustment = 0 then 'band_minimum'
+      when minimum_adjustment = 0 then 'equity_pool'
+      else 'band_minimum_and_equity_pool'
+    end as reason,
     cast(null as double) as probability
-  from raises
+  from adjustments
 ),
 
 all_events as (
@@ -119,6 +147,8 @@ all_events as (
   select * from promoted
   union all
   select * from raised
+  union all
+  select * from adjusted
 ),
 
 identified as (
