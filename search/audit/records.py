@@ -112,6 +112,9 @@ class RunRecord(Record):
         default=None, description="The same for programs: targets_met, or see docs/errors.md"
     )
     storage_url: str | None = Field(default=None, description="Optuna storage, password masked")
+    checks: Json = Field(
+        default=None, description="What the checks of the study file showed of its data"
+    )
     appraisal: Json = Field(
         default=None,
         description="What was found out at the end: diagnosis, effects, confirmation, front",

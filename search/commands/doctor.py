@@ -19,6 +19,7 @@ from search.errors import LeaseError, SearchError, SpecError
 from search.study import StudySpec
 from search.study.budget import MemoryPlan, format_bytes
 from search.system.child import Report, run_in_child
+from search.views.checks import check_text
 
 PACKAGE = "scenario-search"
 IMPORTED = ("duckdb", "dbt.adapters.duckdb", "dbt.cli.main", "optuna")
@@ -469,6 +470,11 @@ def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[A
         findings = [one for one in findings if "dbt deps" not in one.message]
     findings = [*missing, *findings]
     findings += [Finding("project", "warning", text) for text in check.warnings]
+    findings += [Finding("data", "ok", check_text(table.document())) for table in check.tables]
+    if check.checks and check.baseline_bytes is None:
+        count = f"{check.checks} check{'s' if check.checks != 1 else ''}"
+        text = f"scenario.checks: {count} of the data, made by a run when it has built the baseline"
+        findings.append(Finding("data", "ok", text))
     if not any(finding.is_error for finding in findings):
         findings.append(
             Finding("project", "ok", f"{project.resolve()} parses; {check.nodes} nodes are used")

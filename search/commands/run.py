@@ -49,6 +49,7 @@ from search.system.child import ChildProcess
 from search.system.memory import MemorySampler, cores
 from search.system.provenance import git_state, versions, who
 from search.system.scratch import sweep_scratch
+from search.views.checks import check_text
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.resources import (
@@ -127,6 +128,7 @@ class _Session:
     plan: ScenarioPlan
     inputs: Mapping[str, str]
     earlier: tuple[EarlierStudy, ...]
+    tables: Sequence[Mapping[str, Any]] = ()
 
 
 class _StudyRun:
@@ -179,6 +181,9 @@ class _StudyRun:
         with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
             bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
             prepared, reference = bench.prepared, bench.reference
+            tables = [table.document() for table in prepared.tables]
+            for table in tables:
+                self._progress.note(check_text(table))
             engine = self._engine(child, reference, memory, prepared.warnings)
             plan = engine.plan or prepared.plan
             inputs = plan.inputs()
@@ -202,6 +207,7 @@ class _StudyRun:
                 earlier=earlier,
                 plan=plan,
                 inputs=inputs,
+                tables=tables,
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
             with Verifier(child, reference, engine, current, self._progress) as verifier:
@@ -456,6 +462,7 @@ class _StudyRun:
             "threads_per_worker": self._spec.resources.threads_per_worker,
             "memory_budget_bytes": memory.budget_bytes,
             "storage_url": masked(session.storage.url),
+            "checks": list(session.tables) or None,
         }
         return RunRecord.model_validate(known | versions())
 

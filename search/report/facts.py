@@ -164,6 +164,11 @@ class StudyFacts:
         return Verification.of_document(document)
 
     @property
+    def checks(self) -> list[Mapping[str, Any]]:
+        """What the checks of the study file showed at the latest run."""
+        return list(self.run.checks) if isinstance(self.run.checks, list) else []
+
+    @property
     def appraisal(self) -> Mapping[str, Any]:
         """What was found out at the end of the latest run that has ended; empty before."""
         known = [run.appraisal for run in self.runs if isinstance(run.appraisal, dict)]

@@ -13,6 +13,7 @@ from search.report.appraisal import (
     effects_section,
     front_section,
 )
+from search.report.checks import checks_section
 from search.report.courses import candidates_section, convergence_section
 from search.report.details import (
     costs_section,
@@ -37,7 +38,7 @@ REPORT_NAME = "report.html"
 _PLACES = (
     *("targets", "diagnosis", "verification", "parameters", "effects", "confirmation", "front"),
     *("convergence", "candidates", "trials", "failures"),
-    *("costs", "repeat", "provenance"),
+    *("checks", "costs", "repeat", "provenance"),
 )
 
 
@@ -85,6 +86,7 @@ def report_html(facts: StudyFacts) -> str:
         candidates_section(facts),
         trials_section(facts),
         failures_section(facts) if facts.best is not None else "",
+        checks_section(facts.checks),
         costs_section(facts),
         repeat_section(facts),
         provenance_section(facts),

@@ -27,6 +27,7 @@ from search.scenario.baseline import (
     input_files,
     world_of,
 )
+from search.scenario.data_checks import CheckTable, DataCheck, plan_check, run_check
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.dbt_switches import unused_switches, unused_text
 from search.scenario.evaluator import DbtEvaluatorFactory
@@ -77,6 +78,7 @@ class Prepared:
         warnings: What the user should know, one sentence each.
         recipe: What the baseline was made from.
         not_of_it: Folders that may lie in the project and are no part of it.
+        tables: What the study's checks show of its data.
     """
 
     plan: ScenarioPlan
@@ -84,6 +86,7 @@ class Prepared:
     warnings: tuple[str, ...]
     recipe: BaselineRecipe
     not_of_it: tuple[Path, ...] = ()
+    tables: tuple[CheckTable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,16 @@ class ProjectCheck:
         warnings: What the user should know, one sentence each.
         nodes: dbt nodes that the setup and the steps select, each counted once.
         baseline_bytes: Size of the baseline; None when it is not in the cache yet.
+        checks: Checks of the data that the study has.
+        tables: What they show; empty when the baseline is not in the cache yet.
     """
 
     mistakes: tuple[SearchError, ...]
     warnings: tuple[str, ...]
     nodes: int
     baseline_bytes: int | None
+    checks: int = 0
+    tables: tuple[CheckTable, ...] = ()
 
 
 def check_project(
@@ -188,6 +195,7 @@ class _Checked:
     selected: Mapping[str, frozenset[str]]
     metrics: tuple[PlannedMetric, ...]
     table_binds: tuple[TableBind, ...]
+    data_checks: tuple[DataCheck, ...]
 
 
 class _Preparation:
@@ -248,6 +256,7 @@ class _Preparation:
             report=self._report,
         )
         self._check_table_binds(baseline.path, recipe.profile, checked.table_binds)
+        tables = self._check_data(baseline.path, recipe.profile, checked.data_checks)
         replications = self._scenario.replications
         fingerprints = {
             "format": FINGERPRINT_FORMAT,
@@ -282,6 +291,7 @@ class _Preparation:
             warnings=tuple(self._warnings),
             recipe=recipe,
             not_of_it=self._project.not_of_it,
+            tables=tables,
         )
 
     def check(self) -> ProjectCheck:
@@ -289,6 +299,7 @@ class _Preparation:
         mistakes = self._mistakes if self._mistakes is not None else []
         nodes: set[str] = set()
         size = None
+        tables: tuple[CheckTable, ...] = ()
         with self._checking():
             checked = self._checks()
             nodes = nodes.union(*checked.selected.values())
@@ -298,8 +309,14 @@ class _Preparation:
                 size = _cached_bytes(folder)
                 if size is not None:
                     database = folder / f"{checked.recipe.catalog}.duckdb"
-                    self._check_table_binds(database, checked.recipe.profile, checked.table_binds)
-        return ProjectCheck(tuple(mistakes), tuple(self._warnings), len(nodes), size)
+                    profile = checked.recipe.profile
+                    self._check_table_binds(database, profile, checked.table_binds)
+                    tables = self._check_data(database, profile, checked.data_checks)
+        return ProjectCheck(
+            *(tuple(mistakes), tuple(self._warnings), len(nodes), size),
+            checks=len(self._scenario.checks),
+            tables=tables,
+        )
 
     def _checks(self) -> _Checked:
         if unused := unused_switches():
@@ -327,6 +344,7 @@ class _Preparation:
         metrics = self._plan_metrics(relations)
         self._check_sql_steps(relations, setup, steps)
         table_binds = self._plan_table_binds(relations, selected)
+        data_checks = self._plan_data_checks(relations)
         recipe = BaselineRecipe(
             project_dir=self._project.folder,
             project_fingerprint=hash_parts([files_fingerprint, *answers.env_parts()]),
@@ -337,7 +355,9 @@ class _Preparation:
             inputs=inputs,
             allow_external_access=self._scenario.allow_external_access,
         )
-        return _Checked(recipe, steps, relations, selected, metrics, tuple(table_binds))
+        return _Checked(
+            recipe, steps, relations, selected, metrics, tuple(table_binds), data_checks
+        )
 
     def _check_project_folder(self) -> None:
         if not (self._project.folder / "dbt_project.yml").is_file():
@@ -584,6 +604,13 @@ class _Preparation:
     ) -> None:
         if not binds:
             return
+        with self._reading(database, profile) as connection:
+            for bind in binds:
+                with self._checking():
+                    check_table_bind(connection, bind, self._error)
+
+    @contextlib.contextmanager
+    def _reading(self, database: Path, profile: Profile) -> Iterator[Any]:
         with authors_connection(
             database,
             profile,
@@ -592,9 +619,36 @@ class _Preparation:
             allow_external_access=self._scenario.allow_external_access,
             read_only=True,
         ) as connection:
-            for bind in binds:
+            yield connection
+
+    # --- the data -------------------------------------------------------------
+
+    def _plan_data_checks(self, relations: Relations) -> tuple[DataCheck, ...]:
+        planned = []
+        for name, given in self._scenario.checks.items():
+            with self._checking():
+                planned.append(
+                    plan_check(
+                        name,
+                        given,
+                        render=lambda text, key: self._render(text, relations, None, key),
+                        mistaken=self._error,
+                    )
+                )
+        return tuple(planned)
+
+    def _check_data(
+        self, database: Path, profile: Profile, checks: Sequence[DataCheck]
+    ) -> tuple[CheckTable, ...]:
+        """Run the study's checks on its baseline; return what they show."""
+        if not checks:
+            return ()
+        tables = []
+        with self._reading(database, profile) as connection:
+            for check in checks:
                 with self._checking():
-                    check_table_bind(connection, bind, self._error)
+                    tables.append(run_check(connection, check, self._error))
+        return tuple(table for table in tables if table is not None)
 
     def _error(self, key: str, message: str) -> SpecError:
         return SpecError(message, file=str(self._spec.file), key=key)

@@ -25,8 +25,8 @@ def scenario_fingerprint(spec: StudySpec) -> str:
     """Return the SHA-256 (hex) of what a candidate's metrics depend on in the study file.
 
     That is vars, setup, steps, profile, the replication variable, binds, metrics and access
-    to files. Left out are paths, whose content the scenario room hashes itself, and ranges:
-    the same candidate has the same metrics in a wider range.
+    to files. Left out are paths, whose content the scenario room hashes itself, checks, which
+    change no metric, and ranges: the same candidate has the same metrics in a wider range.
     """
     return _hash(_scenario_part(spec.to_document()))
 
@@ -75,7 +75,8 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _scenario_part(document: Mapping[str, Any]) -> dict[str, Any]:
     scenario = _without(
-        document["scenario"], "dbt_project", "profiles_dir", "inputs", "database", "replications"
+        document["scenario"],
+        *("dbt_project", "profiles_dir", "inputs", "database", "replications", "checks"),
     )
     replications = document["scenario"].get("replications")
     return {

@@ -132,6 +132,8 @@ class StudySpec(Model):
         # What is not in the documents of earlier versions goes unsaid where it is the default.
         if self.apply == ApplySpec():
             del document["apply"]
+        if not self.scenario.checks:
+            del document["scenario"]["checks"]
         for one in document["parameters"].values():
             if one["weight"] == 1.0:
                 del one["weight"]

@@ -150,6 +150,17 @@ class ReplicationsSpec(Model):
         return self
 
 
+class CheckSpec(Model):
+    """A check of the data after setup."""
+
+    sql: SqlText
+    """A query over the baseline; `ref`, `source` and `var` as in metrics."""
+    show: bool = False
+    """Show the rows before the search and in the report, instead of refusing them."""
+    message: str | None = Field(default=None, min_length=1)
+    """What the rows mean, for people."""
+
+
 class ScenarioSpec(Model):
     """The dbt run that turns a candidate into metrics."""
 
@@ -169,12 +180,14 @@ class ScenarioSpec(Model):
     """A DuckDB file to start from; it is copied, never written."""
     setup: Items[StepSpec] = ()
     """Steps that build the baseline once (seeds, staging): the part that no parameter touches."""
+    checks: dict[Identifier, CheckSpec] = Field(default={}, max_length=100)
+    """Queries after setup that must return no row, or whose rows are shown, by name."""
     steps: Items[StepSpec] = Field(min_length=1, max_length=1000)
     """Steps that are evaluated for each candidate, in order."""
     replications: ReplicationsSpec | None = None
     """Run each candidate under several values of one var (random seeds)."""
     allow_external_access: bool = False
-    """Whether SQL of setup, steps, metrics and conditions may read files and load extensions."""
+    """Whether SQL of the study may read files and load extensions; it may never write any."""
 
     @property
     def has_chance(self) -> bool:

@@ -93,10 +93,22 @@
     before_fit as (with people as (select * from backtest_present) " ~ backtest_counts("leaving", "promotion * (1 - leaving)") ~ "),
     bands as (
       select item, quantile_disc(amount, 0.05) as low, quantile_disc(amount, 0.95) as high from backtest_futures group by item
+    ),
+    -- The futures hold the luck of one year. The fit saw the luck of its own person-years, so the
+    -- distance to what happened varies by the root of 1 + people played / person-years fitted.
+    widened as (
+      select bands.item,
+        greatest(0, floor(expected.amount - (expected.amount - bands.low) * fit.spread)) as low,
+        ceil(expected.amount + (bands.high - expected.amount) * fit.spread) as high
+      from bands inner join expected using (item)
+      cross join (
+        select sqrt(1 + count(*) filter (where year = " ~ year ~ ") / count(*) filter (where year < " ~ year ~ ")) as spread
+        from fit_steps
+      ) as fit
     )
     select item, happened.amount as happened, round(expected.amount, 1) as expected, low, high,
       happened.amount between low and high as is_inside, round(before_fit.amount, 1) as expected_without_fit
-    from happened inner join expected using (item) inner join bands using (item) inner join before_fit using (item)
+    from happened inner join expected using (item) inner join widened using (item) inner join before_fit using (item)
     where happened.amount > 0 or expected.amount > 0"
   ) -%}
 {%- endmacro -%}
