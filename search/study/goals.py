@@ -8,11 +8,18 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from search.study.mistakes import Mistake, given, wrong, wrongs
+from search.study.percent import too_wide
 from search.study.scenario import ForEach, check_loop
 from search.study.values import Items, Model, Number, Scalar, SqlText, check_number, value_text
 
 PRIORITY_WEIGHTS = {"high": 4.0, "medium": 2.0, "low": 1.0}
 """Weight of each word that ``priority`` may be."""
+
+FRACTION_SCHEMA = {
+    "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^ *[+-]?[0-9.]+ *% *$"}],
+    "examples": [0.02, "2%"],
+}
+"""A fraction as a number, or as a percentage."""
 
 KINDS = ("value", "change", "at_most", "at_least", "between", "minimize", "maximize")
 """The forms of a target; each target has exactly one."""
@@ -116,8 +123,8 @@ class TargetSpec(Model):
     """`true`: as small as the other targets allow."""
     maximize: bool | None = None
     """`true`: as large as the other targets allow."""
-    tolerance: Number | None = Field(default=None, examples=[0.02])
-    """Allowed distance as a fraction of the target; `search.tolerance` when left out."""
+    tolerance: Annotated[Number | None, WithJsonSchema(FRACTION_SCHEMA)] = None
+    """Allowed distance as a fraction of the target, or as 2%; `search.tolerance` when left out."""
     tolerance_abs: Number | None = None
     """Allowed distance in the metric's unit, in place of tolerance; needed for a target of 0."""
     priority: Annotated[Literal["high", "medium", "low"] | Number, BeforeValidator(_priority)] = (
@@ -176,6 +183,8 @@ def _tolerance(target: TargetSpec, form: str) -> list[Mistake]:
         for key in written
         if (allowed[key] or 0) <= 0
     ]
+    if target.tolerance is not None and (text := too_wide(target.tolerance)) is not None:
+        mistakes.append(Mistake(("tolerance",), text))
     if len(written) == 2:
         text = "give tolerance (a fraction) or tolerance_abs (in the metric's unit), not both"
         mistakes.append(Mistake(("tolerance_abs",), text))

@@ -17,6 +17,7 @@ from search.study.messages import translate
 from search.study.mistakes import Mistake, did_you_mean, dotted, given, one_line
 from search.study.models import StudySpec
 from search.study.overrides import Override, apply_override, parse_override
+from search.study.percent import read_percentages
 from search.study.yaml_reader import MAX_BYTES, Document, read_yaml
 
 MAX_MISTAKES = 50
@@ -72,6 +73,7 @@ def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpe
     if not isinstance(document.value, dict):
         raise _error(found, file)
     applied, failed = _apply(document, overrides)
+    read_percentages(document.value)
     active, inactive = resolve_active(document.value, file)
     failed += inactive
     study, mistakes = _validate(document.value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from search.study.mistakes import given, wrong
+from search.study.percent import too_wide
 from search.study.values import (
     AutoOrCount,
     AutoOrCountFromZero,
@@ -33,6 +34,12 @@ def _prefer(value: Any) -> Any:
         "must be least_change, center, none or an expression over parameters and metrics to be as "
         f"small as possible, but got {given(value)}"
     )
+
+
+def _tolerance(value: float) -> float:
+    if (text := too_wide(value)) is not None:
+        raise wrong(text)
+    return value
 
 
 class SearchSpec(Model):
@@ -73,7 +80,7 @@ class SearchSpec(Model):
     """Search although a parameter reaches no metric; refused otherwise."""
     trial_timeout: Duration = None
     """Time allowed for one evaluation; no limit when left out."""
-    tolerance: float = Field(default=0.02, gt=0, le=1)
+    tolerance: Annotated[float, AfterValidator(_tolerance)] = Field(default=0.02, gt=0)
     """Relative tolerance of targets that name none."""
 
     @property

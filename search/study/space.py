@@ -19,6 +19,7 @@ from search.study.grid import grid_count, grid_index, grid_value, rounded
 from search.study.mistakes import did_you_mean, given, listed
 from search.study.models import StudySpec
 from search.study.parameters import ParameterSpec, same_scalar
+from search.study.percent import FRACTION, fraction_of
 from search.study.values import Scalar, value_text
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ def parse_value(spec: StudySpec, name: str, text: str) -> Scalar:
             if value_text(choice) == (text.lower() if isinstance(choice, bool) else text):
                 return choice
         return _canonical(name, parameter, text)
+    fraction = fraction_of(text) if parameter.unit == FRACTION else None
+    if fraction is not None:
+        return validate_candidate(spec, {name: fraction}, partial=True)[name]
     try:
         number: int | float = int(text) if parameter.kind == "integer" else float(text)
     except ValueError as error:

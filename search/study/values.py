@@ -80,6 +80,8 @@ def check_number(value: Any) -> Any:
     hint = ""
     if isinstance(value, str):
         hint = "; write numbers without quotes and units"
+        if value.rstrip().endswith("%"):
+            hint = "; a percentage goes where a fraction is meant: with `unit: fraction`"
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if math.isfinite(value) and abs(value) <= 1e300:
             return value
