@@ -95,6 +95,13 @@ class TargetsMissedError(SpecError):
     kind = "targets_missed"
 
 
+class ResultsMissingError(SearchError):
+    """A command that reads what a study found has found nothing."""
+
+    exit_code = EXIT_BAD_INPUT
+    kind = "results_missing"
+
+
 class UnknownTrialError(SpecError):
     """There is no such trial, or it is not complete."""
 

@@ -115,6 +115,7 @@ class RunRecord(Record):
     checks: Json = Field(
         default=None, description="What the checks of the study file showed of its data"
     )
+    warnings: Json = Field(default=None, description="What the user should know, in sentences")
     appraisal: Json = Field(
         default=None,
         description="What was found out at the end: diagnosis, effects, confirmation, front",

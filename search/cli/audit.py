@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from search.cli.options import json_option, load, results_option, study_argument
+from search.cli.options import json_option, load, results_of, results_option, study_argument
 from search.errors import EXIT_FAILURE, EXIT_OK
 
 
@@ -35,7 +35,9 @@ def verify(study: Path, anchors: tuple[str, ...], results: Path, as_json: bool) 
     from search.commands.audit import check_study
 
     spec = load(study, (), (), None)
-    checked = check_study(spec, results, [Anchor.parse(text) for text in anchors])
+    checked = check_study(
+        spec, results_of(spec, results, is_needed=False), [Anchor.parse(text) for text in anchors]
+    )
     counts = f"{checked.events} events, {checked.trials} trials, {checked.tables} tables"
     if as_json:
         document = {
@@ -73,6 +75,6 @@ def export(study: Path, folder: Path, kind: str, results: Path) -> int:
 
     spec = load(study, (), (), None)
     formats = ("parquet", "csv") if kind == "both" else (kind,)
-    for path in export_trail(Layout(results, spec.study).folder, folder, formats):
+    for path in export_trail(Layout(results_of(spec, results), spec.study).folder, folder, formats):
         click.echo(path)
     return EXIT_OK

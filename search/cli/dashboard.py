@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from search.cli.options import load, results_option, study_argument
+from search.cli.options import load, results_of, results_option, study_argument
 from search.errors import EXIT_OK, StorageError
 
 
@@ -34,7 +34,7 @@ def dashboard(study: Path, results: Path, port: int, snapshot: bool) -> int:
     from search.study.layout import Layout
 
     spec = load(study, (), (), None)
-    url = Layout(results, spec.study).storage_url(spec)
+    url = Layout(results_of(spec, results), spec.study).storage_url(spec)
     with existing_storage(url) as storage:
         latest = latest_version(storage, spec.study) if storage is not None else None
     if latest is None:

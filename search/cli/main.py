@@ -17,6 +17,7 @@ from search.cli.dashboard import dashboard
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import json_option as _json
 from search.cli.options import load as _load
+from search.cli.options import looked_at, overrides_of, results_of
 from search.cli.options import progress as _progress
 from search.cli.options import results_option as _results
 from search.cli.options import set_option as _set
@@ -105,19 +106,32 @@ def evaluate(
     as_json: bool,
     from_trial: int | None,
 ) -> int:
-    """Evaluate one candidate of STUDY: what would happen if."""
+    """Evaluate one candidate of STUDY: what would happen if.
+
+    A trial is repeated with the vars and options that it ran with. Exit code 1: the evaluation
+    failed, or the metrics are not the trial's.
+    """
     from search.commands.evaluate import evaluate_once
     from search.report.summary import evaluation_summary, evaluation_text
 
-    spec = _load(study, [one for one in sets if "." in one.split("=")[0]], dbt_vars, None)
+    keys = [one for one in sets if "." in one.split("=")[0]]
+    spec = _load(study, keys, dbt_vars, None)
     values = [one for one in sets if "." not in one.split("=")[0]]
+    if from_trial is not None:
+        results = results_of(spec, results)
     with _progress() as progress:
         evaluation = evaluate_once(
-            spec, assignments=values, from_trial=from_trial, results=results, progress=progress
+            spec,
+            assignments=values,
+            from_trial=from_trial,
+            results=results,
+            progress=progress,
+            overrides=overrides_of(keys, dbt_vars),
         )
     text = evaluation_text(spec, evaluation)
     click.echo(json.dumps(evaluation_summary(evaluation), indent=2) if as_json else text)
-    return EXIT_FAILURE if evaluation.failure else EXIT_OK
+    is_other = evaluation.matches_trial is False
+    return EXIT_FAILURE if evaluation.failure or is_other else EXIT_OK
 
 
 @main.command()
@@ -128,7 +142,9 @@ def status(study: Path, results: Path, as_json: bool) -> int:
     """Show where STUDY stands: runs, trials, the best so far, who runs it now."""
     from search.report.status import status_summary, status_text
 
-    summary = status_summary(_load(study, (), (), None), results)
+    spec = _load(study, (), (), None)
+    found = results_of(spec, results, is_needed=False)
+    summary = status_summary(spec, found, looked_at=looked_at(spec, results))
     click.echo(json.dumps(summary, indent=2) if as_json else status_text(summary))
     return EXIT_OK
 
@@ -142,7 +158,7 @@ def report(study: Path, results: Path) -> int:
     from search.study.layout import Layout
 
     spec = _load(study, (), (), None)
-    click.echo(write_report(Layout(results, spec.study).folder))
+    click.echo(write_report(Layout(results_of(spec, results), spec.study).folder))
     return EXIT_OK
 
 
@@ -204,6 +220,7 @@ def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     from search.commands.verify import verify_trial
 
     spec = _load(study, (), (), None)
+    results = results_of(spec, results)
     with _progress() as progress:
         number, verification = verify_trial(spec, trial, results=results, progress=progress)
     if as_json:

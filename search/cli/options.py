@@ -46,10 +46,49 @@ def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int
     from search.parameter_sets.guard import require_active
     from search.study import load_study
 
-    overrides = [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
+    overrides = overrides_of(sets, dbt_vars)
     if workers is not None:
         overrides.append(f"resources.workers={workers}")
     return require_active(lambda: load_study(study, overrides=overrides))
+
+
+def overrides_of(sets: Sequence[str], dbt_vars: Sequence[str]) -> list[str]:
+    """Return what ``--set`` and ``--var`` change in the study file, as overrides of it."""
+    return [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
+
+
+def results_of(spec: Any, results: Path, *, is_needed: bool = True) -> Path:
+    """Return the folder of all results for a command that reads what a study found.
+
+    Without ``--results`` it is looked for where the command is started, then beside the study
+    file, then in the folders above that.
+
+    Args:
+        spec: The study.
+        results: As given, or the default.
+        is_needed: Refuse when there is nothing anywhere.
+
+    Raises:
+        ResultsMissingError: If nothing is there; names every place that was looked at.
+    """
+    from search.study.layout import find_results
+
+    return find_results(spec, results, is_default=_is_default(), is_needed=is_needed)
+
+
+def looked_at(spec: Any, results: Path) -> list[Path]:
+    """Return the folders of results that ``results_of`` looks at."""
+    from search.study.layout import places_of
+
+    return places_of(spec, results, is_default=_is_default())
+
+
+def _is_default() -> bool:
+    """Return whether nobody named a folder of results."""
+    from click.core import ParameterSource
+
+    source = click.get_current_context().get_parameter_source("results")
+    return source in (ParameterSource.DEFAULT, None)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from search.cli.options import json_option, load, progress, results_option, study_argument
+from search.cli.options import (
+    json_option,
+    load,
+    progress,
+    results_of,
+    results_option,
+    study_argument,
+)
 from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
 _reason = click.option(
@@ -64,6 +71,7 @@ def apply(  # noqa: PLR0913 - one argument for each option
     if sum([trial is not None, alternative is not None, bool(sets)]) > 1:
         raise SpecError("give one of --trial, --alternative and --set")
     spec = load(study, (), (), None)
+    results = results_of(spec, results, is_needed=not sets)
     applied = apply_chosen(
         spec, results, trial=trial, alternative=alternative, assignments=sets,
         author=Author.of(reason, author), is_dry_run=dry_run, is_unverified=unverified,
@@ -104,7 +112,7 @@ def diff(study: Path, a: str, b: str, results: Path, as_json: bool) -> int:
     from search.views.parameter_sets import difference_document, difference_text
 
     spec = load(study, (), (), None)
-    candidates = Candidates(spec, results)
+    candidates = Candidates(spec, results_of(spec, results, is_needed=False))
     left, right = candidates.find(a, option="A"), candidates.find(b, option="B")
     if as_json:
         sides = {"a": left.label, "b": right.label}
@@ -138,6 +146,7 @@ def rollback(
     from search.parameter_sets.use import roll_back
 
     spec = load(study, (), (), None)
+    results = results_of(spec, results, is_needed=False)
     applied = roll_back(
         spec, results, to=to, author=Author.of(reason, author), is_dry_run=dry_run
     )  # fmt: skip
@@ -163,6 +172,7 @@ def compare(
     from search.commands.compare import compare_candidates, comparison_document, comparison_text
 
     spec = load(study, (), (), None)
+    results = results_of(spec, results, is_needed=False)
     with progress() as news:
         sides = compare_candidates(
             spec, a, others, results=results, progress=news, is_fresh=fresh

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from search.commands.repeat import changed_inputs, spec_of_trials
 from search.commands.workbench import open_workbench, requests_of
 from search.driver.engine import source_of
 from search.driver.progress import Progress
@@ -28,8 +29,11 @@ def evaluate_once(
     from_trial: int | None,
     results: Path,
     progress: Progress,
+    overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate one candidate of a study.
+
+    A trial is repeated with the study as it was when the trial ran.
 
     Args:
         spec: The study.
@@ -38,6 +42,7 @@ def evaluate_once(
         from_trial: Take the candidate of this trial.
         results: Folder of all results.
         progress: Takes news for a person.
+        overrides: What the caller changed in the study file, as ``load_study`` takes it.
 
     Raises:
         SpecError: If a parameter or a trial does not exist, or a value is not allowed.
@@ -46,6 +51,7 @@ def evaluate_once(
     repeated = None
     if from_trial is not None:
         repeated = StoredTrial(stored.trial(from_trial, option="--from-trial"))
+        spec = spec_of_trials(spec, stored, overrides, progress)
     start = current_candidate(spec) if repeated is None else repeated.candidate
     values = validate_candidate(spec, start | assigned(spec, assignments))
     requests = requests_of(spec, [(from_trial or 0, values)])
@@ -53,14 +59,18 @@ def evaluate_once(
         outcomes: list[Outcome] = bench.call(
             evaluate_all, bench.reference, spec, bench.programs, requests
         )
+        fingerprints = bench.prepared.plan.fingerprints
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
     replications = spec.scenario.replications
     statistic = replications.statistic if replications else "mean"
     evaluated = [outcome.metrics for outcome in outcomes]
     metrics = over_replications(evaluated, statistic) if failure is None else {}
-    matches = None
-    if repeated is not None and not assignments:
-        matches = metrics == repeated.metrics
+    matches, differs = None, []
+    if repeated is not None and not assignments and failure is None:
+        # A metric that was added since says nothing of the trial.
+        known = {name: repeated.metrics.get(name, value) for name, value in metrics.items()}
+        matches = metrics == known
+        differs = [] if matches else changed_inputs(spec, stored, fingerprints)
     return Evaluation(
         study=spec.study,
         values=values,
@@ -72,6 +82,8 @@ def evaluate_once(
         failure=failure_text(failure) if failure else None,
         from_trial=from_trial,
         matches_trial=matches,
+        trial_metrics=repeated.metrics if repeated is not None else {},
+        differs=tuple(differs),
         seconds=sum(outcome.seconds for outcome in outcomes),
         engine=outcomes[0].engine,
         isolation=outcomes[0].isolation,

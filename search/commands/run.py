@@ -38,9 +38,10 @@ from search.storage.lock import StudyLock
 from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, next_version
-from search.study import StudySpec, study_fingerprint
+from search.study import StudySpec, expand_metrics, study_fingerprint
 from search.study.budget import MemoryPlan
 from search.study.layout import Layout
+from search.study.percent import unlikely_fractions, unlikely_metrics, whole_number_notes
 from search.study.space import current_candidate
 from search.study.targets import directions, goals_of
 from search.study.values import Scalar
@@ -246,7 +247,8 @@ class _StudyRun:
             max(1, min(2, memory.workers, cores())),
             report=self._progress.note,
         )
-        engine = replace(engine, warnings=(*warnings, *engine.warnings))
+        unlikely = unlikely_fractions(self._spec)
+        engine = replace(engine, warnings=(*warnings, *unlikely, *engine.warnings))
         for warning in engine.warnings:
             self._progress.note(f"warning: {warning}")
         return engine
@@ -331,7 +333,7 @@ class _StudyRun:
                     startup_seconds=submitted - self._started,
                     peak_memory_bytes=session.sampler.peak_bytes,
                     folder=self._layout.folder,
-                    warnings=(*engine.warnings, *moved),
+                    warnings=(*engine.warnings, *moved, *self._told_by_numbers(end)),
                     engine=engine.name,
                     isolation=engine.isolation,
                     verification=verification,
@@ -382,6 +384,19 @@ class _StudyRun:
             self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
             pool.close()
             self._write_report(store.name)
+
+    def _told_by_numbers(self, end: SearchEnd) -> tuple[str, ...]:
+        """Return what the numbers themselves say: fractions above 1, targets between integers."""
+        units = {metric.name: metric.unit for metric in expand_metrics(self._spec)}
+        today = end.current.metrics if end.current else {}
+        seen: dict[str, set[float]] = {}
+        for trial in end.complete:
+            for name, value in trial.metrics.items():
+                seen.setdefault(name, set()).add(value)
+        told = (*unlikely_metrics(today, units), *whole_number_notes(end.goals, seen))
+        for line in told:
+            self._progress.note(f"warning: {line}")
+        return told
 
     @contextlib.contextmanager
     def _results_cache(self, session: _Session, engine: Engine) -> Iterator[ResultCache | None]:
@@ -489,6 +504,7 @@ def _ending(result: RunResult) -> dict[str, Any]:
         "is_verified": result.is_verified,
         "is_metrics_verified": result.is_metrics_verified,
         "verification": None if verification is None else verification.document(),
+        "warnings": list(result.warnings),
         "peak_memory_bytes": result.peak_memory_bytes,
         "startup_seconds": result.startup_seconds,
         "wall_seconds": result.wall_seconds,

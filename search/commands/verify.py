@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.audit.earlier import RUNS
 from search.audit.republish import republish
+from search.commands.repeat import changed_inputs, spec_of_trials
 from search.commands.workbench import Workbench, open_workbench
 from search.driver.progress import Progress
 from search.errors import LeaseError, UnknownTrialError
@@ -48,6 +49,7 @@ def verify_trial(
     values, evaluations = trial.candidate, trial.evaluations
     if not evaluations:
         raise UnknownTrialError(f"--trial must be a complete trial, but trial {number} is not")
+    spec = spec_of_trials(spec, stored, (), progress)
     with open_workbench(spec, results, progress) as bench:
         library = bench.library()
         verification: Verification = bench.call(
@@ -58,6 +60,9 @@ def verify_trial(
             current_candidate(spec),
             DivergenceFinder(library) if library.find(values) is not None else None,
         )
+        changed = changed_inputs(spec, stored, bench.prepared.plan.fingerprints)
+        if not verification.is_equal and changed:
+            progress.note(f"changed since the trial ran: {'; '.join(changed)}")
         assert stored.name is not None
         _remember(bench, stored.name, number, verification)
     return number, verification

@@ -184,6 +184,8 @@ class Evaluation:
         failure: Why it failed, for a person; None when it did not.
         from_trial: The trial that it repeats, or None.
         matches_trial: Whether the metrics are exactly those of that trial; None without one.
+        trial_metrics: Those of that trial; empty without one.
+        differs: Inputs that are others than when it ran, where the metrics do not match.
         seconds: Wall time of the evaluation.
         engine: ``dbt`` or ``compiled``.
         isolation: ``copy`` or ``overlay``.
@@ -200,3 +202,5 @@ class Evaluation:
     seconds: float
     engine: str
     isolation: str
+    trial_metrics: Mapping[str, float] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()

@@ -30,13 +30,15 @@ from search.report.sections import (
     parameters_section,
     targets_section,
     verification_section,
+    warnings_section,
 )
 from search.system import files
 
 REPORT_NAME = "report.html"
 
 _PLACES = (
-    *("targets", "diagnosis", "verification", "parameters", "effects", "confirmation", "front"),
+    *("targets", "diagnosis", "verification", "warnings", "parameters"),
+    *("effects", "confirmation", "front"),
     *("convergence", "candidates", "trials", "failures"),
     *("checks", "costs", "repeat", "provenance"),
 )
@@ -77,6 +79,7 @@ def report_html(facts: StudyFacts) -> str:
         targets_section(facts),
         diagnosis_section(facts.appraisal),
         verification_section(facts),
+        warnings_section(facts),
         parameters_section(facts),
         effects_section(facts.appraisal, facts.units, lever_units),
         confirmation_section(facts.appraisal, facts.units),

@@ -142,9 +142,22 @@ def repeat_words(facts: StudyFacts, trial: int) -> list[str]:
     return [*_evaluate(facts), "--from-trial", str(trial), *_results(facts)]
 
 
-def what_if_words(facts: StudyFacts, values: dict[str, Any]) -> list[str]:
-    """Return the command that evaluates given values."""
+def what_if_words(facts: StudyFacts, values: dict[str, Any], trial: int | None = None) -> list[str]:
+    """Return the command that evaluates given values with the vars that the study ran with.
+
+    Args:
+        facts: The study.
+        values: The values.
+        trial: The trial that they are from: its number brings the vars along.
+    """
     words = _evaluate(facts)
+    if trial is not None and facts.is_newest:
+        words += ["--from-trial", str(trial)]
+    else:
+        known = facts.document.get("scenario", {}).get("vars") or {}
+        for name, value in known.items():
+            if isinstance(value, str | int | float):  # others are the study file's
+                words += ["--var", f"{name}={_literal(value)}"]
     for name, value in values.items():
         words += ["--set", f"{name}={_literal(value)}"]
     return [*words, *_results(facts)]

@@ -136,6 +136,13 @@ def verification_section(facts: StudyFacts) -> str:
     return section("verification", "Verification", body, intro=verification.text())
 
 
+def warnings_section(facts: StudyFacts) -> str:
+    """Return what the user should know of the latest run; empty when there is nothing."""
+    lines = facts.run.warnings if isinstance(facts.run.warnings, list) else []
+    items = [tag("li", escape(str(line))) for line in lines]
+    return section("warnings", "Warnings", tag("ul", "".join(items))) if items else ""
+
+
 def targets_section(facts: StudyFacts) -> str:
     """Return the targets against what is achieved."""
     rows = [_target_row(target) for target in facts.targets]
@@ -312,7 +319,7 @@ def parameters_section(facts: StudyFacts) -> str:
     again = ""
     if best is not None and isinstance(best.candidate, dict):
         again = tag("p", "Evaluate these values again, or change one first:", class_="small soft")
-        again += command(what_if_words(facts, _ordered(facts, best.candidate)))
+        again += command(what_if_words(facts, _ordered(facts, best.candidate), best.trial))
     return section("parameters", "Parameters", body, note, again)
 
 

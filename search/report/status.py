@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from search.audit.assemble import best_stored, resolved_goals
 from search.audit.earlier import RUNS, SPEC
 from search.driver.continuation import FINGERPRINTS
+from search.errors import SpecError
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.report.tables import goal_text
@@ -25,7 +26,7 @@ from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.storage.trials import read_trials
 from search.storage.versions import StudyVersion, versions
-from search.study import StudySpec, changed_keys, study_fingerprint
+from search.study import StudySpec, changed_keys, study_fingerprint, study_from_document
 from search.study.figures import with_unit
 from search.study.layout import Layout
 from search.study.preference import Preference
@@ -42,7 +43,9 @@ class _Version:
     trials: Sequence[FrozenTrial]
 
 
-def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:
+def status_summary(
+    spec: StudySpec, results: Path, *, looked_at: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Return where a study stands, for programs: what ``status --json`` prints.
 
     Nothing is written and no lock is taken for longer than a look.
@@ -50,6 +53,7 @@ def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:
     Args:
         spec: The study.
         results: Folder of all results.
+        looked_at: Other folders in which there are none.
 
     Raises:
         StorageError: If the storage is there and cannot be read.
@@ -78,6 +82,7 @@ def status_summary(spec: StudySpec, results: Path) -> dict[str, Any]:
         "verification": None,
         "reason_code": None,
         "changed_since": [],
+        "looked_at": [str(place / spec.study) for place in looked_at],
     }
     if found:
         summary |= _latest(spec, found[-1])
@@ -138,22 +143,23 @@ def _modified_at(path: Path) -> str | None:
 
 
 def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
-    """Return what is known of the newest version; a running one's targets are the file's."""
+    """Return what is known of the newest version, by its own targets."""
     counts: dict[str, int] = {}
     trials = read_trials(latest.trials)
     for trial in trials:
         counts[trial.state] = counts.get(trial.state, 0) + 1
-    goals = resolved_goals(goals_of(spec), latest.trials)
-    ended = sum(trial.is_finished for trial in trials)
-    preference = Preference.stored(spec, latest.attributes, trials=ended)
-    best = best_stored(trials, goals, preference)
-    metrics = best.metrics if best is not None else {}
     stored = latest.attributes.get(FINGERPRINTS) or {}
     changed: list[str] = []
     if stored and stored.get("spec") != study_fingerprint(spec):
         changed = changed_keys(latest.attributes.get(SPEC) or {}, spec.to_document())
         changed = [key for key in changed if not key.startswith(("resources", "storage"))]
         changed = changed or ["the study file"]
+    # What ran is judged by what it ran for: an edited file says nothing of it.
+    spec = _own_spec(spec, latest) if changed else spec
+    goals = resolved_goals(goals_of(spec), latest.trials)
+    ended = sum(trial.is_finished for trial in trials)
+    best = best_stored(trials, goals, Preference.stored(spec, latest.attributes, trials=ended))
+    metrics = best.metrics if best is not None else {}
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
     runs = _runs(latest)
     said = (latest.attributes.get(VERIFIED) or {}).get(str(best.number)) if best else None
@@ -188,6 +194,14 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
         "last_failure": _last_failure(latest.trials),
         "changed_since": changed,
     }
+
+
+def _own_spec(spec: StudySpec, latest: _Version) -> StudySpec:
+    """Return the study as the version ran; today's where it cannot be read any more."""
+    try:
+        return study_from_document(latest.attributes.get(SPEC) or {}, file=spec.file)
+    except SpecError:
+        return spec
 
 
 def _is_judged(goal: Goal, metrics: Mapping[str, float]) -> bool:
@@ -293,7 +307,9 @@ def status_text(summary: Mapping[str, Any]) -> str:
             parts.append(f"{mark}{summary['verification']['text']}")
     if summary["changed_since"]:
         changed = ", ".join(summary["changed_since"])
-        parts += ["", f"the study file changed since ({changed}): a run starts the next version"]
+        judged = "; what is above is judged by what it ran for" if summary["best"] else ""
+        text = f"the study file has other values now ({changed}){judged}"
+        parts += ["", f"{text}: a run starts the next version"]
     paths = [
         f"{name}: {summary['paths'][name]}"
         for name in ("storage", "audit", "report")
@@ -310,7 +326,8 @@ def status_text(summary: Mapping[str, Any]) -> str:
 def _headline(summary: Mapping[str, Any]) -> str:
     name, state = summary["study"], summary["state"]
     if state == "never run":
-        return f"{name}: has not run yet (no trial in {summary['paths']['storage']})"
+        looked = ", ".join(summary["looked_at"])
+        return f"{name}: has not run yet (no trial in {looked or summary['paths']['storage']})"
     if state == "running":
         holder = summary["running"]
         if not holder:

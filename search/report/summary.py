@@ -105,6 +105,8 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         levers = {name: one.unit for name, one in spec.parameters.items()}
         for paragraph in appraisal_text(result.appraisal, units, levers):
             parts += ["", paragraph]
+    parts += [""] if result.warnings else []
+    parts += [f"warning: {line}" for line in result.warnings]
     failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
     parts += [
         "",
@@ -117,6 +119,18 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         f"report: {result.report_path}",
     ]
     return "\n".join(parts)
+
+
+def _differences(evaluation: Evaluation) -> list[str]:
+    """Return which metrics are others than the trial's, and which inputs changed since."""
+    lines = [
+        f"  {name} = {value!r}, trial {evaluation.from_trial} has {then!r}"
+        for name, value in evaluation.metrics.items()
+        if (then := evaluation.trial_metrics.get(name, value)) != value
+    ]
+    if evaluation.differs:
+        return [*lines, f"changed since the trial ran: {'; '.join(evaluation.differs)}"]
+    return [*lines, "no input changed since the trial ran: the scenario is not repeatable"]
 
 
 def _headline(result: RunResult) -> str:
@@ -146,7 +160,9 @@ def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:
         "parameters": dict(evaluation.values),
         "metrics": dict(evaluation.metrics),
         "variances": variances(evaluation.goals, evaluation.metrics) if evaluation.metrics else {},
+        "from_trial": evaluation.from_trial,
         "matches_trial": evaluation.matches_trial,
+        "differs": list(evaluation.differs),
         "failure": evaluation.failure,
         "seconds": round(evaluation.seconds, 3),
         "engine": evaluation.engine,
@@ -172,4 +188,5 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
     if evaluation.matches_trial is not None:
         same = "the same as" if evaluation.matches_trial else "DIFFERENT from"
         parts += ["", f"the metrics are {same} those of trial {evaluation.from_trial}"]
+        parts += [] if evaluation.matches_trial else _differences(evaluation)
     return "\n".join(parts)

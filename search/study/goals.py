@@ -183,8 +183,8 @@ def _tolerance(target: TargetSpec, form: str) -> list[Mistake]:
         for key in written
         if (allowed[key] or 0) <= 0
     ]
-    if target.tolerance is not None and (text := too_wide(target.tolerance)) is not None:
-        mistakes.append(Mistake(("tolerance",), text))
+    if target.tolerance is not None and (width := too_wide(target.tolerance)) is not None:
+        mistakes.append(Mistake(("tolerance",), width))
     if len(written) == 2:
         text = "give tolerance (a fraction) or tolerance_abs (in the metric's unit), not both"
         mistakes.append(Mistake(("tolerance_abs",), text))

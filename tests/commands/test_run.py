@@ -17,13 +17,14 @@ from studies import dbt_document, stored_trials, tiny_document, write_study
 from search.audit.reader import AuditReader
 from search.commands.evaluate import evaluate_once
 from search.commands.run import RunOptions, run_study
+from search.commands.verify import verify_trial
 from search.driver.progress import SilentProgress
-from search.driver.results import RunResult
+from search.driver.results import Evaluation, RunResult
 from search.errors import LeaseError, SpecError
 from search.parameter_sets.sets import Author
 from search.parameter_sets.use import apply_chosen
 from search.report.status import status_summary, status_text
-from search.report.summary import run_summary, run_text
+from search.report.summary import evaluation_text, run_summary, run_text
 from search.storage.lock import StudyLock
 from search.study import load_study
 
@@ -276,6 +277,46 @@ def test_a_winner_whose_dbt_tests_fail_is_found_and_told(
         author=Author("me", "test"), is_dry_run=True, is_unverified=True,
     )  # fmt: skip
     assert applied.is_changed
+
+
+def test_a_trial_is_repeated_with_the_vars_that_it_ran_with(
+    run: Run, tiny: Callable[..., Path]
+) -> None:
+    step = {
+        "sql": "create or replace table result as select {{ var('x') }} * {{ var('base') }} as v"
+    }
+    file = write_study(
+        tiny().parent,
+        tiny_document(
+            study="again",
+            scenario={"vars": {"base": 10}, "setup": None, "steps": [step]},
+            parameters={"rate": None},
+            targets=NEVER,
+            search={"max_iterations": 1},
+        ),
+    )
+    result = run(file, "scenario.vars.base=30")
+    best = result.end.best
+    assert best is not None and best.metrics["v"] == 30 * best.values["x"]
+    results, notes = result.folder.parent, Notes()
+
+    def again(*overrides: str) -> Evaluation:
+        spec = load_study(file, overrides=overrides)
+        return evaluate_once(
+            spec, assignments=(), from_trial=best.number, results=results, progress=notes,
+            overrides=overrides,
+        )  # fmt: skip
+
+    same = again()
+    assert same.matches_trial is True and same.metrics == best.metrics
+    assert any("other values of scenario.vars.base" in line for line in notes.lines)
+    other = again("scenario.vars.base=40")
+    assert other.matches_trial is False and other.metrics["v"] == 40 * best.values["x"]
+    assert other.differs == ("scenario.vars.base",)
+    text = evaluation_text(load_study(file), other)
+    assert "DIFFERENT from" in text and "changed since the trial ran: scenario.vars.base" in text
+    _, verification = verify_trial(load_study(file), None, results=results, progress=notes)
+    assert verification.is_equal
 
 
 ODD = ['it\'s "odd"; drop table labels; --', "{{ var('x') }}", "%s ? $1", "naïve 😀"]

@@ -12,18 +12,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from studies import changed, tiny_document, write_study
 from trails import START, document, run_record, searched
 
 from search.audit.earlier import RUNS, SPEC
 from search.cli.main import main
 from search.driver.continuation import FINGERPRINTS
+from search.errors import ResultsMissingError
 from search.report.status import status_summary, status_text
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
-from search.study import StudySpec, study_fingerprint, study_from_document
+from search.study import StudySpec, load_study, study_fingerprint, study_from_document
+from search.study.layout import find_results
 
 
 def load(folder: Path, **more: Any) -> StudySpec:
@@ -103,6 +106,47 @@ def test_a_finished_study(spec: StudySpec, results: Path, store: StudyStore) -> 
     assert "trial 1 meets every target" in text and "+1.00 %" in text
     assert "--from-trial 1" in text
     json.dumps(summary)
+
+
+def test_an_edited_file_does_not_contradict_what_ran(
+    spec: StudySpec, results: Path, store: StudyStore
+) -> None:
+    metric, target = next(iter(spec.targets.items()))
+    value = float(target.value) * 2  # type: ignore[arg-type]  # the fixture's targets are values
+    edited = study_from_document(
+        changed(spec.to_document(), {"targets": {metric: {"value": value}}}), file=spec.file
+    )
+    summary = status_summary(edited, results)
+    assert summary["changed_since"] == [f"targets.{metric}.value"]
+    assert summary["is_all_targets_met"] is True
+    text = status_text(summary)
+    assert "trial 1 meets every target" in text and "judged by what it ran for" in text
+
+
+def test_results_are_looked_for_beside_the_study_file_and_every_place_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project" / "configs"
+    folder.mkdir(parents=True)
+    file = write_study(folder, tiny_document())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("SCENARIO_SEARCH_RESULTS", raising=False)
+    with pytest.raises(ResultsMissingError) as caught:
+        CliRunner().invoke(
+            main, ["report", str(file)], catch_exceptions=False, standalone_mode=False
+        )
+    for place in (elsewhere, folder, folder.parent, tmp_path):
+        assert str(place / "results" / "tiny") in str(caught.value)
+    shown = CliRunner().invoke(main, ["status", str(file)], standalone_mode=False)
+    assert str(folder.parent / "results" / "tiny") in shown.output
+    there = folder.parent / "results"
+    (there / "tiny").mkdir(parents=True)
+    spec = load_study(file)
+    assert find_results(spec, Path("results"), is_default=True) == there
+    with pytest.raises(ResultsMissingError):
+        find_results(spec, Path("results"), is_default=False)
 
 
 def test_reading_leaves_no_trace(spec: StudySpec, results: Path, store: StudyStore) -> None:

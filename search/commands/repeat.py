@@ -1,0 +1,88 @@
+"""A stored trial under its own inputs, and which of them are others today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from search.audit.earlier import SPEC
+from search.driver.continuation import FINGERPRINTS
+from search.driver.progress import Progress
+from search.errors import SpecError
+from search.parameter_sets.candidates import StoredStudy
+from search.study import StudySpec, changed_keys, study_from_document
+
+_OF_THE_MACHINE = ("resources", "storage", "apply", "search")
+"""Sections that decide how and where to evaluate, and not what comes out."""
+_INPUTS = {
+    "project": "the dbt project's files",
+    "baseline": "the baseline: setup, database or data",
+    "scenario": "versions of dbt or DuckDB",
+}
+
+
+def spec_of_trials(
+    spec: StudySpec, stored: StoredStudy, overrides: Sequence[str], progress: Progress
+) -> StudySpec:
+    """Return the study as its trials ran, vars and options of that run included.
+
+    Memory, workers and storage are today's.
+
+    Args:
+        spec: The study as its file has it today, with the options of this call.
+        stored: The study in its storage.
+        overrides: The options of this call; they go on top.
+        progress: Told in what the trials' study differs from the file.
+    """
+    document = stored.attributes.get(SPEC)
+    if not document:
+        return spec
+    changed = _changed_keys(stored, spec)
+    if not changed:
+        return spec
+    today = spec.to_document()
+    kept = {key: value for key, value in document.items() if key not in _OF_THE_MACHINE}
+    own = {key: value for key, value in today.items() if key in _OF_THE_MACHINE}
+    own |= {"storage": spec.storage} if spec.storage else {}
+    try:
+        found = study_from_document(kept | own, file=spec.file, overrides=overrides)
+    except SpecError as error:
+        progress.note(f"warning: the study of the trials cannot be read any more: {error}")
+        return spec
+    progress.note(
+        f"{stored.name} ran with other values of {', '.join(changed)} than the study file has "
+        "now; they are used"
+    )
+    return found
+
+
+def changed_inputs(
+    spec: StudySpec, stored: StoredStudy, fingerprints: Mapping[str, str]
+) -> list[str]:
+    """Return which inputs are others than when the trials ran: keys, or in words.
+
+    Args:
+        spec: The study that was evaluated now.
+        stored: The study in its storage.
+        fingerprints: Of today's inputs.
+    """
+    then = stored.attributes.get(FINGERPRINTS) or {}
+    keys = _changed_keys(stored, spec)
+    differing = [
+        name
+        for name in _INPUTS
+        if name in then and name in fingerprints and then[name] != fingerprints[name]
+    ]
+    if keys or "project" in differing:
+        # The others follow from these.
+        return [*keys, *(_INPUTS[name] for name in differing if name == "project")]
+    return [_INPUTS[name] for name in differing[:1]]
+
+
+def _changed_keys(stored: StoredStudy, spec: StudySpec) -> list[str]:
+    """Return the keys of the study file that decide metrics and differ from the trials' study."""
+    document = stored.attributes.get(SPEC) or {}
+    return [
+        key
+        for key in changed_keys(document, spec.to_document())
+        if document and key.split(".")[0] not in _OF_THE_MACHINE
+    ]
