@@ -15,6 +15,7 @@ from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
 from search.scenario.plan import PlannedMetric, TableBind
 from search.scenario.relations import Relations, render_sql
+from search.scenario.seeds import Seeder
 from search.scenario.steps import StepPlace, StepRunner, refuse_outside_writes
 from search.study import StudySpec, expand, expand_metrics
 from search.study.space import dbt_vars, table_updates
@@ -49,8 +50,8 @@ class Chosen:
     @property
     def vars(self) -> dict[str, Any]:
         """The dbt vars of every step."""
-        replications = self.spec.scenario.replications
-        first = {replications.var: replications.values[0]} if replications else {}
+        var, seeds = self.spec.scenario.replication_var, self.spec.scenario.seeds
+        first = {} if var is None else {var: seeds[0]}
         return {**self.spec.scenario.vars, **first, **dbt_vars(self.spec, self.values)}
 
     @property
@@ -160,6 +161,8 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
                 allow_external_access=scenario.allow_external_access,
             )
         )
+        if scenario.engine_seed is not None:
+            runner.seeder = Seeder(scenario.seeds[0] or scenario.engine_seed)
         setup = expand(scenario.setup, kind="setup")
         for step in setup:
             _run(step, run, runner, report)

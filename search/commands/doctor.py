@@ -475,11 +475,24 @@ def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[A
         count = f"{check.checks} check{'s' if check.checks != 1 else ''}"
         text = f"scenario.checks: {count} of the data, made by a run when it has built the baseline"
         findings.append(Finding("data", "ok", text))
+    findings += [Finding("project", "warning", text) for text in _draws(spec)]
     if not any(finding.is_error for finding in findings):
         findings.append(
             Finding("project", "ok", f"{project.resolve()} parses; {check.nodes} nodes are used")
         )
     return check, findings
+
+
+def _draws(spec: StudySpec) -> Iterator[str]:
+    """Yield which files draw at random without a seed."""
+    from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
+    from search.scenario.project import DbtProject
+
+    if spec.scenario.engine_seed is None:
+        project = DbtProject(spec.resolve_path(spec.scenario.dbt_project).resolve())
+        names = (name for name, _ in project.read_files())
+        for text in drawing_files(project.folder, names):
+            yield f"{text}; {SEED_ADVICE}"
 
 
 def _advice(mistake: SearchError) -> str:

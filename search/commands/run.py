@@ -514,8 +514,7 @@ def _ending(result: RunResult) -> dict[str, Any]:
 
 def _is_known(spec: StudySpec, cache: ResultCache | None, values: Mapping[str, Scalar]) -> bool:
     """Return whether every evaluation of a candidate is in the cache."""
-    replications = spec.scenario.replications
-    seeds: Sequence[Scalar | None] = replications.values if replications else (None,)
+    seeds: Sequence[Scalar | None] = spec.scenario.seeds
     return cache is not None and all(
         cache.find(EvaluationRequest(0, values, seed)) is not None for seed in seeds
     )

@@ -110,10 +110,8 @@ def requests_of(
     spec: StudySpec, candidates: Sequence[tuple[int, Mapping[str, Scalar]]]
 ) -> list[EvaluationRequest]:
     """Return numbered candidates as requests, each once for every replication."""
-    replications = spec.scenario.replications
-    seeds: Sequence[Scalar | None] = replications.values if replications else (None,)
     return [
         EvaluationRequest(trial=number, values=values, replication=seed)
         for number, values in candidates
-        for seed in seeds
+        for seed in spec.scenario.seeds
     ]

@@ -306,8 +306,7 @@ class Appraiser:
     # --- evaluations ------------------------------------------------------------
 
     def _replications(self) -> Sequence[Scalar | None]:
-        replications = self._spec.scenario.replications
-        return replications.values if replications else (None,)
+        return self._spec.scenario.seeds
 
     def _statistic(self) -> str:
         replications = self._spec.scenario.replications

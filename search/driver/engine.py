@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import RecordingError, ScenarioError, SpecError
+from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
@@ -72,7 +73,7 @@ def prepare_engine(
     """
     asked = spec.resources.engine
     if asked == "dbt":
-        return _reference(factory, spec, (), report)
+        return _reference(factory, spec, _draws(factory, spec), report)
     library = Library.of(source_of(factory, spec, recorders), programs)
     try:
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
@@ -107,9 +108,7 @@ def prepare_engine(
 
 def source_of(factory: DbtEvaluatorFactory, spec: StudySpec, recorders: int = 1) -> Source:
     """Return what the programs of a study are compiled from."""
-    replications = spec.scenario.replications
-    seed = replications.values[0] if replications else None
-    return Source(factory, spec.parameters, seed, recorders)
+    return Source(factory, spec.parameters, spec.scenario.seeds[0], recorders)
 
 
 def divergence_finder(factory: EvaluatorFactory) -> DivergenceFinder | None:
@@ -148,10 +147,18 @@ def _world_warnings(factory: DbtEvaluatorFactory) -> tuple[str, ...]:
     return world.warnings() if world is not None else ()
 
 
+def _draws(factory: DbtEvaluatorFactory, spec: StudySpec) -> tuple[str, ...]:
+    """Return who draws at random without a seed, as far as the project's files tell."""
+    if spec.scenario.engine_seed is not None:
+        return ()
+    plan = factory.plan
+    found = drawing_files(plan.project_dir, plan.project_files)
+    return tuple(f"{text}; {SEED_ADVICE}" for text in found)
+
+
 def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
     """Return dbt's outcome of the current candidate, from the program's recording."""
-    replications = spec.scenario.replications
-    seed = replications.values[0] if replications else None
+    seed = spec.scenario.seeds[0]
     for point in program.checks:
         if point.values == current_candidate(spec) and point.replication == seed:
             return Outcome(

@@ -588,12 +588,12 @@ class Driver:
         )
 
     def _proposal(self, values: Mapping[str, Scalar], *, lineage: str) -> Proposal:
-        replications = self._spec.scenario.replications
+        seeds = self._spec.scenario.seeds
         return Proposal(
             values=canonical(self._spec, values),
             iteration=self._iteration,
             lineage=lineage,
-            replications=replications.values if replications else (),
+            replications=tuple(seed for seed in seeds if seed is not None),
             details=self._details,
         )
 

@@ -24,6 +24,7 @@ from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
 from search.scenario.project import package_versions
 from search.scenario.relations import Relations
+from search.scenario.seeds import Seeder
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
 from search.scenario.world import ReadLog, World
@@ -49,6 +50,7 @@ class BaselineRecipe:
         database: An existing database to start from, or None.
         inputs: Further files whose content counts (a census, say).
         allow_external_access: Whether SQL of the setup may read files.
+        seed: What seeds DuckDB before each statement of the setup that draws, or None.
     """
 
     project_dir: Path
@@ -59,6 +61,7 @@ class BaselineRecipe:
     database: Path | None
     inputs: tuple[Path, ...]
     allow_external_access: bool = False
+    seed: int | None = None
 
     @property
     def catalog(self) -> str:
@@ -100,6 +103,8 @@ class BaselineRecipe:
         """
         if self.allow_external_access and any(step.sql is not None for step in self.setup):
             yield "external access"
+        if self.seed is not None and self.setup:
+            yield f"seed {self.seed}"
 
 
 def world_of(recipe: BaselineRecipe, cache: Path) -> World:
@@ -226,6 +231,7 @@ def _build(
             reads=reads,
         )
     )
+    runner.seeder = None if recipe.seed is None else Seeder(recipe.seed)
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
         try:

@@ -29,7 +29,7 @@ from search.scenario.answers import default_profiles_dir
 from search.scenario.dbt_reads import noticing_files, noticing_names
 from search.scenario.dbt_switches import switches_off
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
-from search.scenario.plan import Profile, StatementObserver
+from search.scenario.plan import Profile, StatementObserver, StatementRewriter
 from search.scenario.world import ReadLog
 
 _LOCK_MESSAGE = "Could not set lock"
@@ -227,6 +227,7 @@ class DbtSession:
         dbt_vars: Mapping[str, Any] | None = None,
         full_refresh: bool = False,
         observer: StatementObserver | None = None,
+        rewrite: StatementRewriter | None = None,
     ) -> list[NodeResult]:
         """Run ``run``, ``build`` or ``seed`` and return how each node ended.
 
@@ -238,10 +239,11 @@ class DbtSession:
         if full_refresh:
             args.append("--full-refresh")
         if observer is None:
-            result = self._invoke([*args, *_vars(dbt_vars)])
+            result = self._invoke([*args, *_vars(dbt_vars)], rewrite=rewrite)
         else:
             # Handed over as they are: an observed run may carry values that watch their use.
-            result = self._invoke(args, observer=observer, vars=dict(dbt_vars or {}))
+            values = dict(dbt_vars or {})
+            result = self._invoke(args, observer=observer, rewrite=rewrite, vars=values)
         if result.result is None:
             raise _stopped(result.exception, command)
         nodes = [_node_result(one) for one in result.result.results]
@@ -345,6 +347,7 @@ class DbtSession:
         args: list[str],
         *,
         observer: StatementObserver | None = None,
+        rewrite: StatementRewriter | None = None,
         manifest: Any = None,
         **params: Any,
     ) -> Any:
@@ -360,7 +363,7 @@ class DbtSession:
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
         if "--write-json" not in args:
             quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
-        sender = _Sender(observer, self.reads)
+        sender = _Sender(observer, self.reads, rewrite)
         with (
             switches_off(),
             _dbt_process_state(sender),
@@ -368,7 +371,7 @@ class DbtSession:
             noticing_files(self.reads),
         ):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
-            runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer else [])
+            runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer or rewrite else [])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
 
@@ -379,8 +382,14 @@ class _Sender:
     the text and its bound values to a cursor; both happen in the same thread.
     """
 
-    def __init__(self, observer: StatementObserver | None, reads: ReadLog) -> None:
+    def __init__(
+        self,
+        observer: StatementObserver | None,
+        reads: ReadLog,
+        rewrite: StatementRewriter | None = None,
+    ) -> None:
         self._observer = observer
+        self._rewrite = rewrite
         self._reads = reads
         self._sender = threading.local()
 
@@ -390,12 +399,13 @@ class _Sender:
             self._sender.node = event.data.node_info.unique_id or None
             self._sender.invocation = event.info.invocation_id
 
-    def sent(self, sql: str, bindings: Any) -> None:
-        """Tell the observer of a statement."""
+    def sent(self, sql: str, bindings: Any) -> str:
+        """Tell the observer of a statement; return what DuckDB gets."""
         self._reads.saw_statement(sql)
+        node = getattr(self._sender, "node", None)
         if self._observer is not None:
-            node = getattr(self._sender, "node", None)
             self._observer(sql, bindings, node, getattr(self._sender, "invocation", None))
+        return sql if self._rewrite is None else self._rewrite(sql, node)
 
 
 @contextmanager
@@ -430,8 +440,7 @@ def _dbt_process_state(sender: _Sender) -> Iterator[None]:
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
         allowed = strip_resource_settings(sql) or "select 1"
-        sender.sent(allowed, bindings)
-        return execute(self, allowed, bindings)
+        return execute(self, sender.sent(allowed, bindings), bindings)
 
     def one_after_the_other(self: Any, *args: Any, **options: Any) -> Any:
         submitted = submit(self, *args, **options)

@@ -19,6 +19,7 @@ from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
+from search.scenario.seeds import Seeder
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import FileCopyWorkspace, Workspace
 from search.scenario.world import ReadLog
@@ -164,7 +165,8 @@ class DbtEvaluatorFactory:
         """Return what DuckDB may take, with spill files inside a folder of the worker's."""
         return DuckLimits(
             memory_limit_bytes=self.memory_limit_bytes,
-            threads=self.threads,
+            # Draws come in one order on one thread alone.
+            threads=self.threads if self.plan.seed is None else 1,
             temp_directory=folder / "spill",
             max_temp_bytes=self.max_temp_bytes,
         )
@@ -230,7 +232,9 @@ class DbtEvaluator(Evaluator):
             SearchError: If the scenario fails.
         """
         since = time.time()
-        reader = MetricReader(self._plan.metrics)
+        seed = self._plan.engine_seed(request)
+        reader = MetricReader(self._plan.metrics, seed)
+        self._runner.seeder = None if seed is None else Seeder(seed)
         values = dict(request.values)
         candidate_vars = self.candidate_vars(request)
         with stages.stage("workspace"):

@@ -11,8 +11,10 @@ import duckdb
 
 from search.errors import ScenarioError
 from search.scenario.plan import PlannedMetric
+from search.scenario.seeds import metric_place, set_seed
 from search.scenario.session import ACCESS_ADVICE
 from search.scenario.writes import outside_writes
+from search.study.values import Scalar
 
 
 def read_metric(connection: Any, metric: PlannedMetric) -> float:
@@ -73,10 +75,12 @@ class MetricReader:
 
     Args:
         metrics: What to read.
+        seed: What seeds DuckDB before each of them, or None.
     """
 
-    def __init__(self, metrics: Sequence[PlannedMetric]) -> None:
+    def __init__(self, metrics: Sequence[PlannedMetric], seed: Scalar | None = None) -> None:
         self._metrics = metrics
+        self._seed = seed
         self._readings: dict[str, list[float]] = {}
 
     def is_due(self, step_index: int) -> bool:
@@ -87,18 +91,24 @@ class MetricReader:
         """Read the metrics that belong to this repetition of a step."""
         for metric in self._metrics:
             if metric.step == step_index and metric.loop_value in (None, loop_value):
-                self._readings.setdefault(metric.name, []).append(read_metric(connection, metric))
+                reading = self._read(connection, metric, loop_value)
+                self._readings.setdefault(metric.name, []).append(reading)
 
     def finish(self, connection: Any) -> Mapping[str, float]:
         """Read the metrics of the end and return all, in the study file's order."""
         return {
             metric.name: (
-                read_metric(connection, metric)
+                self._read(connection, metric, None)
                 if metric.step is None
                 else combine(self._readings[metric.name], _reduction(metric))
             )
             for metric in self._metrics
         }
+
+    def _read(self, connection: Any, metric: PlannedMetric, loop_value: Any) -> float:
+        if self._seed is not None:
+            connection.execute(set_seed(self._seed, metric_place(metric.name, loop_value)))
+        return read_metric(connection, metric)
 
 
 def _reduction(metric: PlannedMetric) -> str:

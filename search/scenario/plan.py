@@ -15,6 +15,8 @@ from search.study.values import Scalar
 
 StatementObserver = Callable[[str, Any, str | None, str | None], None]
 """Takes SQL text, bound values, dbt's node id and the id of dbt's invocation."""
+StatementRewriter = Callable[[str, str | None], str]
+"""Takes SQL text and dbt's node id; returns what DuckDB gets instead."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class ScenarioPlan:
         project_files: The project's files, seen from its folder.
         world: Remembers what the scenario reads beside all that; nobody asks when None.
         baseline_inputs: What the baseline was built from beside the project: key to content.
+        seed: What seeds DuckDB before each statement that draws, or None.
+        has_replications: Whether a candidate runs under several seeds.
     """
 
     project_dir: Path
@@ -125,6 +129,8 @@ class ScenarioPlan:
     project_files: tuple[str, ...] = ()
     world: World | None = None
     baseline_inputs: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    has_replications: bool = False
 
     def with_world(self) -> ScenarioPlan:
         """Return the plan with the fingerprint of what its world holds now."""
@@ -136,6 +142,12 @@ class ScenarioPlan:
     def inputs(self) -> dict[str, str]:
         """Return what the scenario reads beside study file and project, and what that holds."""
         return {**self.baseline_inputs, **(self.world.state() if self.world else {})}
+
+    def engine_seed(self, request: EvaluationRequest) -> Scalar | None:
+        """Return what seeds DuckDB in an evaluation: the replication's value, or the seed."""
+        if self.seed is None:
+            return None
+        return self.seed if request.replication is None else request.replication
 
     def vars_of(self, request: EvaluationRequest) -> dict[str, Any]:
         """Return the vars of a candidate: the scenario's, the parameters', the replication's."""

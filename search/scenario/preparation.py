@@ -159,7 +159,7 @@ def preflight(factory: DbtEvaluatorFactory, spec: StudySpec, *, report: Report) 
         ProjectError: If a step of the scenario fails.
     """
     report("evaluating the current parameters")
-    replication = spec.scenario.replications.values[0] if spec.scenario.replications else None
+    replication = spec.scenario.seeds[0]
     evaluator = factory()
     evaluator.open()
     try:
@@ -257,7 +257,6 @@ class _Preparation:
         )
         self._check_table_binds(baseline.path, recipe.profile, checked.table_binds)
         tables = self._check_data(baseline.path, recipe.profile, checked.data_checks)
-        replications = self._scenario.replications
         fingerprints = {
             "format": FINGERPRINT_FORMAT,
             "project": recipe.project_fingerprint,
@@ -276,7 +275,9 @@ class _Preparation:
             metrics=checked.metrics,
             var_binds=tuple(self._var_binds()),
             table_binds=checked.table_binds,
-            replication_var=replications.var if replications else None,
+            replication_var=self._scenario.replication_var,
+            seed=self._scenario.engine_seed,
+            has_replications=self._scenario.replications is not None,
             allow_external_access=self._scenario.allow_external_access,
             fingerprints=fingerprints,
             project_files=tuple(
@@ -353,6 +354,7 @@ class _Preparation:
             setup=setup,
             database=database,
             inputs=inputs,
+            seed=self._scenario.engine_seed,
             allow_external_access=self._scenario.allow_external_access,
         )
         return _Checked(

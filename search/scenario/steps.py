@@ -21,6 +21,7 @@ from search.scenario.file_log import file_log
 from search.scenario.limits import DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 from search.scenario.relations import Relations, render_sql
+from search.scenario.seeds import Seeder
 from search.scenario.session import (
     ACCESS_ADVICE,
     confine,
@@ -63,9 +64,13 @@ class StepRunner:
     Args:
         place: The place and its bounds.
         observer: Sees every statement on its way to DuckDB.
+
+    Attributes:
+        seeder: Puts seeds before statements that may draw; None where nothing is seeded.
     """
 
     def __init__(self, place: StepPlace, observer: StatementObserver | None = None) -> None:
+        self.seeder: Seeder | None = None
         self._place = place
         self._observer = observer
         self.session = DbtSession(
@@ -96,6 +101,8 @@ class StepRunner:
             SpecError: If its SQL does not render.
             duckdb.Error: If its SQL fails.
         """
+        if self.seeder is not None:
+            self.seeder.begin(step.name)
         try:
             if step.sql is not None:
                 names = dbt_vars if sql_vars is None else sql_vars
@@ -108,6 +115,7 @@ class StepRunner:
                     dbt_vars=dict(dbt_vars) | dict(step.vars),
                     full_refresh=step.full_refresh,
                     observer=self._observer,
+                    rewrite=None if self.seeder is None else self.seeder.seeded,
                 )
         except ScenarioError as error:
             raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error
@@ -124,7 +132,9 @@ class StepRunner:
         self.saw_statement(sql)
         with self.connection() as connection:
             try:
-                connection.execute(strip_resource_settings(sql) or "select 1")
+                allowed = strip_resource_settings(sql) or "select 1"
+                seeder = self.seeder
+                connection.execute(allowed if seeder is None else seeder.seeded(allowed, None))
             except duckdb.PermissionException as error:
                 raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage="step") from error
         if self._observer is not None:

@@ -70,8 +70,7 @@ def _overwritten_vars(
             }
         if step.loop is not None:
             taken[step.loop[0]] = ("scenario", "steps", index, "for_each", step.loop[0])
-    if scenario.replications is not None:
-        var = scenario.replications.var
+    if (var := scenario.replication_var) is not None:
         if var in taken:
             text = f"the replication variable must not be set by a step, but `{var}` is"
             yield Mistake(("scenario", "replications", "var"), text)

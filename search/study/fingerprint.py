@@ -81,7 +81,7 @@ def _scenario_part(document: Mapping[str, Any]) -> dict[str, Any]:
     replications = document["scenario"].get("replications")
     return {
         "scenario": scenario,
-        "replication_var": replications["var"] if replications else None,
+        "replication_var": replications.get("var") if replications else None,
         "binds": {name: one["bind"] for name, one in document["parameters"].items()},
         "metrics": {
             name: _without(metric, *_PARAMETER_TEXT) for name, metric in document["metrics"].items()

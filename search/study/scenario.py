@@ -133,11 +133,19 @@ Statistic = Annotated[
 ]
 
 
+class SeedVar(Model):
+    """A seed that the project itself takes."""
+
+    var: Identifier = Field(examples=["random_seed"])
+    """The dbt var that carries it."""
+
+
 class ReplicationsSpec(Model):
     """Monte Carlo: each candidate runs once under each value; a statistic of its metrics counts."""
 
-    var: Identifier
-    """The dbt var that carries the value, most often a random seed."""
+    var: Identifier | None = None
+    """The dbt var that carries the value, most often a random seed; left out when
+    `scenario.seed` says where the seed goes."""
     values: Items[ScalarValue] = Field(min_length=1, max_length=1000, examples=[[1, 2, 3]])
     """The values; each one is a full evaluation of the candidate."""
     statistic: Statistic = "mean"
@@ -184,10 +192,63 @@ class ScenarioSpec(Model):
     """Queries after setup that must return no row, or whose rows are shown, by name."""
     steps: Items[StepSpec] = Field(min_length=1, max_length=1000)
     """Steps that are evaluated for each candidate, in order."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] | SeedVar | None = Field(
+        default=None, examples=[42, {"var": "random_seed"}]
+    )
+    """Makes chance repeatable. A whole number seeds DuckDB before each statement that draws
+    (`random()`, samples), alike for every candidate; `{var: name}` is a seed that the project
+    takes. With replications their values are the seeds."""
     replications: ReplicationsSpec | None = None
     """Run each candidate under several values of one var (random seeds)."""
     allow_external_access: bool = False
     """Whether SQL of the study may read files and load extensions; it may never write any."""
+
+    @model_validator(mode="after")
+    def _check_seed(self) -> ScenarioSpec:
+        """One thing carries the seed: the replications' var, the seed's var, or the engine."""
+        replications = self.replications
+        if replications is None:
+            return self
+        place = ("replications", "var")
+        if replications.var is None and self.seed is None:
+            raise wrong(
+                "`var` is required, or scenario.seed, which says what the values seed", *place
+            )
+        seeded = self.seed.var if isinstance(self.seed, SeedVar) else self.seed
+        if replications.var is not None and seeded not in (None, replications.var):
+            what = (
+                f"scenario.seed names {seeded}" if isinstance(seeded, str) else "scenario.seed is"
+            )
+            what += "" if isinstance(seeded, str) else f" the engine's ({seeded})"
+            raise wrong(
+                f"must be left out, because {what}, but got {given(replications.var)}", *place
+            )
+        if self.engine_seed is not None and not all(
+            type(one) is int for one in replications.values
+        ):
+            raise wrong(
+                "must be whole numbers beside a seed of the engine's", "replications", "values"
+            )
+        return self
+
+    @property
+    def engine_seed(self) -> int | None:
+        """The engine's own seed, or None."""
+        return self.seed if isinstance(self.seed, int) else None
+
+    @property
+    def replication_var(self) -> str | None:
+        """The dbt var that takes the replications' values; None when there are none, or no var."""
+        if self.replications is None:
+            return None
+        if self.replications.var is not None:
+            return self.replications.var
+        return self.seed.var if isinstance(self.seed, SeedVar) else None
+
+    @property
+    def seeds(self) -> tuple[Scalar | None, ...]:
+        """The values under which each candidate runs; None alone when nothing is seeded."""
+        return self.replications.values if self.replications else (self.engine_seed,)
 
     @property
     def has_chance(self) -> bool:
@@ -196,8 +257,10 @@ class ScenarioSpec(Model):
         The replication variable is a seed when it is called one and takes whole numbers.
         """
         replications = self.replications
+        if replications is not None and self.engine_seed is not None:
+            return True
         return (
             replications is not None
-            and "seed" in replications.var.lower()
+            and "seed" in (self.replication_var or "").lower()
             and all(type(value) is int for value in replications.values)
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
@@ -20,6 +22,8 @@ _NO_DRAW = frozenset(
 _UNSEEDABLE = frozenset({"uuidv7"})
 """Draws that follow from the clock as well, so that ``setseed`` does not repeat them."""
 _IDS = frozenset({"uuid", "gen_random_uuid", "uuidv4", "uuidv7"})
+_JINJA_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+SEED_ADVICE = "set scenario.seed to a whole number, which makes draws repeatable"
 _ROWS = frozenset({"row", "rows"})
 
 
@@ -125,3 +129,21 @@ def _sample(rest: Sequence[Token]) -> Draw | None:
     # A percent sign behind the sample's own end is some other expression's: at worst a warning.
     is_rows = words[:1] == ["reservoir"] or (words[1:2] and words[1] in _ROWS)
     return Draw("sample", is_seedable=bool(is_rows) or not by_share)
+
+
+def drawing_files(folder: Path, files: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each SQL file of a project that draws at random.
+
+    Args:
+        folder: The project's folder.
+        files: Names of files, seen from it.
+    """
+    for name in files:
+        if not name.lower().endswith(".sql"):
+            continue
+        try:
+            text = (folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue  # dbt says better what is wrong with it
+        if draws := draws_of(_JINJA_COMMENT.sub(" ", text)):
+            yield f"{name} draws with {listed(draws)}"

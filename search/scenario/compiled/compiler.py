@@ -10,26 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
 from search.scenario.compiled.dataflow import BaselineRelation, Key
-from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
-from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, hole_texts, lift
+from search.scenario.compiled.hoisting import hoist, read_baseline
+from search.scenario.compiled.judging import judge_chance, refuse_data_dependent_text
+from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, lift
 from search.scenario.compiled.literals import literal_class, literal_kind, unrecorded_kinds
 from search.scenario.compiled.points import SecondPoints
 from search.scenario.compiled.probes import is_watched
-from search.scenario.compiled.program import HOISTED_FILE, CheckPoint, Program, save
+from search.scenario.compiled.program import CheckPoint, Program, save
 from search.scenario.compiled.recording import Recording, RecordingEvaluator
-from search.scenario.compiled.replay import author_schema, perform
-from search.scenario.compiled.statements import shortened
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.limits import connect
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.plan import ScenarioPlan
-from search.scenario.session import dbts_connection, escaped
 from search.study.parameters import ParameterSpec
 from search.study.values import Scalar
 from search.system.child import Report
@@ -108,14 +102,38 @@ def compile_program(
     scratch = folder.with_name(f"{folder.name}-hoist")
     scratch.mkdir()
     try:
-        _hoist(program, source.factory, folder, scratch)
+        hoist(program, source.factory, folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     report(_summary(program))
-    warnings = check(program, source.factory, folder, lanes=source.recorders, report=report)
-    program = replace(program, warnings=warnings)
+    try:
+        warnings = check(program, source.factory, folder, lanes=source.recorders, report=report)
+    except RecordingError as error:
+        raise RecordingError(_why_differing(program, source.factory, error)) from error
+    program = replace(program, warnings=(*program.warnings, *warnings))
     save(program, folder)
     return program
+
+
+def _why_differing(program: Program, factory: DbtEvaluatorFactory, error: RecordingError) -> str:
+    """Return why a replay differs from dbt: dbt may differ from itself."""
+    point = program.checks[0]
+    evaluator = factory()
+    evaluator.open()
+    try:
+        again = evaluator.evaluate(EvaluationRequest(0, point.values, point.replication))
+    finally:
+        evaluator.close()
+    reasons = [*program.warnings, error.message]
+    for name, value in again.metrics.items():
+        if value != point.metrics[name]:
+            reasons.insert(
+                0,
+                f"the project is not repeatable: for the same parameters dbt itself gives {name} = "
+                f"{point.metrics[name]!r} and then {value!r}",
+            )
+            break
+    return "; ".join(reasons)
 
 
 class _Compilation:
@@ -162,13 +180,16 @@ class _Compilation:
             catalog=self._plan.profile.catalog,
             default_schema=str(self._plan.profile.output.get("schema", "main")),
             checks=tuple(self._checks),
+            draws_vary=self._plan.seed is not None and self._plan.has_replications,
         )
-        _refuse_data_dependent_text(program)
-        return program
+        refuse_data_dependent_text(program)
+        warnings = judge_chance(program, self._plan)
+        return replace(program, warnings=warnings)
 
     def _lift(self, recorder: RecordingEvaluator) -> Any:
         seed = self._source.replication
-        other_seed = seed + SEED_STEP if type(seed) is int else seed
+        is_constant = self._plan.seed is not None and not self._plan.has_replications
+        other_seed = seed + SEED_STEP if type(seed) is int and not is_constant else seed
         one, two = self._record_both(recorder, seed, other_seed)
         static = self._static_parameters(one, two)
         try:
@@ -417,71 +438,6 @@ def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
     else:
         return None
     return values if len(values) <= MAX_STATIC_VALUES else None
-
-
-def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
-    """Return what the baseline's database holds."""
-    own = "database_name = current_database()"
-    with connect(plan.baseline, read_only=True) as connection:
-        constrained = set(
-            connection.execute(
-                f"select distinct schema_name, table_name from duckdb_constraints() where {own}"
-            ).fetchall()
-        )
-        tables = connection.execute(
-            "select schema_name, table_name, sql from duckdb_tables()"
-            f" where {own} and not internal order by all"
-        ).fetchall()
-        views = connection.execute(
-            "select schema_name, view_name, sql from duckdb_views()"
-            f" where {own} and not internal order by all"
-        ).fetchall()
-    return (
-        *(
-            BaselineRelation(schema, name, "table", sql if (schema, name) in constrained else None)
-            for schema, name, sql in tables
-        ),
-        *(BaselineRelation(schema, name, "view", sql) for schema, name, sql in views),
-    )
-
-
-def _refuse_data_dependent_text(program: Program) -> None:
-    for operation in program.flow.operations:
-        statement = operation.statement
-        if statement.effect.kind in ("setting", "schema") and operation.template.parameters:
-            raise RecordingError(f"{statement.node} sets {shortened(statement.sql)} by a parameter")
-        is_query = statement.effect.kind == "read" and statement.node is not None
-        depends = operation.reads & program.split.tainted or operation.template.parameters
-        if is_query and depends:
-            raise RecordingError(
-                f"{statement.node} asks for data that a parameter changes while it renders its "
-                f"SQL: {shortened(statement.sql)}"
-            )
-
-
-def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratch: Path) -> None:
-    """Run once what no parameter touches, and keep what candidates read of it."""
-    database = scratch / factory.plan.baseline.name
-    shutil.copyfile(factory.plan.baseline, database)
-    texts = hole_texts({})
-    plan = factory.plan
-    with dbts_connection(
-        database, plan.profile, project_dir=plan.project_dir, limits=factory.limits(scratch)
-    ) as connection:
-        connection.execute(f"attach '{escaped(content / HOISTED_FILE)}' as {HOISTED}")
-        for schema in program.schemas:
-            connection.execute(f"create schema if not exists {quoted(schema)}")
-        for action in hoist_actions(program.flow, program.split):
-            is_authors_own = action.operation is not None and (
-                program.flow.operations[action.operation].statement.node is None
-            )
-            try:
-                with author_schema(connection, factory.plan, is_authors_own):
-                    perform(connection, action, lambda template: template.fill(texts))
-            except duckdb.Error as error:
-                raise RecordingError(f"a hoisted statement fails in replay: {error}") from error
-        connection.execute(f"checkpoint {HOISTED}")
-        connection.execute(f"detach {HOISTED}")
 
 
 def _summary(program: Program) -> str:

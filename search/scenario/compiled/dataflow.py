@@ -7,11 +7,14 @@ and makes at most one. Renames move a version from name to name. From this follo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from search.errors import RecordingError
+from search.scenario.compiled.chance import Draw, draws_of
 from search.scenario.compiled.lexer import names_in
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
@@ -141,12 +144,52 @@ class Flow:
                 wanted |= operation.reads
         return frozenset(kept)
 
-    def tainted(self, bound: Iterable[Key] = ()) -> frozenset[int]:
+    @cached_property
+    def drawing(self) -> Mapping[int, tuple[Draw, ...]]:
+        """Operations that draw at random, themselves or through a view or macro: what draws."""
+        texts = {
+            version.id: draws_of(version.relation.sql or "")
+            for version in self.versions
+            if version.relation is not None and version.kind == "view"
+        }
+        own = {
+            operation.index: draws_of("".join(operation.template.pieces))
+            for operation in self.operations
+        }
+        for operation in self.operations:
+            if operation.made is not None and self.versions[operation.made].kind != "table":
+                texts[operation.made] = own[operation.index]
+        found = {}
+        for operation in self.operations:
+            through = (texts.get(version, ()) for version in sorted(operation.reads))
+            draws = tuple(dict.fromkeys(itertools.chain(own[operation.index], *through)))
+            if draws:
+                found[operation.index] = draws
+        return found
+
+    def drawing_readings(self) -> Mapping[int, tuple[Draw, ...]]:
+        """Return positions of readings whose views draw."""
+        makers = {o.made: o.index for o in self.operations if o.made is not None}
+        found = {}
+        for reading in self.readings:
+            draws = [
+                draw
+                for version in sorted(reading.reads)
+                if self.versions[version].kind != "table" and version in makers
+                for draw in self.drawing.get(makers[version], ())
+            ]
+            if draws:
+                found[reading.position] = tuple(dict.fromkeys(draws))
+        return found
+
+    def tainted(self, bound: Iterable[Key] = (), *, with_draws: bool = False) -> frozenset[int]:
         """Return the versions that a parameter reaches.
 
         Args:
             bound: Baseline tables whose cells parameters are written to.
+            with_draws: Whether what draws counts, because seeds differ between evaluations.
         """
+        drawing = self.drawing if with_draws else {}
         reached = {
             version.id
             for version in self.versions
@@ -154,7 +197,9 @@ class Flow:
         }
         for operation in self.operations:
             if operation.made is not None and (
-                operation.template.parameters or operation.reads & reached
+                operation.template.parameters
+                or operation.reads & reached
+                or operation.index in drawing
             ):
                 reached.add(operation.made)
         return frozenset(reached)

@@ -76,15 +76,16 @@ class Split:
     tainted: frozenset[int]
 
 
-def split_flow(flow: Flow, bound: Collection[Key]) -> Split:
+def split_flow(flow: Flow, bound: Collection[Key], *, with_draws: bool = False) -> Split:
     """Return which needed operations run once and which for every candidate.
 
     Args:
         flow: The data flow.
         bound: Baseline tables whose cells parameters are written to.
+        with_draws: Whether what draws differs between evaluations.
     """
     needed = flow.needed()
-    tainted = flow.tainted(bound)
+    tainted = flow.tainted(bound, with_draws=with_draws)
     hoisted, replayed = set(), set()
     for operation in flow.operations:
         if operation.index not in needed:

@@ -40,6 +40,8 @@ def passed_on(flow: Flow, tainted: Collection[int]) -> dict[int, int]:
             and operation.made not in read_by_metrics
             and len(reading) == 1
             and _is_temporary_query(operation)
+            # A view would draw where the INSERT stands, with another seed.
+            and operation.index not in flow.drawing
             and _only_passes_on(reading[0], operation, flow)
         ):
             found[operation.index] = reading[0].index

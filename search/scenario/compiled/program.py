@@ -28,7 +28,7 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.plan import PlannedMetric
 from search.study.values import Scalar
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
@@ -66,6 +66,7 @@ class Program:
         default_schema: Schema of unqualified names in the study author's own SQL.
         checks: Candidates with dbt's own metrics.
         warnings: What its user should know, one sentence each.
+        draws_vary: Whether candidates run under several seeds of the engine's.
     """
 
     statements: tuple[tuple[RecordedStatement, Template], ...]
@@ -76,6 +77,7 @@ class Program:
     default_schema: str
     checks: tuple[CheckPoint, ...]
     warnings: tuple[str, ...] = ()
+    draws_vary: bool = False
 
     def moved(self, recorded: Path, project: Path) -> Program:
         """Return the program for a project that is elsewhere than when it was recorded.
@@ -105,7 +107,7 @@ class Program:
     def passed_on(self) -> Mapping[int, int]:
         """Operations whose rows only pass through a table, each with the INSERT behind it."""
         plain = self._analysed(self.statements)
-        passed = passed_on(plain, plain.tainted(self.bound))
+        passed = passed_on(plain, plain.tainted(self.bound, with_draws=self.draws_vary))
         while passed:
             kept = still_the_same(
                 plain, self._analysed(with_views(self.statements, passed)), passed
@@ -126,7 +128,7 @@ class Program:
     @cached_property
     def split(self) -> Split:
         """What runs once, and what for every candidate."""
-        return split_flow(self.flow, self.bound)
+        return split_flow(self.flow, self.bound, with_draws=self.draws_vary)
 
     @property
     def schemas(self) -> tuple[str, ...]:
@@ -206,6 +208,7 @@ def save(program: Program, folder: Path) -> None:
             for one in program.checks
         ],
         "warnings": program.warnings,
+        "draws_vary": program.draws_vary,
     }
     (folder / PROGRAM_FILE).write_text(json.dumps(document), encoding="utf-8")
 
@@ -229,6 +232,7 @@ def load(folder: Path) -> Program:
             default_schema=document["default_schema"],
             checks=tuple(CheckPoint(**one) for one in document["checks"]),
             warnings=tuple(document["warnings"]),
+            draws_vary=bool(document["draws_vary"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(f"the program in {folder} is not whole: {error}") from error
@@ -240,6 +244,7 @@ def _statement_document(statement: RecordedStatement, template: Template) -> dic
         "step": statement.step,
         "node": statement.node,
         "marker": statement.marker,
+        "place": statement.place,
         "pieces": template.pieces,
         "holes": template.holes,
     }
@@ -254,5 +259,6 @@ def _statement(document: Mapping[str, Any]) -> tuple[RecordedStatement, Template
         step=document["step"],
         node=document["node"],
         marker=(marker[0], marker[1]) if marker else None,
+        place=document["place"],
     )
     return statement, Template(tuple(document["pieces"]), tuple(document["holes"]))

@@ -13,6 +13,7 @@ from search.scenario.compiled.probes import UseLog, probe
 from search.scenario.compiled.statements import Effect, effect_of, split
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.seeds import DrawPlaces
 from search.study.steps import ExpandedStep
 
 RUN_VALUE = "\x00run\x00"
@@ -35,6 +36,7 @@ class RecordedStatement:
         node: dbt's id of the node that sent it; None for the author's own SQL.
         marker: Index and loop value of a step after which metrics are read; the statement
             is then empty.
+        place: Where it stands, for a seed before it; None when it cannot draw.
     """
 
     sql: str
@@ -42,6 +44,7 @@ class RecordedStatement:
     step: str
     node: str | None = None
     marker: tuple[int, Any] | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,13 @@ class _Tape:
     statements: list[RecordedStatement] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     step: str = ""
+    places: DrawPlaces = field(default_factory=DrawPlaces)
 
     def take(self, sql: str, bindings: Any, node: str | None, invocation_id: str | None) -> None:
         """Take what dbt-duckdb hands to DuckDB."""
         if node is not None and node.startswith(_TEST_NODES):
             return
+        self.places.step = self.step
         if _PYTHON_MODEL in sql:
             self._refuse(node, "is a Python model")
             return
@@ -87,9 +92,12 @@ class _Tape:
             return
         try:
             for statement in split(text):
+                place = self.places.of(statement, node)
                 effect = effect_of(statement)
                 if effect.kind != "nothing":
-                    self.statements.append(RecordedStatement(statement, effect, self.step, node))
+                    self.statements.append(
+                        RecordedStatement(statement, effect, self.step, node, place=place)
+                    )
         except RecordingError as error:
             self._refuse(node, error.message)
 

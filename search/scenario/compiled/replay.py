@@ -32,6 +32,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
+from search.scenario.seeds import set_seed
 from search.study.values import Scalar
 from search.system.scratch import create_scratch, remove_scratch
 
@@ -68,6 +69,7 @@ class Replay:
         self.isolation = isolation
         self.operation_seconds: dict[int, float] = {}
         self._observer = observer
+        self._seed: Scalar | None = None
         self._parsed = ParsedStatements()
         self._plan = factory.plan
         self.program = program
@@ -91,7 +93,8 @@ class Replay:
             duckdb.OutOfMemoryException: If the limit does not suffice.
         """
         self.operation_seconds = {}
-        reader = MetricReader(self._plan.metrics)
+        self._seed = self._plan.engine_seed(request)
+        reader = MetricReader(self._plan.metrics, self._seed)
         values = dict(request.values)
         if self._plan.replication_var is not None and request.replication is not None:
             values[self._plan.replication_var] = request.replication
@@ -146,6 +149,8 @@ class Replay:
         is_authors_own = statement is not None and statement.node is None
         try:
             with author_schema(connection, self._plan, is_authors_own):
+                if self._seed is not None and statement is not None and statement.place:
+                    connection.execute(set_seed(self._seed, statement.place))
                 perform(connection, action, lambda one: self._parsed.of(one, texts, connection))
         except duckdb.OutOfMemoryException:
             raise

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from search.scenario.compiled.compiler import _hoist, read_baseline
+from search.scenario.compiled.hoisting import hoist, read_baseline
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program import Program, load, save
 from search.scenario.compiled.recording import RecordedStatement
@@ -192,7 +192,7 @@ class Compiled:
         )
         scratch = folder / "hoist"
         scratch.mkdir()
-        _hoist(self.program, self.factory, content, scratch)
+        hoist(self.program, self.factory, content, scratch)
         shutil.rmtree(scratch)
         save(self.program, content)
         self.content = content

@@ -1,0 +1,77 @@
+"""Runs once what no parameter reaches, and reads what the baseline holds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from search.errors import RecordingError
+from search.scenario.compiled.dataflow import BaselineRelation
+from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
+from search.scenario.compiled.lifting import hole_texts
+from search.scenario.compiled.program import HOISTED_FILE, Program
+from search.scenario.compiled.replay import author_schema, perform
+from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.limits import connect
+from search.scenario.plan import ScenarioPlan
+from search.scenario.seeds import set_seed
+from search.scenario.session import dbts_connection, escaped
+
+
+def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
+    """Return what the baseline's database holds."""
+    own = "database_name = current_database()"
+    with connect(plan.baseline, read_only=True) as connection:
+        constrained = set(
+            connection.execute(
+                f"select distinct schema_name, table_name from duckdb_constraints() where {own}"
+            ).fetchall()
+        )
+        tables = connection.execute(
+            "select schema_name, table_name, sql from duckdb_tables()"
+            f" where {own} and not internal order by all"
+        ).fetchall()
+        views = connection.execute(
+            "select schema_name, view_name, sql from duckdb_views()"
+            f" where {own} and not internal order by all"
+        ).fetchall()
+    return (
+        *(
+            BaselineRelation(schema, name, "table", sql if (schema, name) in constrained else None)
+            for schema, name, sql in tables
+        ),
+        *(BaselineRelation(schema, name, "view", sql) for schema, name, sql in views),
+    )
+
+
+def hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratch: Path) -> None:
+    """Run once what no parameter touches, and keep what candidates read of it.
+
+    Raises:
+        RecordingError: If a statement fails here that did not fail in dbt.
+    """
+    database = scratch / factory.plan.baseline.name
+    shutil.copyfile(factory.plan.baseline, database)
+    texts = hole_texts({})
+    plan = factory.plan
+    with dbts_connection(
+        database, plan.profile, project_dir=plan.project_dir, limits=factory.limits(scratch)
+    ) as connection:
+        connection.execute(f"attach '{escaped(content / HOISTED_FILE)}' as {HOISTED}")
+        for schema in program.schemas:
+            connection.execute(f"create schema if not exists {quoted(schema)}")
+        for action in hoist_actions(program.flow, program.split):
+            found = None if action.operation is None else program.flow.operations[action.operation]
+            statement = None if found is None else found.statement
+            is_authors_own = statement is not None and statement.node is None
+            try:
+                with author_schema(connection, factory.plan, is_authors_own):
+                    if plan.seed is not None and statement is not None and statement.place:
+                        connection.execute(set_seed(plan.seed, statement.place))
+                    perform(connection, action, lambda template: template.fill(texts))
+            except duckdb.Error as error:
+                raise RecordingError(f"a hoisted statement fails in replay: {error}") from error
+        connection.execute(f"checkpoint {HOISTED}")
+        connection.execute(f"detach {HOISTED}")
