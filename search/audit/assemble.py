@@ -13,6 +13,7 @@ from search.audit.records import (
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
+    PlanFuture,
     RunRecord,
     TrialEvent,
     TrialMetric,
@@ -24,6 +25,7 @@ from search.errors import SpecError, scenario_code
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.alternatives import alternatives
+from search.study.chance import judged_goals
 from search.study.preference import Preference
 from search.study.targets import (
     Goal,
@@ -31,7 +33,6 @@ from search.study.targets import (
     goals_of,
     is_met,
     rank_key,
-    resolve_goals,
     variance,
 )
 
@@ -129,6 +130,7 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
         best_parameters=tuple(_best_parameters(best, study=study, units=units)),
         iterations=tuple(_iterations(read, records, goals, preference)),
         parameter_sets=tuple(parameter_sets),
+        futures=tuple(_futures(best, runs, study=study, units=metric_units or {})),
         alternatives=tuple(_alternatives(read, goals, preference, study=study, units=units)),
     )
 
@@ -139,7 +141,8 @@ def resolved_goals(goals: Sequence[Goal], trials: Iterable[FrozenTrial]) -> tupl
         if trial.is_current and trial.is_complete:
             # A trail is written also of a study whose relative goals make no sense.
             with contextlib.suppress(SpecError, ValueError):
-                return resolve_goals(goals, trial.metrics)
+                evaluations = [metrics for _, metrics in trial.evaluations]
+                return judged_goals(goals, trial.metrics, evaluations)
     return tuple(goals)
 
 
@@ -225,7 +228,34 @@ def _rank(
 ) -> tuple[float, ...]:
     if preference is None or not preference.fits(trial.candidate):
         return rank_key(goals, trial.metrics)
-    return preference.rank(goals, trial.candidate, trial.metrics, trial.number)
+    return preference.rank(goals, trial.candidate, trial.metrics)
+
+
+def _futures(
+    best: StoredTrial | None,
+    runs: Sequence[RunRecord],
+    *,
+    study: str,
+    units: Mapping[str, str | None],
+) -> Iterable[PlanFuture]:
+    """Yield what the newest run that has appraised the best trial says of it."""
+    for run in reversed(runs):
+        known = (run.appraisal or {}).get("confirmation") or {}
+        if best is None or run.best_trial != best.number or not known.get("futures"):
+            continue
+        for one in known["futures"]:
+            for name, value in one["metrics"].items():
+                yield PlanFuture(
+                    study=study,
+                    trial=best.number,
+                    seed=str(one["seed"]),
+                    is_searched=one["is_searched"],
+                    metric=name,
+                    value=value,
+                    unit=units.get(name),
+                    is_all_targets_met=one["is_met"],
+                )
+        return
 
 
 def _alternatives(

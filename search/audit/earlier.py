@@ -54,6 +54,5 @@ def stored_tables(store: StudyStore) -> AuditTables:
         # Written by a version with other rules: the trail lacks its targets, not its trials.
         return assemble_records(store.trials(), runs, study=store.name)
     trials = store.trials()
-    ended = sum(trial.state.is_finished() for trial in trials)
-    preference = Preference.stored(spec, stored, trials=ended)
+    preference = Preference.stored(spec, stored)
     return assemble(trials, runs, spec=spec, study=store.name, preference=preference)

@@ -18,6 +18,7 @@ from search.audit.records import (
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
+    PlanFuture,
     Record,
     RunRecord,
     TrialEvent,
@@ -126,6 +127,10 @@ class AuditReader:
     def alternatives(self) -> list[PlanAlternative]:
         """Return the other plans that meet every target, a row for each parameter."""
         return self._records(PlanAlternative, order="alternative, parameter")
+
+    def futures(self) -> list[PlanFuture]:
+        """Return the best trial's metrics under each random seed that was evaluated."""
+        return self._records(PlanFuture, order="seed, metric")
 
     def parameter_sets(self) -> list[ParameterSetRecord]:
         """Return the applied parameter sets, oldest first."""

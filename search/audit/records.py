@@ -315,6 +315,18 @@ class PlanAlternative(Record):
     unit: str | None = Field(default=None, description="Unit of the value")
 
 
+class PlanFuture(Record):
+    """One metric of the best trial under one random seed."""
+
+    trial: int = Field(description="Number of the best trial")
+    seed: str = Field(description="Value of the replication variable, as text")
+    is_searched: bool = Field(description="Whether the search saw the trial under this seed")
+    metric: str = Field(description="Name of the metric")
+    value: float = Field(description="The value in the metric's unit")
+    unit: str | None = Field(default=None, description="Unit of the value")
+    is_all_targets_met: bool = Field(description="Whether all targets are met under this seed")
+
+
 class ParameterSetRecord(Record):
     """One applied choice of parameter values."""
 

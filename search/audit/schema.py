@@ -16,6 +16,7 @@ from search.audit.records import (
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
+    PlanFuture,
     Record,
     RunRecord,
     TrialEvent,
@@ -128,6 +129,11 @@ TABLES = {
         ParameterSetRecord,
         "An applied choice of values; keyed by parameter_set, version",
     ),
+    "futures": Table(
+        "plan_futures",
+        PlanFuture,
+        "A metric of the best trial under one random seed; study, seed, metric",
+    ),
     "alternatives": Table(
         "plan_alternatives",
         PlanAlternative,
@@ -151,6 +157,7 @@ class AuditTables:
     iterations: Sequence[IterationRecord] = ()
     parameter_sets: Sequence[ParameterSetRecord] = ()
     alternatives: Sequence[PlanAlternative] = ()
+    futures: Sequence[PlanFuture] = ()
 
     def joined(self, other: AuditTables) -> AuditTables:
         """Return both together, for example of two versions of a study."""

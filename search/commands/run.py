@@ -17,6 +17,7 @@ from search.commands.workbench import prepared_workbench
 from search.driver.appraisal import Appraiser
 from search.driver.continuation import FINGERPRINTS, INPUTS, OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
+from search.driver.futures import Futures
 from search.driver.loop import Driver
 from search.driver.progress import Progress
 from search.driver.recorder import StudyRecorder
@@ -313,6 +314,7 @@ class _StudyRun:
                     limit=size,
                     is_known=lambda one: _is_known(spec, cache, one),
                 ),
+                noise=Futures(spec, store, pool, self._progress).noise,
                 max_new_iterations=self._options.max_new_iterations,
                 spool=spool,
             )
@@ -427,7 +429,7 @@ class _StudyRun:
     def _appraise(self, end: SearchEnd, store: StudyStore, pool: WorkerPool) -> dict[str, Any]:
         """Find out about the end of the search, once for each winner."""
         best = end.best.number if end.best else None
-        mark = [best, end.trials, self._spec.search.confirm_seeds, self._spec.search.sensitivity]
+        mark = [best, end.trials, self._spec.seeds_to_confirm, self._spec.search.sensitivity]
         known: Mapping[str, Any] = store.attributes().get(APPRAISED, {})
         if known.get("mark") == mark:
             return dict(known["appraisal"])

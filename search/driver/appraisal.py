@@ -13,18 +13,21 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.driver.effects import Effect, Interchangeable, interchangeable
 from search.driver.engine import RECORDING
+from search.driver.futures import Confirmation, Futures
 from search.driver.progress import Progress
 from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import SpecError
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import Diagnosis
+from search.sampling.quality import ModelQuality
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
-from search.study.replication import over_replications, quantile
+from search.study.replication import over_replications
 from search.study.space import (
     Candidate,
     candidate_key,
@@ -32,78 +35,16 @@ from search.study.space import (
     constraints_hold,
     proposed,
 )
-from search.study.targets import Goal, all_met, is_met, pareto_front
+from search.study.targets import pareto_front
 from search.study.values import Scalar
 from search.workers import WorkerPool
 
 CHECK_SECONDS = 30.0
 """With ``sensitivity: auto``, steps are evaluated when that takes at most this long."""
-MIN_FOR_IMPORTANCE = 8
+MIN_FOR_IMPORTANCE = 50
 """Complete trials below which importances would say nothing."""
 WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one step of a parameter does to a metric at the winner.
-
-    Attributes:
-        metric: Name of the metric.
-        parameter: Name of the parameter.
-        start: The winner's value.
-        end: The value one step on; another choice for a categorical.
-        modelled: Change of the metric by the model, in its unit, with sign.
-        uncertainty: Standard deviation of ``modelled``.
-        evaluated: The same change by evaluating the scenario: half the difference between
-            one step up and one down where both are allowed; None when not checked.
-    """
-
-    metric: str
-    parameter: str
-    start: Scalar
-    end: Scalar
-    modelled: float | None
-    uncertainty: float | None
-    evaluated: float | None = None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A metric of the winner under fresh random seeds.
-
-    Attributes:
-        metric: Its name.
-        mean: Over the seeds.
-        deviation: Sample standard deviation, in the metric's unit.
-        p10: A tenth of the seeds lie below.
-        p90: A tenth of the seeds lie above.
-        share_met: Share of the seeds under which its target is met.
-    """
-
-    metric: str
-    mean: float
-    deviation: float
-    p10: float
-    p90: float
-    share_met: float
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """The winner under random seeds that the search did not use.
-
-    Attributes:
-        seeds: Values of the replication variable that were evaluated.
-        failed: How many more failed.
-        share_met: Share of the seeds under which all targets are met.
-        spreads: Of each target's metric.
-    """
-
-    seeds: tuple[Scalar, ...]
-    failed: int
-    share_met: float
-    spreads: tuple[Spread, ...]
 
 
 @dataclass(frozen=True)
@@ -116,9 +57,11 @@ class Appraisal:
         diagnosis: Why targets are missed; None when all are met or too little is known.
         effects: What a step of each parameter does at the winner.
         importances: Share of the loss's variation that each parameter explains, 0 to 1,
-            by Optuna's PED-ANOVA; empty with fewer than 8 complete trials.
+            by Optuna's PED-ANOVA; empty with fewer than 50 complete trials.
         confirmation: The winner under fresh seeds; None when not asked for.
         front: With several objectives: trials that no other trial beats in all of them.
+        quality: How well the model foretells each target's metric.
+        interchangeable: Pairs of parameters that act alike on every target at the winner.
     """
 
     state: str
@@ -127,6 +70,8 @@ class Appraisal:
     importances: Mapping[str, float] = dataclasses.field(default_factory=dict)
     confirmation: Confirmation | None = None
     front: tuple[int, ...] = ()
+    quality: tuple[ModelQuality, ...] = ()
+    interchangeable: tuple[Interchangeable, ...] = ()
 
     def document(self, units: Mapping[str, str | None]) -> dict[str, Any]:
         """Return the appraisal as JSON-safe values.
@@ -136,7 +81,11 @@ class Appraisal:
         """
         document: dict[str, Any] = {
             "state": self.state,
-            "effects": [dataclasses.asdict(one) for one in self.effects],
+            "effects": [effect.document() for effect in self.effects],
+            "model_quality": [
+                dataclasses.asdict(one) | {"is_bad": one.is_bad} for one in self.quality
+            ],
+            "interchangeable": [dataclasses.asdict(one) for one in self.interchangeable],
             "importances": dict(self.importances),
             "confirmation": None,
             "front": list(self.front),
@@ -182,10 +131,13 @@ class Appraiser:
         end = self._end
         if end.best is None:
             return Appraisal(end.state)
+        effects = self._effects(end.best)
         return Appraisal(
             state=end.state,
             diagnosis=end.diagnosis,
-            effects=self._effects(end.best),
+            effects=effects,
+            quality=self._quality(),
+            interchangeable=interchangeable(end.goals, effects),
             importances=self._importances(),
             confirmation=self._confirmation(end.best),
             front=tuple(pareto_front(end.goals, {t.number: t.metrics for t in end.complete})),
@@ -214,6 +166,11 @@ class Appraiser:
             return tuple(modelled)
         self._progress.note(f"evaluating a step of each parameter at trial {best.number}")
         return tuple(self._checked(best, modelled, moves))
+
+    def _quality(self) -> tuple[ModelQuality, ...]:
+        if self._spec.search.sensitivity == "none":
+            return ()
+        return target_sampler(self._spec, self._end.goals).quality(self._trials)
 
     def _moves(self, best: CompleteTrial, effects: Sequence[Effect]) -> list[Candidate]:
         """Return the neighbours to evaluate: a step on, and as far back where it is allowed."""
@@ -290,18 +247,8 @@ class Appraiser:
     # --- how sure ---------------------------------------------------------------
 
     def _confirmation(self, best: CompleteTrial) -> Confirmation | None:
-        count = self._spec.seeds_to_confirm
-        if count == 0:
-            return None
-        self._progress.note(f"evaluating trial {best.number} under {count} fresh seeds")
-        seeds = fresh_seeds(self._replications(), count)
-        (outcomes,) = self._evaluate([dict(best.values)], seeds)
-        complete = [one for one in outcomes if one.is_complete]
-        return confirmation_of(
-            self._end.goals,
-            [(one.request.replication or 0, one.metrics) for one in complete],
-            failed=len(outcomes) - len(complete),
-        )
+        futures = Futures(self._spec, self._store, self._pool, self._progress)
+        return futures.confirm(best, self._end.goals)
 
     # --- evaluations ------------------------------------------------------------
 
@@ -339,55 +286,6 @@ def _back(effect: Effect) -> Scalar | None:
     if isinstance(start, str | bool) or isinstance(end, str | bool):
         return None
     return start - (end - start)
-
-
-def fresh_seeds(used: Sequence[Scalar | None], count: int) -> list[Scalar]:
-    """Return whole numbers above all that were used.
-
-    Example:
-        >>> fresh_seeds([1, 2, 7], 3)
-        [8, 9, 10]
-    """
-    start = max((int(value) for value in used if value is not None), default=0) + 1
-    return list(range(start, start + count))
-
-
-def confirmation_of(
-    goals: Sequence[Goal],
-    evaluations: Sequence[tuple[Scalar, Mapping[str, float]]],
-    *,
-    failed: int,
-) -> Confirmation:
-    """Return how often, and how nearly, targets are met over seeds.
-
-    Args:
-        goals: Resolved.
-        evaluations: Each seed with its metrics.
-        failed: Seeds whose evaluation failed; they count as not met.
-    """
-    total = len(evaluations) + failed
-    spreads = []
-    for goal in goals:
-        values = [metrics[goal.metric] for _, metrics in evaluations]
-        if not values:
-            continue
-        spreads.append(
-            Spread(
-                metric=goal.metric,
-                mean=math.fsum(values) / len(values),
-                deviation=statistics.stdev(values) if len(values) > 1 else 0.0,
-                p10=quantile(values, 0.1),
-                p90=quantile(values, 0.9),
-                share_met=sum(is_met(goal, value) for value in values) / total,
-            )
-        )
-    met = sum(all_met(goals, metrics) for _, metrics in evaluations)
-    return Confirmation(
-        seeds=tuple(seed for seed, _ in evaluations),
-        failed=failed,
-        share_met=met / total if total else 0.0,
-        spreads=tuple(spreads),
-    )
 
 
 def _loss(trial: FrozenTrial) -> float:

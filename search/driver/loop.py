@@ -30,6 +30,7 @@ from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
 from search.study.alternatives import MOST_ALTERNATIVES
+from search.study.chance import Noise
 from search.study.preference import Preference
 from search.study.replication import over_replications
 from search.study.space import canonical, current_candidate, distributions
@@ -88,6 +89,9 @@ class WarmCandidate:
 WarmStart = Callable[[Sequence[Goal]], Sequence[WarmCandidate]]
 """Returns what to try first, given the resolved goals; the most promising first."""
 
+NoiseOf = Callable[[CompleteTrial, Sequence[Goal]], Mapping[str, Noise]]
+"""Returns what the seed alone does to each metric, given today's trial and the resolved goals."""
+
 
 @dataclass
 class _Pending:
@@ -126,6 +130,7 @@ class Driver:
         progress: Takes news for a person.
         details: Stored with each trial (run id, fingerprints).
         warm_start: Returns candidates of earlier studies; they are the first iteration.
+        noise: Returns what the seed alone does to each metric, given today's trial and the goals.
         max_new_iterations: Iterations that this driver adds at most; None for no limit but
             the study's.
         spool: Where workers keep outcomes until the driver has stored them.
@@ -147,6 +152,7 @@ class Driver:
         progress: Progress,
         details: Mapping[str, Any],
         warm_start: WarmStart = lambda _: (),
+        noise: NoiseOf = lambda *_: {},
         max_new_iterations: int | None = None,
         spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -159,12 +165,12 @@ class Driver:
         self._progress = progress
         self._details = dict(details)
         self._warm_start = warm_start
+        self._noise = noise
         self._limits = Limits(spec.search, max_new_iterations)
         self._spool = spool
         self._clock = clock
         self._space = distributions(spec)
-        self._preference = Preference.of(spec)
-        self._standings = Standings(goals, self._preference)
+        self._standings = Standings(goals, Preference.of(spec))
         self._samplers = Samplers(spec)
         self._pending: dict[int, _Pending] = {}
         self._batches: deque[_Batch] = deque()
@@ -198,6 +204,7 @@ class Driver:
         self._started = self._clock()
         self._take_up()
         self._measure_current(preflight)
+        self._learn_noise()
         self._try_earlier()
         while True:
             stop = self._reason_to_stop()
@@ -275,6 +282,12 @@ class Driver:
         self._check_relative_goals()
         self._recorder.event("iteration_completed", iteration=0)
 
+    def _learn_noise(self) -> None:
+        """Learn what chance does, before the search: the plan that is preferred keeps away."""
+        current = self._standings.current
+        if current is not None:
+            self._standings.know(self._noise(current, self.goals))
+
     def _check_relative_goals(self) -> None:
         for goal in self.goals:
             if goal.change is not None and goal.value is None:
@@ -320,12 +333,11 @@ class Driver:
             return None
         began = self._clock()
         finished, sampler = self._store.finished(), self._samplers.target(self.goals)
-        lineage, found = POLISHED, sampler.nearer(finished, self._preference, count=count)
+        preference = self._standings.preference
+        lineage, found = POLISHED, sampler.nearer(finished, preference, count=count)
         if not found and not self._has_alternatives():
-            lineage = ALTERNATIVE
-            found = sampler.nearer(
-                finished, self._preference, count=min(count, MOST_ALTERNATIVES), is_for_others=True
-            )
+            lineage, count = ALTERNATIVE, min(count, MOST_ALTERNATIVES)
+            found = sampler.nearer(finished, preference, count=count, is_for_others=True)
         if not found:
             return None
         if self._polished == 0:
@@ -477,7 +489,9 @@ class Driver:
         replications = self._spec.scenario.replications
         statistic = replications.statistic if replications else "mean"
         metrics = over_replications([one.metrics for one in outcomes], statistic)
-        goals = self._standings.goals_for(pending.proposal.iteration, metrics)
+        goals = self._standings.goals_for(
+            pending.proposal.iteration, metrics, [one.metrics for one in outcomes]
+        )
         try:
             values = objective_values(goals, metrics)
         except ValueError as error:

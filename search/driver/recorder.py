@@ -133,14 +133,13 @@ class StudyRecorder:
         """Replace the published trail by the present state of all versions of the study."""
         began = self._clock()
         trials = self._store.trials()
-        ended = sum(trial.state.is_finished() for trial in trials)
         own = assemble(
             trials,
             [RunRecord.model_validate(one) for one in self._runs().values()],
             spec=self._spec,
             study=self._store.name,
             parameter_sets=Journal.of(self._spec).records(),
-            preference=Preference.stored(self._spec, self._store.attributes(), trials=ended),
+            preference=Preference.stored(self._spec, self._store.attributes()),
         )
         publish_trail(self._folder, self._earlier.joined(own), self._log, self._store)
         self._published_at = self._clock()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from search.driver.results import CompleteTrial
 from search.study.alternatives import Alternative, alternatives
+from search.study.chance import Noise, judged_goals
 from search.study.preference import Preference
-from search.study.targets import Goal, all_met, objective_goals, resolve_goals, variances
+from search.study.targets import Goal, all_met, objective_goals, variances
 
 
 class Standings:
@@ -31,21 +33,33 @@ class Standings:
         self.failed = 0
 
     @property
+    def preference(self) -> Preference:
+        """What ranks trials that meet every target."""
+        return self._preference
+
+    @property
     def goals(self) -> tuple[Goal, ...]:
         """The goals, with relative ones resolved as far as that is known."""
         return self._goals
 
-    def goals_for(self, iteration: int, metrics: Mapping[str, float]) -> tuple[Goal, ...]:
+    def goals_for(
+        self,
+        iteration: int,
+        metrics: Mapping[str, float],
+        evaluations: Sequence[Mapping[str, float]],
+    ) -> tuple[Goal, ...]:
         """Return the goals that a trial is judged by.
 
-        The trial of the current parameters is what relative goals refer to.
+        The trial of the current parameters is what relative goals refer to, and what tells the
+        margins of chance targets.
         """
-        return resolve_goals(self._goals, metrics) if iteration == 0 else self._goals
+        return judged_goals(self._goals, metrics, evaluations) if iteration == 0 else self._goals
 
     def add(self, trial: CompleteTrial) -> bool:
         """Take a complete trial in, and return whether it is the best by now."""
         if trial.iteration == 0:
-            self._goals = resolve_goals(self._goals, trial.metrics)
+            evaluations = [metrics for _, metrics in trial.evaluations]
+            self._goals = judged_goals(self._goals, trial.metrics, evaluations)
             self._first, self._ranked = None, 0
         self._complete[trial.number] = trial
         return self.best is trial
@@ -86,13 +100,13 @@ class Standings:
         met = [one for one in self.complete if all_met(self._goals, one.metrics)]
         return sorted(met, key=lambda trial: (self._rank(trial), trial.number))
 
-    def prefer(self, preference: Preference) -> None:
-        """Rank by another preference from now on."""
-        self._preference = preference
+    def know(self, noise: Mapping[str, Noise]) -> None:
+        """Rank with what the seed alone does to each metric from now on."""
+        self._preference = replace(self._preference, noise=noise)
         self._first, self._ranked = None, 0
 
     def _rank(self, trial: CompleteTrial) -> tuple[float, ...]:
-        return self._preference.rank(self._goals, trial.values, trial.metrics, trial.number)
+        return self._preference.rank(self._goals, trial.values, trial.metrics)
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:

@@ -85,8 +85,7 @@ class StoredStudy:
         return alternatives(spec, [(trial.number, trial.candidate) for trial in met])
 
     def _preference(self, spec: StudySpec) -> Preference:
-        ended = sum(trial.state.is_finished() for trial in self.trials.values())
-        return Preference.stored(spec, self.attributes, trials=ended)
+        return Preference.stored(spec, self.attributes)
 
 
 def stored_study(spec: StudySpec, results: Path) -> StoredStudy:

@@ -58,12 +58,22 @@ def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units)
         unit = parameters.get(one["parameter"])
         step = f"{with_unit(one['start'], unit)} to {with_unit(one['end'], unit)}"
         row = found.setdefault((one["parameter"], step), {})
-        change = one["modelled"] if one["evaluated"] is None else one["evaluated"]
-        row[one["metric"]] = signed(change, metrics.get(one["metric"]))
+        row[one["metric"]] = _effect_text(one, metrics.get(one["metric"]))
     return Grid(
         ("parameter", "step", *names),
         tuple((*key, *(row.get(name, "-") for name in names)) for key, row in found.items()),
     )
+
+
+def _effect_text(effect: Mapping[str, Any], unit: str | None) -> str:
+    """Return an effect, with its interval where it is the model's; no figure of unsure sign."""
+    if effect["evaluated"] is not None:
+        return signed(effect["evaluated"], unit)
+    interval = effect.get("interval")
+    if effect.get("is_known") is False or interval is None:
+        return "not known"
+    low, high = (signed(end, unit) for end in interval)
+    return f"{signed(effect['modelled'], unit)} ({low} to {high})"
 
 
 def effects_source(document: Mapping[str, Any]) -> str:
@@ -73,7 +83,10 @@ def effects_source(document: Mapping[str, Any]) -> str:
         return "Evaluated: half the difference of one step up and one down, where both are allowed."
     if any(one["evaluated"] is not None for one in effects):
         return "Evaluated where the neighbour is allowed; the others are the model's estimates."
-    return "Estimates of the model of the metrics, not evaluated."
+    return (
+        "Estimates of the model of the metrics with their 95 % interval, not evaluated; "
+        "`search.sensitivity: checked` evaluates what is not known."
+    )
 
 
 def importances_text(document: Mapping[str, Any]) -> str | None:
@@ -93,9 +106,11 @@ def confirmation_grid(document: Mapping[str, Any], metrics: Units) -> Grid | Non
     rows = []
     for one in found["spreads"]:
         unit = metrics.get(one["metric"])
-        figures = [with_unit(one[name], unit) for name in ("mean", "deviation", "p10", "p90")]
+        names = ("mean", "deviation", "p10", "p50", "p90")
+        # Written before 0.2 without the median.
+        figures = ["-" if one.get(n) is None else with_unit(one[n], unit) for n in names]
         rows.append((one["metric"], *figures, f"{one['share_met'] * 100:.0f} %"))
-    return Grid(("target", "mean", "deviation", "p10", "p90", "seeds met"), tuple(rows))
+    return Grid(("target", "mean", "deviation", "p10", "p50", "p90", "seeds met"), tuple(rows))
 
 
 def confirmation_text(document: Mapping[str, Any]) -> str | None:
@@ -105,8 +120,17 @@ def confirmation_text(document: Mapping[str, Any]) -> str | None:
         return None
     seeds = len(found["seeds"]) + found["failed"]
     failed = f" ({found['failed']} failed)" if found["failed"] else ""
-    share = f"{found['share_met'] * 100:.0f} %"
-    return f"Under {seeds} fresh seeds{failed} all targets are met in {share}."
+    if "met" not in found:  # written before 0.2
+        share = f"{found['share_met'] * 100:.0f} %"
+        return f"Under {seeds} fresh seeds{failed} all targets are met in {share}."
+    low, high = (f"{end * 100:.0f} %" for end in found["interval"])
+    text = (
+        f"In {found['met']} of {seeds} random futures{failed} all targets are met; the chance is "
+        f"{low} to {high} (95 %, Jeffreys)."
+    )
+    if found["asked"] > seeds:
+        text += f" {found['asked']} were asked for; these are what fits into a minute."
+    return text
 
 
 def diagnosis_lines(document: Mapping[str, Any]) -> list[str]:

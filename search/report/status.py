@@ -157,8 +157,7 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
     # What ran is judged by what it ran for: an edited file says nothing of it.
     spec = _own_spec(spec, latest) if changed else spec
     goals = resolved_goals(goals_of(spec), latest.trials)
-    ended = sum(trial.is_finished for trial in trials)
-    best = best_stored(trials, goals, Preference.stored(spec, latest.attributes, trials=ended))
+    best = best_stored(trials, goals, Preference.stored(spec, latest.attributes))
     metrics = best.metrics if best is not None else {}
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
     runs = _runs(latest)

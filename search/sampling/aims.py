@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.study.targets import DEFAULT_TOLERANCE, Goal
+from search.study.targets import DEFAULT_TOLERANCE, Goal, effective
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Aims:
         Raises:
             ValueError: If a ``change`` is not resolved.
         """
-        rows = [_row(goal) for goal in goals]
+        rows = [_row(effective(goal)) for goal in goals]
         columns = np.array(rows, dtype=float).reshape(len(rows), 9).T
         return cls(*columns)
 

@@ -143,8 +143,12 @@ class Nearer:
 
     @cached_property
     def _incumbent(self) -> float:
-        observed = self.plan.observed
-        return float(self._cost(observed.points[[self._best]], observed.metrics[[self._best]])[0])
+        observed, best = self.plan.observed, [self._best]
+        cost = float(self._cost(observed.points[best], observed.metrics[best])[0])
+        names = [goal.metric for goal in self.goals]
+        metrics = dict(zip(names, map(float, observed.metrics[self._best]), strict=True))
+        # A plan that is not safe is worth a whole range of change to be made so.
+        return cost + (self.preference.outside(self.goals, metrics) > 0)
 
     @property
     def _least(self) -> float:
@@ -186,8 +190,10 @@ class Nearer:
         has_tolerance = np.array([goal.tolerance > 0 for goal in self.goals])
         kept = share * np.where(has_tolerance, 1.0, 0.25)
         low, high = aims.low + kept * aims.low_unit, aims.high - kept * aims.high_unit
+        safe = np.array([self.preference.safe(goal) for goal in self.goals])
+        low, high = np.maximum(low, safe[:, 0]), np.minimum(high, safe[:, 1])
         is_crossed = low > high
-        middle = (aims.low + aims.high) / 2.0
+        middle = safe.mean(axis=1)
         low, high = np.where(is_crossed, middle, low), np.where(is_crossed, middle, high)
         return replace(aims, low=low, high=high, soft_low=low, soft_high=high)
 

@@ -21,6 +21,7 @@ from search.sampling.nearer import Nearer
 from search.sampling.observed import Observed, key_of
 from search.sampling.pool import Region
 from search.sampling.proposal import Plan
+from search.sampling.quality import ModelQuality, leave_one_out
 from search.sampling.sensitivity import Sensitivity, sensitivities
 from search.sampling.stopping import Assessment, assess
 from search.study.preference import Preference
@@ -205,6 +206,16 @@ class TargetSampler(BaseSampler):
             return ()
         at = box.snap(box.point(candidate)[None])[0]
         return sensitivities(box, observed.points, observed.metrics, names, at, self._seed)
+
+    def quality(self, trials: Sequence[FrozenTrial]) -> tuple[ModelQuality, ...]:
+        """Return how well each goal's metric is foretold; empty while fewer than 4 are known."""
+        space = self._space_of(trials)
+        if space is None:
+            return ()
+        box = axes_of(space)
+        names = tuple(goal.metric for goal in self._goals)
+        observed = History(box, trials, -1, self._metrics).observed(names)
+        return leave_one_out(box, observed.points, observed.metrics, names, self._seed)
 
     def _space_of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution] | None:
         if self._distributions is not None:

@@ -18,6 +18,9 @@ from search.study.scenario import ScenarioSpec
 from search.study.settings import PREFERENCES, ResourcesSpec, SearchSpec
 from search.study.values import value_text
 
+LEAST_SEEDS = 3
+"""Replications from which a chance target's margin is known at least."""
+
 Sections = Mapping[str, Any]
 
 
@@ -184,6 +187,26 @@ def _preference(
             )
 
 
+def _probabilities(scenario: ScenarioSpec, targets: dict[str, TargetSpec]) -> Iterator[Mistake]:
+    replications = scenario.replications
+    for name, target in targets.items():
+        if target.probability is None:
+            continue
+        if replications is None or len(replications.values) < LEAST_SEEDS:
+            count = "none" if replications is None else str(len(replications.values))
+            text = (
+                f"needs scenario.replications with at least {LEAST_SEEDS} values, to know what a "
+                f"seed does, but got {count}"
+            )
+            yield Mistake(("targets", name, "probability"), text)
+        elif replications.statistic != "mean":
+            text = (
+                "goes with the mean of the replications, from which it keeps its own distance, but "
+                f"got statistic {replications.statistic}"
+            )
+            yield Mistake(("targets", name, "probability"), text)
+
+
 def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mistake]:
     if not search.confirm_seeds:
         return
@@ -245,6 +268,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = 
     (("scenario", "metrics", "targets"), _targets),
     (("scenario", "parameters", "apply"), _apply),
     (("scenario", "search"), _confirm_seeds),
+    (("scenario", "targets"), _probabilities),
     (("scenario", "parameters", "metrics", "search"), _preference),
     (("targets", "search"), _several_objectives),
 )

@@ -127,6 +127,8 @@ class TargetSpec(Model):
     """Allowed distance as a fraction of the target, or as 2%; `search.tolerance` when left out."""
     tolerance_abs: Number | None = None
     """Allowed distance in the metric's unit, in place of tolerance; needed for a target of 0."""
+    probability: Number | None = Field(default=None, examples=[0.9])
+    """Share of random futures in which the target is to be met; above 0.5, below 1."""
     priority: Annotated[Literal["high", "medium", "low"] | Number, BeforeValidator(_priority)] = (
         "medium"
     )
@@ -140,7 +142,7 @@ class TargetSpec(Model):
             raise wrong(f"a target must have exactly one of {', '.join(KINDS)}, but got {got}")
         if self.minimize is False or self.maximize is False:
             raise wrong("must be true; leave the target out otherwise", forms[0])
-        if mistakes := _between(self) + _tolerance(self, forms[0]):
+        if mistakes := _between(self) + _tolerance(self, forms[0]) + _probability(self, forms[0]):
             raise wrongs(mistakes)
         return self
 
@@ -170,6 +172,17 @@ def _between(target: TargetSpec) -> list[Mistake]:
     return [
         Mistake(("between",), f"must be [low, high] with low < high, got {list(target.between)}")
     ]
+
+
+def _probability(target: TargetSpec, form: str) -> list[Mistake]:
+    if target.probability is None:
+        return []
+    if form in ("minimize", "maximize"):
+        return [Mistake(("probability",), f"a probability does not go with {form}; drop it")]
+    if not 0.5 < target.probability < 1:
+        text = f"must be above 0.5 and below 1, such as 0.9, but got {target.probability}"
+        return [Mistake(("probability",), text)]
+    return []
 
 
 def _tolerance(target: TargetSpec, form: str) -> list[Mistake]:

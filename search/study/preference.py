@@ -9,21 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from search.study.chance import NORMAL, WANTED, Noise, window
 from search.study.constraints import Expression
 from search.study.models import StudySpec
 from search.study.parameters import ParameterSpec, same_scalar
 from search.study.settings import PREFERENCES
-from search.study.targets import DEFAULT_TOLERANCE, Goal, rank_key, violation
+from search.study.targets import (
+    DEFAULT_TOLERANCE,
+    Goal,
+    allowed_distance,
+    effective,
+    rank_key,
+    violation,
+)
 from search.study.values import Scalar
 
 MARGIN = 0.1
 """Share of each tolerance that a preferred candidate keeps."""
-CHOSEN = "chosen_trial"
-"""Study attribute: the trial that futures chose, and of how many that had ended."""
+NOISE = "noise"
+"""Study attribute: what the seed does to each metric: offset, deviation, number of seeds."""
+NARROW = 0.05
+"""Half of what is left, in tolerances, where chance leaves nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,12 @@ class Preference:
     Attributes:
         spec: The study.
         name: ``least_change``, ``center``, ``none`` or an expression.
-        chosen: The trial that goes before all others that meet every target, where futures
-            decided; None else.
+        noise: What the seed alone does to each metric; empty without chance.
     """
 
     spec: StudySpec
     name: str
-    chosen: int | None = None
+    noise: Mapping[str, Noise] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: StudySpec) -> Preference:
@@ -47,23 +56,21 @@ class Preference:
         return cls(spec, spec.search.prefer)
 
     @classmethod
-    def stored(cls, spec: StudySpec, attributes: Mapping[str, Any], *, trials: int) -> Preference:
+    def stored(cls, spec: StudySpec, attributes: Mapping[str, Any]) -> Preference:
         """Return what a stored study was ranked by.
 
         Args:
             spec: The study.
             attributes: What is stored with it; a study of a version that had no preference is
                 ranked without one until it goes on.
-            trials: How many of its trials have ended.
         """
         document = attributes.get("spec") or {}
         is_old = bool(document) and "prefer" not in document.get("search", {})
-        chosen: Mapping[str, Any] = attributes.get(CHOSEN) or {}
-        is_valid = chosen.get("of") == trials
+        known: Mapping[str, Any] = attributes.get(NOISE) or {}
         return cls(
             spec,
             "none" if is_old else spec.search.prefer,
-            chosen.get("trial") if is_valid else None,
+            {name: Noise(*one) for name, one in known.items()},
         )
 
     @cached_property
@@ -75,7 +82,6 @@ class Preference:
         goals: Sequence[Goal],
         values: Mapping[str, Scalar],
         metrics: Mapping[str, float],
-        trial: int | None = None,
     ) -> tuple[float, ...]:
         """Return a key by which the best candidate sorts first.
 
@@ -85,20 +91,46 @@ class Preference:
             goals: Resolved.
             values: The candidate.
             metrics: What it yields.
-            trial: Its number, where it has one.
 
         Raises:
             ValueError: If a metric is missing or not finite.
         """
         missed, leading, inside = rank_key(goals, metrics)
-        if missed:
+        if missed or self.name == "none":
             return (missed, leading, 0.0, 0.0, inside)
-        first = -1.0 if trial is not None and trial == self.chosen else 0.0
-        if self.name == "none":
-            return (0.0, leading, first, 0.0, inside)
-        if any(violation(goal, metrics[goal.metric]) > 1 - MARGIN for goal in goals):
-            first += 0.5  # at the edge
-        return (0.0, leading, first, self.cost(goals, values, metrics), inside)
+        # In tenths of a tolerance: what is less is no reason against a smaller change.
+        edge = math.ceil(10 * self.outside(goals, metrics) - 1e-9) / 10
+        return (0.0, leading, edge, self.cost(goals, values, metrics), inside)
+
+    def outside(self, goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:
+        """Return how far metrics lie outside what is safe, in tolerances; 0 for a safe plan."""
+        beyond = 0.0
+        for goal in goals:
+            low, high = self.safe(goal)
+            value = metrics[goal.metric]
+            beyond = max(beyond, (low - value) / unit_of(goal), (value - high) / unit_of(goal))
+        return beyond
+
+    def safe(self, goal: Goal) -> tuple[float, float]:
+        """Return the least and greatest value, under the search's seeds, of a safe plan.
+
+        A tenth of each tolerance is kept. With chance it is what leaves a chance of 0.8 to meet
+        the target; where nothing does, the values that come nearest to that.
+        """
+        low, high = window(effective(goal))
+        keep = MARGIN * unit_of(goal) if goal.tolerance > 0 else 0.0
+        least, most = low + keep, high - keep
+        noise = self.noise.get(goal.metric)
+        if noise is not None and goal.probability is None:
+            is_two_sided = math.isfinite(low) and math.isfinite(high)
+            z = NORMAL.inv_cdf((1 + WANTED) / 2 if is_two_sided else WANTED) * noise.deviation
+            least = max(least, low - noise.offset + z)
+            most = min(most, high - noise.offset - z)
+        if least > most:
+            middle = min(max((least + most) / 2, low), high)
+            room = NARROW * unit_of(goal)
+            least, most = max(low, middle - room), min(high, middle + room)
+        return least, most
 
     def fits(self, values: Mapping[str, Scalar]) -> bool:
         """Return whether a candidate has a value of each parameter; another program's may not."""
@@ -147,6 +179,12 @@ def moved(parameter: ParameterSpec, value: Scalar) -> float:
     if parameter.log:
         return abs(math.log(float(value) / current)) / math.log(high / low)
     return abs(float(value) - current) / (high - low)
+
+
+def unit_of(goal: Goal) -> float:
+    """Return one tolerance of a resolved goal, in the metric's unit; 2 % where it has none."""
+    anchor = next((a for a in (goal.value, goal.high, goal.low) if a is not None), 1.0)
+    return allowed_distance(goal, anchor) or DEFAULT_TOLERANCE * (abs(anchor) or 1.0)
 
 
 def used(goal: Goal, metric_value: float) -> float:

@@ -48,6 +48,10 @@ class Goal:
         weight: Priority as a number.
         priority: Priority as in the study file.
         unit: Of the metric, for people.
+        probability: Share of futures in which the target is to be met; None for the seeds of the
+            search alone.
+        margin: How far inside what meets the target the search's own metric must stay for that,
+            in the metric's unit; known once seeds are evaluated.
     """
 
     metric: str
@@ -61,6 +65,8 @@ class Goal:
     weight: float = 2.0
     priority: str = "medium"
     unit: str | None = None
+    probability: float | None = None
+    margin: float = 0.0
 
     @property
     def is_objective(self) -> bool:
@@ -105,7 +111,24 @@ def _goal(spec: StudySpec, name: str, metric: ExpandedMetric) -> Goal | None:
         weight=target.weight,
         priority=str(target.priority),
         unit=metric.unit,
+        probability=target.probability,
     )
+
+
+def effective(goal: Goal) -> Goal:
+    """Return a goal with its margin taken off what meets it; the middle where nothing is left."""
+    if goal.margin <= 0 or goal.is_objective:
+        return goal
+    if goal.kind == "equal" and goal.value is not None:
+        allowed = allowed_distance(goal, goal.value)
+        left = max(allowed - goal.margin, allowed * 1e-6)
+        return replace(goal, tolerance=left, is_relative_tolerance=False, margin=0.0)
+    low = None if goal.low is None else goal.low + goal.margin
+    high = None if goal.high is None else goal.high - goal.margin
+    if low is not None and high is not None and low >= high and goal.low is not None:
+        middle, width = (low + high) / 2, (high - low + 2 * goal.margin)
+        low, high = middle - 1e-6 * width, middle + 1e-6 * width
+    return replace(goal, low=low, high=high, margin=0.0)
 
 
 def resolve_goals(
@@ -200,10 +223,11 @@ def violation(goal: Goal, metric_value: float) -> float:
     Raises:
         ValueError: As for ``variance``.
     """
+    goal = effective(goal)
     distance, anchor = _distance(goal, metric_value)
     if distance == 0:
         return 0.0
-    allowed = _allowed(goal, anchor)
+    allowed = allowed_distance(goal, anchor)
     if allowed > 0:
         units = abs(distance) / allowed
         if _is_within(distance, allowed, anchor):
@@ -416,7 +440,8 @@ def _distance(goal: Goal, metric_value: float) -> tuple[float, float]:
     return 0.0, value
 
 
-def _allowed(goal: Goal, anchor: float) -> float:
+def allowed_distance(goal: Goal, anchor: float) -> float:
+    """Return the tolerance at a target or bound, in the metric's unit."""
     return goal.tolerance * abs(anchor) if goal.is_relative_tolerance else goal.tolerance
 
 

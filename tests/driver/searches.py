@@ -18,7 +18,7 @@ from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.space import candidate_key, canonical
 from search.study.targets import directions, goals_of
-from search.workers import InlinePool
+from search.workers import InlinePool, WorkerPool
 from search.workers.spool import Spool
 
 Formula = Callable[..., Mapping[str, float]]
@@ -61,19 +61,24 @@ class Search:
         with self._store() as store, InlinePool() as pool:
             factory = FormulaFactory(self.formula, self.log)
             pool.open(spool.factory(factory) if spool else factory)
-            driver = Driver(
-                spec=self.spec,
-                goals=goals_of(self.spec),
-                store=store,
-                pool=pool,
-                batch_size=int(self.spec.search.batch_size),
-                recorder=self.recorder,
-                progress=SilentProgress(),
-                details={"run_id": "r"},
-                spool=spool,
-                **more,
-            )
-            return driver.run(preflight)
+            return self.driven(store, pool, preflight, spool=spool, **more)
+
+    def driven(
+        self, store: StudyStore, pool: WorkerPool, preflight: Outcome | None = None, **more: Any
+    ) -> SearchEnd:
+        """Search with a storage and a pool that the caller has opened."""
+        driver = Driver(
+            spec=self.spec,
+            goals=goals_of(self.spec),
+            store=store,
+            pool=pool,
+            batch_size=int(self.spec.search.batch_size),
+            recorder=self.recorder,
+            progress=SilentProgress(),
+            details={"run_id": "r"},
+            **more,
+        )
+        return driver.run(preflight)
 
     @contextmanager
     def _store(self) -> Iterator[StudyStore]:
