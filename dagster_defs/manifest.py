@@ -14,7 +14,7 @@ from pathlib import Path
 from search.errors import ProjectError
 from search.scenario.hashing import hash_parts
 from search.scenario.project import DbtProject, package_versions
-from search.scenario.relations import Relations
+from search.scenario.relations import Relations, names_of
 from search.system.child import Report, run_in_child
 
 MANIFEST = "manifest.json"
@@ -55,7 +55,9 @@ def relations_of(manifest: Path) -> Relations:
         name: node["relation_name"]
         for node in document["nodes"].values()
         if node["resource_type"] in ("model", "seed", "snapshot") and node["relation_name"]
-        for name in (node["name"], f"{node['package_name']}.{node['name']}")
+        for name in names_of(
+            node["name"], node["package_name"], node.get("version"), node.get("latest_version")
+        )
     }
     sources = {
         f"{source['source_name']}.{source['name']}": source["relation_name"]

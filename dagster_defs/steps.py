@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError, SpecError
+from search.scenario.given_vars import project_vars
 from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
 from search.scenario.plan import PlannedMetric, TableBind
@@ -234,7 +235,8 @@ def compare_metrics(
     for one in expand_metrics(chosen.spec):
         if one.step is not None or one.name not in found:
             continue
-        sql = render_sql(one.sql, relations, scenario_vars=chosen.vars, loop=one.loop)
+        names = {**project_vars(chosen.project), **chosen.vars}
+        sql = render_sql(one.sql, relations, scenario_vars=names, loop=one.loop)
         value = read_metric(connection, PlannedMetric(one.name, sql, one.unit))
         compared.append(Comparison(one.name, found[one.name], value))
     return compared

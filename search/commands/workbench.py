@@ -84,7 +84,11 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
     memory = memory_plan(spec)
     sweep_scratch(scratch_parent(spec))
     with ChildProcess() as child:
-        yield prepared_workbench(spec, Layout(results, spec.study), memory, child, progress)
+        bench = prepared_workbench(spec, Layout(results, spec.study), memory, child, progress)
+        world = bench.prepared.plan.world
+        for warning in (*bench.prepared.warnings, *(world.warnings() if world else ())):
+            progress.note(f"warning: {warning}")
+        yield bench
 
 
 def prepared_workbench(

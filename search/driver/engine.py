@@ -202,7 +202,9 @@ def dead_parameters(
         for cell in factory.plan.table_binds
         if cell.relation.replace('"', "").split(".")[-1].lower() in live_tables
     }
-    alive = program.live_parameters() | set(fixed) | by_table
+    in_metrics = {var for metric in factory.plan.metrics for var in metric.vars}
+    by_metric = {bind.parameter for bind in factory.plan.var_binds if bind.var in in_metrics}
+    alive = program.live_parameters() | set(fixed) | by_table | by_metric
     dead: dict[str, str] = {}
     for bind in factory.plan.var_binds:
         if bind.parameter not in alive:

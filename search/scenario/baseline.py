@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
+from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes, hash_file, hash_parts
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
@@ -89,7 +90,7 @@ class BaselineRecipe:
                 _canonical(package_versions()),
                 _canonical(output),
                 _canonical(dict(self.vars)),
-                _canonical([asdict(step) for step in self.setup]),
+                _canonical([_step_document(step) for step in self.setup]),
                 hash_file(self.database) if self.database else "",
                 *(f"{file.name} {hash_file(file)}" for file in self.inputs),
                 *self._permission(),
@@ -235,7 +236,8 @@ def _build(
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
         try:
-            runner.run(step, dbt_vars=recipe.vars)
+            names = {**project_vars(recipe.project_dir), **recipe.vars}
+            runner.run(step, dbt_vars=recipe.vars, sql_vars=names)
         except ScenarioError as error:
             where = f", {error.fields['model']}" if "model" in error.fields else ""
             raise ProjectError(
@@ -318,6 +320,11 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _step_document(step: ExpandedStep) -> dict[str, Any]:
+    """Return a step as it stands in fingerprints; what says nothing new is left out."""
+    return {key: value for key, value in asdict(step).items() if (key, value) != ("goes_on", False)}
 
 
 def _canonical(value: Any) -> str:

@@ -233,7 +233,7 @@ class DbtEvaluator(Evaluator):
         """
         since = time.time()
         seed = self._plan.engine_seed(request)
-        reader = MetricReader(self._plan.metrics, seed)
+        reader = MetricReader(self._plan.metrics_of(request), seed)
         self._runner.seeder = None if seed is None else Seeder(seed)
         values = dict(request.values)
         candidate_vars = self.candidate_vars(request)
@@ -245,7 +245,7 @@ class DbtEvaluator(Evaluator):
             for step in self._plan.steps:
                 with stages.stage(step.name):
                     self.run_step(step, candidate_vars)
-                if step.loop and reader.is_due(step.index):
+                if step.ends_repetition and reader.is_due(step.index):
                     with stages.stage("metrics"):
                         self.read_after(step, reader)
             with stages.stage("metrics"), self._runner.connection() as connection:
@@ -289,7 +289,8 @@ class DbtEvaluator(Evaluator):
         Raises:
             SearchError: If it fails; ``ScenarioError`` names the step and the model.
         """
-        self._runner.run(step, dbt_vars=candidate_vars)
+        names = {**self._plan.project_vars, **candidate_vars}
+        self._runner.run(step, dbt_vars=candidate_vars, sql_vars=names)
 
     def read_after(self, step: ExpandedStep, reader: MetricReader) -> None:
         """Read the metrics that belong to a repetition of a step."""

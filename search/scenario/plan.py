@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.relations import Relations
+from search.scenario.relations import Relations, render_sql
 from search.scenario.world import World
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
@@ -80,6 +80,9 @@ class PlannedMetric:
             when it is read once at the end.
         loop_value: With ``step``: only after this repetition (``combine: each``).
         combine: With ``step``: ``mean``, ``last``, ``max``, ``min``, ``sum`` or ``each``.
+        template: Its SQL before it was rendered, when it reads vars that candidates differ in.
+        vars: Those vars.
+        loop: With ``template``: name and value that it repeats for.
     """
 
     name: str
@@ -88,6 +91,25 @@ class PlannedMetric:
     step: int | None = None
     loop_value: Scalar | None = None
     combine: str | None = None
+    template: str | None = None
+    vars: Sequence[str] = ()
+    loop: Sequence[Any] | None = None
+
+    def rendered(self, relations: Relations, names: Mapping[str, Any]) -> PlannedMetric:
+        """Return the metric with its SQL for a candidate.
+
+        Args:
+            relations: Where ``ref`` and ``source`` look.
+            names: What ``var`` looks up.
+        """
+        if self.template is None:
+            return self
+        loop = None if self.loop is None else (str(self.loop[0]), self.loop[1])
+        # A loop over steps sets a var for dbt; a metric that repeats by itself does not.
+        names = {**names, loop[0]: loop[1]} if loop and self.step is not None else names
+        return replace(
+            self, sql=render_sql(self.template, relations, scenario_vars=names, loop=loop)
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +130,7 @@ class ScenarioPlan:
         allow_external_access: Whether the author's own SQL may read files.
         fingerprints: ``project``, ``baseline`` and ``scenario`` content hashes.
         project_files: The project's files, seen from its folder.
+        project_vars: What the project itself gives its vars, for the author's own SQL.
         world: Remembers what the scenario reads beside all that; nobody asks when None.
         baseline_inputs: What the baseline was built from beside the project: key to content.
         seed: What seeds DuckDB before each statement that draws, or None.
@@ -127,6 +150,7 @@ class ScenarioPlan:
     allow_external_access: bool
     fingerprints: Mapping[str, str]
     project_files: tuple[str, ...] = ()
+    project_vars: Mapping[str, Any] = field(default_factory=dict)
     world: World | None = None
     baseline_inputs: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
@@ -148,6 +172,11 @@ class ScenarioPlan:
         if self.seed is None:
             return None
         return self.seed if request.replication is None else request.replication
+
+    def metrics_of(self, request: EvaluationRequest) -> tuple[PlannedMetric, ...]:
+        """Return the metrics as they are read of a candidate."""
+        names = {**self.project_vars, **self.vars_of(request)}
+        return tuple(metric.rendered(self.relations, names) for metric in self.metrics)
 
     def vars_of(self, request: EvaluationRequest) -> dict[str, Any]:
         """Return the vars of a candidate: the scenario's, the parameters', the replication's."""

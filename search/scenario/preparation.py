@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,14 @@ from search.scenario.data_checks import CheckTable, DataCheck, plan_check, run_c
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.dbt_switches import unused_switches, unused_text
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.given_vars import (
+    Watched,
+    is_same,
+    is_single,
+    project_vars,
+    unread_text,
+    unread_vars,
+)
 from search.scenario.hashing import FileHashes, hash_parts
 from search.scenario.limits import DuckLimits
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
@@ -232,6 +240,7 @@ class _Preparation:
             not_of_it=tuple(folder.resolve() for folder in ours),
             hashes=FileHashes(cache),
         )
+        self._project_vars = project_vars(self._project.folder)
         self._warnings: list[str] = []
         self._mistakes = mistakes
 
@@ -283,6 +292,7 @@ class _Preparation:
             project_files=tuple(
                 str(file.relative_to(self._project.folder)) for file in self._project.files()
             ),
+            project_vars=self._project_vars,
             world=World(self._cache / WORLDS, fingerprints["scenario"], self._project.hashes),
             baseline_inputs=setup_world.state(),
         ).with_world()
@@ -323,7 +333,9 @@ class _Preparation:
         if unused := unused_switches():
             self._warnings.append(unused_text(unused))
         self._check_project_folder()
-        self._check_var_binds()
+        reads = self._project.var_reads()
+        if not reads.has_dynamic:
+            self._check_var_binds(reads, {})
         files_fingerprint = self._project.fingerprint()
         steps = expand(self._scenario.steps)
         setup = expand(self._scenario.setup, kind="setup")
@@ -340,6 +352,10 @@ class _Preparation:
             )
 
         answers = self._answers(files_fingerprint, [*setup, *steps], steps[0])
+        if reads.has_dynamic:
+            self._check_var_binds(reads, answers.vars)
+        self._check_given_vars(reads, answers)
+        self._compare_current(answers)
         relations = answers.relations
         selected = self._check_selections(answers, [*setup, *steps])
         metrics = self._plan_metrics(relations)
@@ -478,14 +494,41 @@ class _Preparation:
             if bind.var is not None
         ]
 
-    def _check_var_binds(self) -> None:
-        reads = self._project.var_reads()
-        sql_text = "\n".join(
-            [step.sql or "" for step in (*self._scenario.setup, *self._scenario.steps)]
-        )
+    def _check_var_binds(self, reads: VarReads, looked_up: Collection[str]) -> None:
+        texts = [metric.sql for metric in self._spec.metrics.values()]
+        for step in (*self._scenario.setup, *self._scenario.steps):
+            texts += [one.sql for _, one in step.parts("") if one.sql is not None]
         for bind in self._var_binds():
             with self._checking():
-                self._check_var_bind(bind, reads, sql_text)
+                if bind.var not in looked_up:
+                    self._check_var_bind(bind, reads, "\n".join(texts))
+
+    def _check_given_vars(self, reads: VarReads, answers: DbtAnswers) -> None:
+        """Refuse slips of the pen among the vars that the study gives; tell of unread ones."""
+        unread = unread_vars(self._spec, reads, answers.vars, self._project_vars)
+        for one in unread:
+            if one.is_mistake:
+                with self._checking():
+                    raise self._error(one.given.key, one.text())
+        told = unread_text(one for one in unread if not one.is_mistake)
+        self._warnings += [told] if told else []
+
+    def _compare_current(self, answers: DbtAnswers) -> None:
+        """Tell where ``current`` is not what the project itself gives the bound var today."""
+        for bind in self._var_binds():
+            current = self._spec.parameters[bind.parameter].current
+            defaults = answers.vars.get(bind.var, ())
+            if bind.var in self._project_vars:
+                today, where = self._project_vars[bind.var], "dbt_project.yml"
+            elif len(defaults) == 1:
+                today, where = defaults[0], "the default where it is read"
+            else:
+                continue
+            if is_single(today) and not is_same(today, current):
+                self._warnings.append(
+                    f"parameters.{bind.parameter}.current is {current!r}, but var {bind.var} "
+                    f"is {today!r} today ({where})"
+                )
 
     def _check_var_bind(self, bind: VarBind, reads: VarReads, sql_text: str) -> None:
         if bind.var in reads.places or f"'{bind.var}'" in sql_text or f'"{bind.var}"' in sql_text:
@@ -507,6 +550,18 @@ class _Preparation:
         current = current_candidate(self._spec)
         bound = {bind.var: current[bind.parameter] for bind in self._var_binds()}
         return dict(self._scenario.vars) | bound | dict(step.vars)
+
+    def _fixed_vars(self) -> dict[str, Any]:
+        """Return the vars that are the same for every candidate."""
+        return {**self._project_vars, **self._scenario.vars}
+
+    def _current_vars(self) -> dict[str, Any]:
+        """Return the vars of the current candidate."""
+        current = current_candidate(self._spec)
+        bound = {bind.var: current[bind.parameter] for bind in self._var_binds()}
+        replications, name = self._scenario.replications, self._scenario.replication_var
+        seed = {name: replications.values[0]} if replications and name is not None else {}
+        return {**self._scenario.vars, **bound, **seed}
 
     # --- steps ----------------------------------------------------------------
 
@@ -547,7 +602,7 @@ class _Preparation:
                 render_sql(
                     step.sql,
                     relations,
-                    scenario_vars=self._vars_of_step(step),
+                    scenario_vars={**self._project_vars, **self._vars_of_step(step)},
                     loop=step.loop,
                     key=f"scenario.{step.name}",
                 )
@@ -562,22 +617,37 @@ class _Preparation:
         return tuple(planned)
 
     def _plan_metric(self, metric: ExpandedMetric, relations: Relations) -> PlannedMetric:
+        names = Watched({**self._project_vars, **self._current_vars()})
+        key = f"metrics.{metric.key}.sql"
+        if metric.step is not None and metric.loop is not None:
+            names[metric.loop[0]] = metric.loop[1]
+        sql = self._render(metric.sql, relations, metric.loop, key, names)
+        seed = self._scenario.replication_var
+        moved = {bind.var for bind in self._var_binds()}
+        moved |= {seed} if seed is not None else set()
+        vars_read = sorted(moved & names.read)
         return PlannedMetric(
             name=metric.name,
-            sql=self._render(metric.sql, relations, metric.loop, f"metrics.{metric.key}.sql"),
+            sql=sql,
             unit=metric.unit,
+            template=metric.sql if vars_read else None,
+            vars=tuple(vars_read),
+            loop=metric.loop if vars_read else None,
             step=metric.step,
             loop_value=metric.loop[1] if metric.loop and metric.step is not None else None,
             combine=metric.combine,
         )
 
     def _render(
-        self, template: str, relations: Relations, loop: tuple[str, Any] | None, key: str
+        self,
+        template: str,
+        relations: Relations,
+        loop: tuple[str, Any] | None,
+        key: str,
+        names: Mapping[str, Any],
     ) -> str:
         try:
-            return render_sql(
-                template, relations, scenario_vars=self._scenario.vars, loop=loop, key=key
-            )
+            return render_sql(template, relations, scenario_vars=names, loop=loop, key=key)
         except SpecError as error:
             raise self._error(key, error.message) from error
 
@@ -595,7 +665,9 @@ class _Preparation:
                         bind,
                         relations=relations,
                         selected=selected,
-                        render=lambda text, key: self._render(text, relations, None, key),
+                        render=lambda text, key: self._render(
+                            text, relations, None, key, self._fixed_vars()
+                        ),
                         mistaken=self._error,
                     )
                     planned += [found] if found else []
@@ -609,7 +681,9 @@ class _Preparation:
         with self._reading(database, profile) as connection:
             for bind in binds:
                 with self._checking():
-                    check_table_bind(connection, bind, self._error)
+                    parameter = self._spec.parameters[bind.parameter]
+                    told = check_table_bind(connection, bind, parameter, self._error)
+                    self._warnings += [told] if told else []
 
     @contextlib.contextmanager
     def _reading(self, database: Path, profile: Profile) -> Iterator[Any]:
@@ -633,7 +707,9 @@ class _Preparation:
                     plan_check(
                         name,
                         given,
-                        render=lambda text, key: self._render(text, relations, None, key),
+                        render=lambda text, key: self._render(
+                            text, relations, None, key, self._fixed_vars()
+                        ),
                         mistaken=self._error,
                     )
                 )

@@ -23,7 +23,7 @@ VERSIONED_PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "dbt-adapters")
 _NEVER_SHIPPED = frozenset({".git", "__pycache__", ".venv", "node_modules", "parameter_sets"})
 _DATABASE_SUFFIXES = (".duckdb", ".wal", ".db", ".lock")
 _DBT_COOKIE = ".user.yml"
-_VAR = re.compile(r"\bvar\(\s*(?:(['\"])(?P<name>[^'\"]+)\1\s*(?=[,)])|(?P<dynamic>[^)\s]))")
+_VAR = re.compile(r"\bvar\(\s*(?:(['\"])(?P<name>[^'\"]+)\1\s*(?=[,)])|(?P<dynamic>[^),]+))")
 _ENV_VAR = re.compile(r"\benv_var\(\s*['\"](?P<name>\w+)['\"]")
 STUDY_FILE = re.compile(rb"^study:.*^scenario:|^scenario:.*^study:", re.MULTILINE | re.DOTALL)
 
@@ -116,18 +116,18 @@ class DbtProject:
     def var_reads(self) -> VarReads:
         """Return where each var is read, by text search over the project and its packages."""
         reads: dict[str, list[str]] = {}
-        has_dynamic = False
+        computed: list[str] = []
         for place, file in self.read_files():
             if file.suffix not in TEXT_SUFFIXES:
                 continue
             for match in _VAR.finditer(_read(file).decode("utf-8", "replace")):
                 if match["name"] is None:
-                    has_dynamic = True
+                    computed.append(match["dynamic"].strip())
                     continue
                 places = reads.setdefault(match["name"], [])
                 if place not in places:
                     places.append(place)
-        return VarReads(reads, has_dynamic)
+        return VarReads(reads, tuple(dict.fromkeys(computed)))
 
 
 @dataclass(frozen=True)
@@ -136,17 +136,32 @@ class VarReads:
 
     Attributes:
         places: Var name to the files that read it, relative to the project.
-        has_dynamic: Whether some ``var(...)`` takes a computed name, so that the list
-            may lack a var.
+        computed: Expressions that some ``var(...)`` computes a name by, so that the list may
+            lack a var.
     """
 
     places: dict[str, list[str]]
-    has_dynamic: bool
+    computed: tuple[str, ...] = ()
+
+    @property
+    def has_dynamic(self) -> bool:
+        """Whether some name is computed."""
+        return bool(self.computed)
 
     def nearest(self, name: str) -> str | None:
         """Return the var whose name is closest to the given one, if any is close."""
         close = difflib.get_close_matches(name, self.places, n=1)
         return close[0] if close else None
+
+
+def var_names(text: str) -> set[str]:
+    """Return the vars that a text reads by a plain name.
+
+    Example:
+        >>> sorted(var_names("{{ var('a') }} {{ var(\"b\", 1) }} {{ var('c_' ~ x) }}"))
+        ['a', 'b']
+    """
+    return {match["name"] for match in _VAR.finditer(text) if match["name"] is not None}
 
 
 def _read(file: Path) -> bytes:

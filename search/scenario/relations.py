@@ -18,8 +18,9 @@ class Relations:
     """What ``ref`` and ``source`` resolve to.
 
     Attributes:
-        refs: Model, seed or snapshot name (also ``package.name``) to its quoted SQL name;
-            an ephemeral model has none and is left out.
+        refs: Model, seed or snapshot name (also ``package.name``, and ``name.v2`` for a version)
+            to its quoted SQL name; an ephemeral model has none and is left out. A versioned
+            model's plain name is its latest version.
         sources: ``source.table`` to its quoted SQL name.
         node_ids: Name to dbt's unique id, for the same keys as ``refs``.
     """
@@ -38,7 +39,12 @@ class Relations:
                 continue
             if node.relation_name is None:
                 continue
-            for name in (node.name, f"{node.package_name}.{node.name}"):
+            for name in names_of(
+                node.name,
+                node.package_name,
+                getattr(node, "version", None),
+                getattr(node, "latest_version", None),
+            ):
                 refs.setdefault(name, node.relation_name)
                 node_ids.setdefault(name, unique_id)
         sources = {
@@ -76,22 +82,32 @@ def render_sql(
         SpecError: If the template does not render; names the nearest known relation.
     """
 
-    def ref(*parts: str) -> str:
-        return _look_up("ref", ".".join(parts), relations.refs)
+    def ref(*parts: str, v: Any = None, version: Any = None) -> str:
+        number = version if v is None else v
+        asked = [*parts] if number is None else [*parts, f"v{number}"]
+        return _look_up("ref", ".".join(map(str, asked)), relations.refs)
 
     def source(*parts: str) -> str:
         return _look_up("source", ".".join(parts), relations.sources)
 
     def var(name: str, *default: Any) -> Any:
         if name in scenario_vars:
-            return scenario_vars[name]
+            value = scenario_vars[name]
+            # As in dbt, a var's own text may hold Jinja.
+            return nested(value) if isinstance(value, str) and "{" in value else value
         if default:
             return default[0]
         known = ", ".join(sorted(scenario_vars)) or "none"
-        raise SpecError(f"var {name!r} must be one of scenario.vars or of the parameters: {known}")
+        raise SpecError(
+            f"var {name!r} must be one of scenario.vars, of the parameters or of the project: "
+            f"{known}"
+        )
+
+    def nested(text: str) -> Any:
+        return environment.from_string(text).render(**names)
 
     environment = SandboxedEnvironment(undefined=StrictUndefined)
-    names = {"ref": ref, "source": source, "var": var}
+    names: dict[str, Any] = {"ref": ref, "source": source, "var": var}
     try:
         text = environment.from_string(template).render(**names, **dict([loop] if loop else []))
     except SpecError as error:
@@ -99,6 +115,20 @@ def render_sql(
     except (TemplateError, TypeError, ValueError) as error:
         raise SpecError(f"the SQL template does not render: {error}", key=key) from error
     return text.strip().rstrip(";")
+
+
+def names_of(name: str, package: str, version: Any, latest: Any) -> list[str]:
+    """Return the names by which ``ref`` finds a node.
+
+    Example:
+        >>> names_of("m", "p", 1, 2), names_of("m", "p", None, None)
+        (['m.v1', 'p.m.v1'], ['m', 'p.m'])
+    """
+    plain = [name, f"{package}.{name}"]
+    if version is None:
+        return plain
+    found = [f"{one}.v{version}" for one in plain]
+    return [*found, *plain] if version == latest else found
 
 
 def _look_up(kind: str, name: str, known: Mapping[str, str]) -> str:

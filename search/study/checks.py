@@ -65,19 +65,26 @@ def _overwritten_vars(
         for bind in parameter.bind
         if bind.var
     }
+    for var in scenario.vars:
+        if var in bound:
+            text = (
+                f"`{var}` is the var of parameter `{bound[var]}`, which gives it each value that "
+                "is tried, so this one would never count; remove it here"
+            )
+            yield Mistake(("scenario", "vars", var), text)
     taken: dict[str, tuple[str | int, ...]] = {}
     for index, step in enumerate(scenario.steps):
-        if step.dbt is not None:
-            taken |= {
-                var: ("scenario", "steps", index, "dbt", "vars", var) for var in step.dbt.vars
-            }
+        for number, (_, one) in enumerate(step.parts("")):
+            inner = () if step.steps is None else ("steps", number)
+            for var in one.dbt.vars if one.dbt is not None else ():
+                taken[var] = ("scenario", "steps", index, *inner, "dbt", "vars", var)
         if step.loop is not None:
             taken[step.loop[0]] = ("scenario", "steps", index, "for_each", step.loop[0])
-    if (var := scenario.replication_var) is not None:
-        if var in taken:
-            text = f"the replication variable must not be set by a step, but `{var}` is"
+    if (seed := scenario.replication_var) is not None:
+        if seed in taken:
+            text = f"the replication variable must not be set by a step, but `{seed}` is"
             yield Mistake(("scenario", "replications", "var"), text)
-        taken[var] = ("scenario", "replications", "var")
+        taken[seed] = ("scenario", "replications", "var")
     for var, path in taken.items():
         if var in bound:
             text = (

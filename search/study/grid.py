@@ -69,11 +69,22 @@ def rounded(value: float, low: float, high: float, *, is_log: bool = False) -> f
         >>> rounded(1000000.123456789, 1000000.0, 1000001.0)
         1000000.1235
     """
-    size = abs(value) if is_log else max(abs(low), abs(high))
+    digits = free_decimals(value if is_log else low, value if is_log else high, is_log=is_log)
+    return min(float(high), max(float(low), round(float(value), digits)))
+
+
+def free_decimals(low: float, high: float, *, is_log: bool = False) -> int:
+    """Return how many decimals the values of a free range have at most; below 0 for tens.
+
+    Example:
+        >>> free_decimals(0.01, 0.2), free_decimals(0.5, 2.0)
+        (10, 9)
+    """
+    size = min(abs(low), abs(high)) if is_log else max(abs(low), abs(high))
     digits = SIGNIFICANT_DIGITS - 1 - _magnitude(size)
     if not is_log and high > low:
         digits = max(digits, MIN_SHARES - _magnitude(high - low))
-    return min(float(high), max(float(low), round(float(value), digits)))
+    return digits
 
 
 def _magnitude(size: float) -> int:

@@ -18,11 +18,13 @@ from search.study.mistakes import Mistake, did_you_mean, dotted, given, one_line
 from search.study.models import StudySpec
 from search.study.overrides import Override, apply_override, parse_override
 from search.study.percent import read_percentages
+from search.study.vars_file import merge_vars_file
 from search.study.yaml_reader import MAX_BYTES, Document, read_yaml
 
 MAX_MISTAKES = 50
 """Mistakes that one error lists."""
 
+_VARS = ("scenario", "vars")
 _Found = tuple[Mistake, int | None]
 
 
@@ -76,15 +78,21 @@ def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpe
     read_percentages(document.value)
     active, inactive = resolve_active(document.value, file)
     failed += inactive
+    from_file, unreadable = merge_vars_file(document.value, file)
+    failed += unreadable
+    located = {*inactive, *unreadable}
     study, mistakes = _validate(document.value)
     broken = [mistake.path for mistake, _ in found] + [mistake.path for mistake in failed]
-    found += [(one, document.line(one.path) if one in inactive else None) for one in failed]
+    found += [(one, document.line(one.path) if one in located else None) for one in failed]
     for mistake in mistakes:
         if not any(path and mistake.path[: len(path)] == path for path in broken):
             found.append((_by_override(mistake, applied), document.line(mistake.path)))
     if found or study is None:
         raise _error(found, file)
-    return study.at(file, active=active)
+    asked = {str(one.path[2]) for one in applied if one.path[:2] == _VARS and len(one.path) > 2}
+    return study.at(
+        file, active=active, asked_vars=frozenset(asked), from_vars_file=from_file - asked
+    )
 
 
 def _read(path: Path) -> str:

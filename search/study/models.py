@@ -74,6 +74,8 @@ class StudySpec(Model):
 
     _file: Path = PrivateAttr(default_factory=lambda: Path.cwd() / "study.yaml")
     _active: frozenset[str] = PrivateAttr(default=frozenset())
+    _asked_vars: frozenset[str] = PrivateAttr(default=frozenset())
+    _from_vars_file: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _check(self) -> StudySpec:
@@ -99,16 +101,37 @@ class StudySpec(Model):
         """Parameters whose current value is that of the active parameter set."""
         return self._active
 
-    def at(self, file: Path, *, active: frozenset[str] = frozenset()) -> StudySpec:
+    @property
+    def asked_vars(self) -> frozenset[str]:
+        """Vars of the scenario that stand on the command line."""
+        return self._asked_vars
+
+    @property
+    def from_vars_file(self) -> frozenset[str]:
+        """Vars of the scenario that its ``vars_file`` gives."""
+        return self._from_vars_file
+
+    def at(
+        self,
+        file: Path,
+        *,
+        active: frozenset[str] = frozenset(),
+        asked_vars: frozenset[str] = frozenset(),
+        from_vars_file: frozenset[str] = frozenset(),
+    ) -> StudySpec:
         """Return this spec as read from ``file``, against which its paths are resolved.
 
         Args:
             file: The study file.
             active: Parameters whose current value was taken from the active parameter set.
+            asked_vars: Vars of the scenario that stand on the command line.
+            from_vars_file: Vars of the scenario that its ``vars_file`` gives.
         """
         copy = self.model_copy()
         copy._file = file.absolute()
         copy._active = active
+        copy._asked_vars = asked_vars
+        copy._from_vars_file = from_vars_file
         return copy
 
     def resolve_path(self, path: str | Path) -> Path:
@@ -129,6 +152,8 @@ class StudySpec(Model):
         document: dict[str, Any] = _without_none(self.model_dump(mode="json"))
         if self.storage is not None:
             document["storage"] = _PASSWORD.sub(r"\1***\2", self.storage)
+        # Its vars stand in `vars`, so that the document says all by itself.
+        document["scenario"].pop("vars_file", None)
         # What is not in the documents of earlier versions goes unsaid where it is the default.
         if self.apply == ApplySpec():
             del document["apply"]

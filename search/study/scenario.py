@@ -98,8 +98,24 @@ class DbtSpec(Model):
     """dbt's --full-refresh."""
 
 
+class ActionSpec(Model):
+    """What one repetition of a loop does, step by step: a dbt invocation or SQL."""
+
+    dbt: DbtSpec | None = None
+    """A dbt invocation; the loop's value becomes a var."""
+    sql: SqlText | None = None
+    """SQL statements; the loop's value is available as `{{ name }}`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ActionSpec:
+        if (self.dbt is None) == (self.sql is None):
+            count = "neither" if self.dbt is None else "both"
+            raise wrong(f"a step must have exactly one of dbt and sql, but got {count}")
+        return self
+
+
 class StepSpec(Model):
-    """One step of a scenario: a dbt invocation or SQL, once or for each value of a loop."""
+    """One step of a scenario: a dbt invocation or SQL; a loop repeats one or several of them."""
 
     dbt: DbtSpec | None = None
     """A dbt invocation; the loop's value becomes a var."""
@@ -107,14 +123,30 @@ class StepSpec(Model):
     """SQL statements; the loop's value is available as `{{ name }}`."""
     for_each: ForEach = None
     """Repeat the step for each value of one name, in order."""
+    steps: Annotated[Items[ActionSpec], Field(min_length=1, max_length=100)] | None = None
+    """With `for_each`: what each repetition does, in order, in place of `dbt` or `sql`."""
 
     @model_validator(mode="after")
     def _check(self) -> StepSpec:
-        if (self.dbt is None) == (self.sql is None):
-            count = "neither" if self.dbt is None else "both"
-            raise wrong(f"a step must have exactly one of dbt and sql, but got {count}")
+        given_ones = [key for key in ("dbt", "sql", "steps") if getattr(self, key) is not None]
+        if len(given_ones) != 1:
+            got = {0: "neither", 2: "both"}.get(len(given_ones), "all")
+            what = "dbt and sql" if self.steps is None else "dbt, sql and steps"
+            raise wrong(f"a step must have exactly one of {what}, but got {got}")
+        if self.steps is not None and self.for_each is None:
+            raise wrong("go only with for_each; write them into the list of steps itself", "steps")
         check_loop(self.for_each)
         return self
+
+    def parts(self, place: str) -> list[tuple[str, ActionSpec | StepSpec]]:
+        """Return the single actions of the step, each with its key.
+
+        Args:
+            place: Key of the step, for example ``scenario.steps[0]``.
+        """
+        if self.steps is None:
+            return [(place, self)]
+        return [(f"{place}.steps[{index}]", one) for index, one in enumerate(self.steps)]
 
     @property
     def loop(self) -> tuple[str, tuple[Scalar, ...]] | None:
@@ -182,6 +214,9 @@ class ScenarioSpec(Model):
     """dbt target within the profile, when it is not the default."""
     vars: Vars = Field(default={}, examples=[{"scenario_id": "baseline", "start_year": 2026}])
     """dbt vars of every step; parameters and loops come on top."""
+    vars_file: PathText | None = Field(default=None, examples=["vars.yml"])
+    """A YAML file of further dbt vars (name: value), relative to the study file; `vars` come on
+    top. For long lists."""
     inputs: Items[PathText] = ()
     """Files outside the project that the baseline reads; their content joins its fingerprint."""
     database: PathText | None = None

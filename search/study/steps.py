@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from search.study.scenario import StepSpec
+from search.study.scenario import ActionSpec, StepSpec
 from search.study.values import Scalar, value_text
 
 
@@ -26,6 +26,7 @@ class ExpandedStep:
         sql: With ``sql``: the text, in which ``{{ name }}`` is the loop's value; else None.
         loop: The loop's name and this repetition's value, or None.
         is_last_of_loop: Whether this is the last repetition of a loop; False without a loop.
+        goes_on: Whether another step of the same repetition follows.
     """
 
     name: str
@@ -39,6 +40,12 @@ class ExpandedStep:
     sql: str | None = None
     loop: tuple[str, Scalar] | None = None
     is_last_of_loop: bool = False
+    goes_on: bool = False
+
+    @property
+    def ends_repetition(self) -> bool:
+        """Whether a repetition of a loop ends with this step."""
+        return self.loop is not None and not self.goes_on
 
 
 def expand(
@@ -57,15 +64,23 @@ def expand(
             expanded.append(_one(step, name, index, None, is_last=False))
             continue
         loop_name, values = step.loop
+        parts = step.parts(name)
         for position, value in enumerate(values, start=1):
-            full_name = f"{name} {loop_name}={value_text(value)}"
             is_last = position == len(values)
-            expanded.append(_one(step, full_name, index, (loop_name, value), is_last=is_last))
+            for number, (place, part) in enumerate(parts, start=1):
+                full_name = f"{place} {loop_name}={value_text(value)}"
+                one = _one(part, full_name, index, (loop_name, value), is_last=is_last)
+                expanded.append(replace(one, goes_on=number < len(parts)))
     return tuple(expanded)
 
 
 def _one(
-    step: StepSpec, name: str, index: int, loop: tuple[str, Scalar] | None, *, is_last: bool
+    step: StepSpec | ActionSpec,
+    name: str,
+    index: int,
+    loop: tuple[str, Scalar] | None,
+    *,
+    is_last: bool,
 ) -> ExpandedStep:
     if step.dbt is None:
         return ExpandedStep(

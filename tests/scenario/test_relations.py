@@ -41,7 +41,10 @@ def test_the_loops_name_is_known() -> None:
     [
         ("{{ ref('sale') }}", "did you mean 'sales'"),
         ("{{ source('raw', 'order') }}", "did you mean 'raw.orders'"),
-        ("{{ var('month') }}", "must be one of scenario.vars or of the parameters: year"),
+        (
+            "{{ var('month') }}",
+            "must be one of scenario.vars, of the parameters or of the project:",
+        ),
         ("{{ quarter }}", "'quarter' is undefined"),
         ("{% if %}", "does not render"),
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "does not render"),

@@ -94,7 +94,7 @@ class Replay:
         """
         self.operation_seconds = {}
         self._seed = self._plan.engine_seed(request)
-        reader = MetricReader(self._plan.metrics, self._seed)
+        reader = MetricReader(self._plan.metrics_of(request), self._seed)
         values = dict(request.values)
         if self._plan.replication_var is not None and request.replication is not None:
             values[self._plan.replication_var] = request.replication
