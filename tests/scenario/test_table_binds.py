@@ -63,9 +63,7 @@ def test_the_column_and_its_type_are_named_and_today_is_compared() -> None:
     connection.execute("create table levers as select 0.05::decimal(6,2) as v")
     bind = TableBind("merit", "levers", "levers", "v", "true")
     free = _parameter(low=0.0, high=0.1, current=0.04)
-    with pytest.raises(
-        SpecError, match=r"v of levers is decimal\(6,2\).*a step"
-    ):
+    with pytest.raises(SpecError, match=r"v of levers is decimal\(6,2\).*a step"):
         check_table_bind(connection, bind, free, _mistaken)
     stepped = _parameter(low=0.0, high=0.1, step=0.01, current=0.04)
     told = check_table_bind(connection, bind, stepped, _mistaken)
