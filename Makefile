@@ -80,7 +80,7 @@ run: $(CENSUS) ## Find the parameters that meet the targets of STUDY; needs noth
 ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenarios, simulation.
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs
 	@echo "make: the UI opens at http://127.0.0.1:$(UI_PORT); Ctrl-C ends it"
-	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/dagster dev -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
+	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs.ui -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
 
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
 	@$(BIN)/python -m compileall -q search dagster_defs # also where Python is told to keep no bytecode

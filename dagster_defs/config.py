@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args
 
 import dagster as dg
 from pydantic import Field
 
+from search.errors import SpecError
 from search.study.models import StudySpec
 from search.study.settings import ResourcesSpec, SearchSpec
 from search.study.settings import Sampler as SamplerName
 
 Sampler = Enum("Sampler", {name: name for name in get_args(SamplerName)})  # type: ignore[misc]
 """The samplers of a study file, as a choice in the launchpad."""
+
+
+GUARDED = frozenset({"search.allow_dead_parameters", "resources.scratch"})
+"""Limits' neighbours that are none: a guard, and a path."""
+_LIMIT = re.compile(r"(search|resources)\.\w+", re.ASCII)
+_TARGET = re.compile(r"targets\.[\w@-]+(\.\w+)?", re.ASCII)
+_RANGE = re.compile(r"parameters\.\w+\.(low|high|step|current)", re.ASCII)
+_VAR = re.compile(r"scenario\.vars\.\w+", re.ASCII)
 
 
 def _as_in(model: Any, key: str, more: str = "") -> Any:
@@ -45,8 +57,9 @@ class StudyConfig(dg.Config):
     )
     overrides: list[str] = Field(
         default=[],
-        description="Any other key of the study file, as `dotted.key=value`: "
-        "scenario.vars.census_employees=500 or search.seed=3.",
+        description="Further keys of the study file, as `dotted.key=value`: "
+        "scenario.vars.census_employees=500 or search.seed=3. Limits of search and machine, ranges "
+        "of parameters, targets and vars that are numbers; the rest stands in the study file.",
     )
     is_restart: bool = Field(
         default=False,
@@ -55,6 +68,10 @@ class StudyConfig(dg.Config):
 
     def texts(self) -> tuple[str, ...]:
         """Return the changes as the command line's ``--set`` takes them, in order.
+
+        Raises:
+            SpecError: If an override is of a key that a run must not change, or a study file
+                is not one of the folder.
 
         Example:
             >>> StudyConfig(max_iterations=3, sampler="tpe", overrides=["search.seed=1"]).texts()
@@ -72,4 +89,41 @@ class StudyConfig(dg.Config):
         texts = [f"{key}={value}" for key, value in given.items() if value is not None]
         for metric, target in (self.targets or {}).items():
             texts.append(f"targets.{metric}={json.dumps(target)}")
-        return (*texts, *self.overrides)
+        if self.study_file is not None and Path(self.study_file).name != self.study_file:
+            raise SpecError(
+                "study_file must be the name of a file in the folder of study files, but got "
+                f"{self.study_file!r:.100}"
+            )
+        return (*texts, *(allowed(text) for text in self.overrides))
+
+
+def allowed(override: str) -> str:
+    """Return an override of a key that run config may change.
+
+    Whoever reaches Dagster may start runs; what is executed (SQL, paths, steps, hooks) and what
+    guards it stands in files that need other rights.
+
+    Raises:
+        SpecError: If the key, or a text where a number is due, is not allowed.
+    """
+    key, _, value = override.partition("=")
+    key = key.strip()
+    if key not in GUARDED and (_LIMIT.fullmatch(key) or _TARGET.fullmatch(key)):
+        return override
+    if _RANGE.fullmatch(key) or _VAR.fullmatch(key):
+        if _is_number(value):
+            return override
+        raise SpecError(f"run config must give a number for it, but got {value!r:.100}", key=key)
+    raise SpecError(
+        "run config may change search and resources (without allow_dead_parameters and scratch), "
+        "targets.<metric>, parameters.<name>.low, .high, .step and .current, and "
+        "scenario.vars.<name> where it is a number; change anything else in the study file",
+        key=key,
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return text.strip() in ("true", "false")

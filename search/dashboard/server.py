@@ -10,15 +10,15 @@ from typing import Any
 
 from search.dashboard.shown import ShownStorage
 from search.errors import StorageError
+from search.system.gate import READING, refusal
 
 HOST = "127.0.0.1"
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class ReadOnly:
-    """Lets reading requests through and answers the others with a reason.
+    """Lets reading requests of its own pages through and answers the others with a reason.
 
     Args:
         application: The dashboard.
@@ -29,11 +29,20 @@ class ReadOnly:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer one request, as WSGI has it."""
-        if environ["REQUEST_METHOD"] in READING:
-            return self._application(environ, start_response)
-        body = json.dumps(
-            {"reason": "this dashboard only shows the study: nothing can be changed or deleted"}
-        ).encode()
+        method = environ["REQUEST_METHOD"]
+        names = ("HTTP_HOST", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-").lower(): environ[name]
+            for name in names
+            if name in environ
+        }
+        reason = "this dashboard only shows the study: nothing can be changed or deleted"
+        if method in READING:
+            found = refusal(method, headers, int(environ["SERVER_PORT"]))
+            if found is None:
+                return self._application(environ, start_response)
+            reason = found
+        body = json.dumps({"reason": reason}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("403 Forbidden", headers)
         return [body]

@@ -105,7 +105,7 @@ def dagster_dev(places: Places, environment: Mapping[str, str]) -> Iterator[Serv
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "dagster", "dev", "-m", MODULE, "-h", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-m", "dagster_defs.ui", "-m", MODULE, "-h", "127.0.0.1", "-p", str(port)],
         cwd=ROOT,
         env=os.environ
         | {

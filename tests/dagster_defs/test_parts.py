@@ -39,6 +39,56 @@ def test_run_config_becomes_the_command_line_s_overrides() -> None:
     assert spec.targets["total_compensation_cost"].value == 100000000
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "scenario.setup=[{sql: \"copy (select 1) to '/tmp/x'\"}]",
+        "scenario.steps=[]",
+        "scenario.database=/etc/passwd",
+        "scenario.dbt_project=/tmp",
+        "scenario.allow_external_access=true",
+        "scenario.vars={a: b}",
+        "scenario.vars.census_path=/etc/passwd",
+        "scenario.vars.census_employees=1; drop",
+        "scenario.vars.x=nan",
+        "parameters.merit.bind={var: other}",
+        "parameters.merit.low=a",
+        "parameters={}",
+        "metrics.cost.sql=select 1",
+        "constraints=[]",
+        "targets={}",
+        "storage=sqlite:////tmp/x.db",
+        "study=../../x",
+        "resources.scratch=/tmp",
+        "resources={scratch: /tmp}",
+        "search.allow_dead_parameters=true",
+        "search={}",
+        " scenario.steps =[]",
+        "nonsense",
+    ],
+)
+def test_run_config_never_changes_what_is_executed_or_guards_it(override: str) -> None:
+    with pytest.raises(SpecError, match="run config m"):
+        StudyConfig(overrides=[override]).texts()
+
+
+@pytest.mark.parametrize("file", ["../x.yaml", "/etc/x.yaml", "a/b.yaml"])
+def test_run_config_names_study_files_of_the_folder_only(file: str) -> None:
+    with pytest.raises(SpecError, match="study_file must be the name"):
+        StudyConfig(study_file=file).texts()
+
+
+def test_run_config_changes_limits_ranges_targets_and_numbers() -> None:
+    given = [
+        "search.seed=3",
+        "resources.workers=2",
+        "parameters.merit.high=0.05",
+        "scenario.vars.census_employees=500",
+        "targets.cost.value=1e6",
+    ]
+    assert StudyConfig(overrides=given).texts() == tuple(given)
+
+
 def test_every_field_of_the_launchpad_is_described() -> None:
     fields = StudyConfig.to_config_schema().as_field().config_type.fields
     assert {"max_iterations", "tolerance", "workers", "memory_budget", "sampler", "targets"} <= set(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,6 +83,34 @@ def site(
         ):
             eventually(lambda: instance.get_dynamic_partitions("scenario") == ["tiny"], 90)
             yield Site(folder, places, server)
+
+
+MUTATION = "mutation { setNuxSeen }"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body"),
+    [
+        ("GET", "/graphql?query=mutation%7BsetNuxSeen%7D", {}, None),
+        ("GET", "/graphql/?query=%7B__typename%7D", {}, None),
+        ("POST", "/graphql", {"Content-Type": "text/plain"}, {"query": MUTATION}),
+        ("POST", "/graphql?query=mutation%7BsetNuxSeen%7D", {"Content-Type": ""}, {}),
+        ("POST", "/graphql", {"Content-Type": "application/json", "Origin": "http://evil.example"},
+         {"query": MUTATION}),
+        ("GET", "/", {"Host": "rebound.example"}, None),
+        ("GET", "/server_info", {"Origin": "null"}, None),
+    ],
+)  # fmt: skip
+def test_pages_of_others_are_not_answered(
+    site: Site, method: str, path: str, headers: dict[str, str], body: object
+) -> None:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(site.server.url + path, data, headers, method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 403
+    assert "must" in json.loads(refused.value.read())["reason"]
+    assert site.server.ask("{ __typename }") == {"__typename": "Query"}
 
 
 def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Site) -> None:

@@ -144,6 +144,19 @@ def test_it_shows_the_study_and_changes_nothing(study: Path) -> None:
     assert sorted(one.name for one in (study.parent / "results" / "tiny").iterdir()) == ["study.db"]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Host": "rebound.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
+def test_pages_of_others_are_not_answered(study: Path, headers: dict[str, str]) -> None:
+    with dashboard(study, "--snapshot") as (_, page):
+        address = page.split("/dashboard")[0] + "/api/studies"
+        urllib.request.urlopen(address, timeout=30).close()
+        request = urllib.request.Request(address, headers=headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == 403
+
+
 def test_a_live_study_is_followed_and_a_snapshot_is_not(study: Path, tmp_path: Path) -> None:
     file = study.parent / "results" / "tiny" / "study.db"
     home = tmp_path / "home"

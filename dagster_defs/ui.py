@@ -1,0 +1,28 @@
+"""``dagster dev`` with our gate in front of its web server: ``python -m dagster_defs.ui``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+WEB_SERVER = "dagster_webserver"
+GATED = "dagster_defs.web"
+
+
+def main() -> None:
+    """Run ``dagster dev`` with the options given; its web server is started with the gate."""
+    from dagster._cli import dev
+    from dagster._cli import main as dagster
+
+    launch: Any = dev.open_ipc_subprocess
+
+    def launch_gated(words: list[str], **options: Any) -> Any:
+        return launch([GATED if word == WEB_SERVER else word for word in words], **options)
+
+    dev.open_ipc_subprocess = launch_gated
+    sys.argv = ["dagster", "dev", *sys.argv[1:]]
+    dagster()
+
+
+if __name__ == "__main__":
+    main()
