@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 WEB_SERVER = "dagster_webserver"
@@ -11,10 +12,9 @@ GATED = "dagster_defs.web"
 
 def main() -> None:
     """Run ``dagster dev`` with the options given; its web server is started with the gate."""
-    from dagster._cli import dev
-    from dagster._cli import main as dagster
-
-    launch: Any = dev.open_ipc_subprocess
+    dev: Any = import_module("dagster._cli.dev")
+    dagster: Any = import_module("dagster._cli").main
+    launch = dev.open_ipc_subprocess
 
     def launch_gated(words: list[str], **options: Any) -> Any:
         return launch([GATED if word == WEB_SERVER else word for word in words], **options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -58,17 +59,16 @@ def refused(scope: Scope) -> str | None:
 
 def main() -> None:
     """Run Dagster's web server with the gate; takes its options."""
-    from dagster_webserver.cli import main as serve
-    from dagster_webserver.webserver import DagsterWebserver
     from starlette.middleware import Middleware
 
-    ungated = DagsterWebserver.build_middleware
+    server: Any = import_module("dagster_webserver.webserver").DagsterWebserver
+    ungated = server.build_middleware
 
-    def build_middleware(self: DagsterWebserver) -> list[Middleware]:
-        return [Middleware(Gate), *ungated(self)]  # type: ignore[arg-type]
+    def build_middleware(self: Any) -> list[Middleware]:
+        return [Middleware(Gate), *ungated(self)]
 
-    DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
-    serve()
+    server.build_middleware = build_middleware
+    import_module("dagster_webserver.cli").main()
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ class ReadOnly:
         """Answer one request, as WSGI has it."""
         method = environ["REQUEST_METHOD"]
         names = ("HTTP_HOST", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
-        headers = {
+        given = {
             name.removeprefix("HTTP_").replace("_", "-").lower(): environ[name]
             for name in names
             if name in environ
         }
         reason = "this dashboard only shows the study: nothing can be changed or deleted"
         if method in READING:
-            found = refusal(method, headers, int(environ["SERVER_PORT"]))
+            found = refusal(method, given, int(environ["SERVER_PORT"]))
             if found is None:
                 return self._application(environ, start_response)
             reason = found

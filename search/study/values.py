@@ -172,8 +172,18 @@ PathText = Annotated[str, BeforeValidator(_path)]
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
+RESERVED_NAMES = ("baselines", "programs", "reads", "node_files")
+"""Folders of a results folder that are no study's."""
+_RESERVED = re.compile(rf"(?:{'|'.join(RESERVED_NAMES)})|evaluations\.db.*", re.IGNORECASE)
+
+
 def _study_name(value: Any) -> Any:
     if isinstance(value, str) and _STUDY_NAME.fullmatch(value):
+        if _RESERVED.fullmatch(value):
+            raise wrong(
+                f"must be a name that is not one of our own in the results folder "
+                f"({', '.join(RESERVED_NAMES)}, evaluations.db), but got {given(value)}"
+            )
         return value
     raise wrong(
         "must be 1 to 80 letters, digits, dots, - or _, a letter or digit first, "

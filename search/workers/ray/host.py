@@ -232,6 +232,7 @@ class RayHost:
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
             _temp_dir=str(self.folder),
+            _node_ip_address="127.0.0.1",
             **options,
         )
         servers = self._find_servers()
