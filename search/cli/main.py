@@ -98,6 +98,10 @@ def run(
 @_results
 @_json
 @click.option("--from-trial", type=click.IntRange(min=0), help="Take the candidate of this trial.")
+@click.option(
+    "--engine", type=click.Choice(["dbt", "compiled", "both"]),
+    help="What evaluates; both compares and says where dbt gives something else.",
+)  # fmt: skip
 def evaluate(
     study: Path,
     sets: Sequence[str],
@@ -105,11 +109,12 @@ def evaluate(
     results: Path,
     as_json: bool,
     from_trial: int | None,
+    engine: Any,
 ) -> int:
     """Evaluate one candidate of STUDY: what would happen if.
 
     A trial is repeated with the vars and options that it ran with. Exit code 1: the evaluation
-    failed, or the metrics are not the trial's.
+    failed, the metrics are not the trial's, or the engines differ.
     """
     from search.commands.evaluate import evaluate_once
     from search.report.summary import evaluation_summary, evaluation_text
@@ -127,10 +132,12 @@ def evaluate(
             results=results,
             progress=progress,
             overrides=overrides_of(keys, dbt_vars),
+            engine=engine,
         )
     text = evaluation_text(spec, evaluation)
     click.echo(json.dumps(evaluation_summary(evaluation), indent=2) if as_json else text)
     is_other = evaluation.matches_trial is False
+    is_other |= evaluation.comparison is not None and not evaluation.comparison.is_equal
     return EXIT_FAILURE if evaluation.failure or is_other else EXIT_OK
 
 

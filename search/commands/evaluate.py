@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from search.commands.repeat import changed_inputs, spec_of_trials
 from search.commands.workbench import open_workbench, requests_of
-from search.driver.engine import source_of
+from search.driver.engine import cannot_be_compiled, source_of
 from search.driver.progress import Progress
-from search.driver.results import Evaluation
+from search.driver.results import EngineComparison, Evaluation
+from search.errors import RecordingError
 from search.parameter_sets.candidates import stored_study
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Outcome, failure_text
+from search.scenario.verification import differing
 from search.storage.trials import StoredTrial
 from search.study import StudySpec, expand_metrics
 from search.study.replication import over_replications
 from search.study.space import assigned, current_candidate, validate_candidate
 from search.system.child import Report
+
+EngineChoice = Literal["auto", "compiled", "dbt", "both"]
 
 
 def evaluate_once(
@@ -30,6 +35,7 @@ def evaluate_once(
     results: Path,
     progress: Progress,
     overrides: Sequence[str] = (),
+    engine: EngineChoice | None = None,
 ) -> Evaluation:
     """Evaluate one candidate of a study.
 
@@ -43,9 +49,12 @@ def evaluate_once(
         results: Folder of all results.
         progress: Takes news for a person.
         overrides: What the caller changed in the study file, as ``load_study`` takes it.
+        engine: What evaluates; with ``both`` dbt as well, and they are compared. The study's when
+            None.
 
     Raises:
         SpecError: If a parameter or a trial does not exist, or a value is not allowed.
+        RecordingError: If the compiled engine is asked for and cannot be had.
     """
     stored = stored_study(spec, results)
     repeated = None
@@ -57,8 +66,13 @@ def evaluate_once(
     requests = requests_of(spec, [(from_trial or 0, values)])
     with open_workbench(spec, results, progress) as bench:
         outcomes: list[Outcome] = bench.call(
-            evaluate_all, bench.reference, spec, bench.programs, requests
+            evaluate_all, bench.reference, spec, bench.programs, requests, engine
         )
+        comparison = None
+        if engine == "both":
+            comparison = bench.call(
+                compare_with_dbt, bench.reference, spec, bench.programs, outcomes
+            )
         fingerprints = bench.prepared.plan.fingerprints
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
     replications = spec.scenario.replications
@@ -87,6 +101,7 @@ def evaluate_once(
         seconds=sum(outcome.seconds for outcome in outcomes),
         engine=outcomes[0].engine,
         isolation=outcomes[0].isolation,
+        comparison=comparison,
     )
 
 
@@ -95,15 +110,20 @@ def evaluate_all(
     spec: StudySpec,
     programs: Path,
     requests: Sequence[EvaluationRequest],
+    engine: EngineChoice | None = None,
     *,
     report: Report,
 ) -> list[Outcome]:
     """Evaluate requests one after the other in this process.
 
-    A compiled scenario that is in the cache is used; for a single evaluation it is not
-    worth compiling one.
+    With ``auto`` a compiled scenario that is in the cache is used; for a single evaluation it
+    is not worth compiling one. With ``compiled`` and ``both`` it is compiled.
+
+    Raises:
+        RecordingError: If the compiled engine is asked for and cannot be had.
     """
-    evaluator = _evaluator(reference, spec, programs)
+    asked = spec.resources.engine if engine is None else engine
+    evaluator = _evaluator(reference, spec, programs, asked, report)
     evaluator.open()
     try:
         outcomes = []
@@ -115,9 +135,46 @@ def evaluate_all(
         evaluator.close()
 
 
-def _evaluator(reference: DbtEvaluatorFactory, spec: StudySpec, programs: Path) -> Evaluator:
+def compare_with_dbt(
+    reference: DbtEvaluatorFactory,
+    spec: StudySpec,
+    programs: Path,
+    outcomes: Sequence[Outcome],
+    *,
+    report: Report,
+) -> EngineComparison:
+    """Let dbt evaluate what the compiled engine evaluated, and say where they differ."""
+    requests = [outcome.request for outcome in outcomes]
+    theirs = evaluate_all(reference, spec, programs, requests, "dbt", report=report)
+    found: list[str] = []
+    for ours, dbts in zip(outcomes, theirs, strict=True):
+        if (ours.failure is None) != (dbts.failure is None):
+            failure = ours.failure or dbts.failure
+            who = "dbt" if ours.failure is None else "the compiled engine"
+            found.append(f"{who} alone fails: {failure_text(failure) if failure else ''}")
+        elif differences := differing(dbts.metrics, ours.metrics, threads=reference.threads):
+            found += differences
+            library = Library.of(source_of(reference, spec), programs)
+            where = DivergenceFinder(library)(ours.request)
+            found += [where] if where else []
+    return EngineComparison(sum(one.seconds for one in theirs), tuple(dict.fromkeys(found)))
+
+
+def _evaluator(
+    reference: DbtEvaluatorFactory,
+    spec: StudySpec,
+    programs: Path,
+    engine: EngineChoice,
+    report: Report,
+) -> Evaluator:
     library = Library.of(source_of(reference, spec), programs)
-    if spec.resources.engine == "dbt" or library.find(current_candidate(spec)) is None:
+    current = current_candidate(spec)
+    if engine in ("compiled", "both"):
+        try:
+            library.find_or_compile(current, report=report)
+        except RecordingError as error:
+            raise cannot_be_compiled(error) from error
+    elif engine == "dbt" or library.find(current) is None:
         return reference()
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
     return ProgramEvaluatorFactory(library, isolation)()

@@ -79,10 +79,7 @@ def prepare_engine(
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
     except RecordingError as error:
         if asked == "compiled":
-            raise RecordingError(
-                f"resources.engine is compiled, but this scenario cannot be: {error}; "
-                "set it to auto or dbt"
-            ) from error
+            raise cannot_be_compiled(error) from error
         return _reference(
             factory, spec, (f"dbt evaluates every candidate, because {error}",), report
         )
@@ -103,6 +100,13 @@ def prepare_engine(
         first=_first_outcome(program, spec),
         warnings=(*program.warnings, *_world_warnings(factory)),
         plan=factory.plan,
+    )
+
+
+def cannot_be_compiled(error: RecordingError) -> RecordingError:
+    """Return the refusal of a scenario that must be compiled and cannot be."""
+    return RecordingError(
+        f"resources.engine is compiled, but this scenario cannot be: {error}; set it to auto or dbt"
     )
 
 

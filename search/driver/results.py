@@ -172,6 +172,32 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class EngineComparison:
+    """What real dbt made of a candidate that the compiled engine evaluated as well.
+
+    Attributes:
+        dbt_seconds: Wall time of dbt's evaluation.
+        differences: Where dbt gives something else, a sentence each; empty when all is equal.
+    """
+
+    dbt_seconds: float
+    differences: tuple[str, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both engines give the same metrics, or both fail."""
+        return not self.differences
+
+    def document(self) -> dict[str, Any]:
+        """Return the comparison as JSON-safe values."""
+        return {
+            "equal": self.is_equal,
+            "dbt_seconds": round(self.dbt_seconds, 3),
+            "differences": list(self.differences),
+        }
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What came of one evaluation.
 
@@ -189,6 +215,7 @@ class Evaluation:
         seconds: Wall time of the evaluation.
         engine: ``dbt`` or ``compiled``.
         isolation: ``copy`` or ``overlay``.
+        comparison: What dbt made of it, when both engines were asked.
     """
 
     study: str
@@ -204,3 +231,4 @@ class Evaluation:
     isolation: str
     trial_metrics: Mapping[str, float] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
+    comparison: EngineComparison | None = None

@@ -167,6 +167,7 @@ def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:
         "seconds": round(evaluation.seconds, 3),
         "engine": evaluation.engine,
         "isolation": evaluation.isolation,
+        "comparison": evaluation.comparison.document() if evaluation.comparison else None,
     }
 
 
@@ -174,7 +175,8 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
     """Return a single evaluation for people."""
     parts = [parameters_table(spec, evaluation.values, title="evaluated"), ""]
     if evaluation.failure is not None:
-        return "\n".join([*parts, f"the evaluation failed: {evaluation.failure}"])
+        failed = f"the evaluation failed: {evaluation.failure}"
+        return "\n".join([*parts, failed, *_engine_lines(evaluation)])
     goals = {goal.metric: goal for goal in evaluation.goals}
     rows = []
     for name, value in evaluation.metrics.items():
@@ -189,4 +191,16 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
         same = "the same as" if evaluation.matches_trial else "DIFFERENT from"
         parts += ["", f"the metrics are {same} those of trial {evaluation.from_trial}"]
         parts += [] if evaluation.matches_trial else _differences(evaluation)
+    parts += ["", *_engine_lines(evaluation)]
     return "\n".join(parts)
+
+
+def _engine_lines(evaluation: Evaluation) -> list[str]:
+    """Return who evaluated, in which time, and whether the other engine agrees."""
+    lines = [f"engine {evaluation.engine}, {evaluation.seconds:.3f} s"]
+    comparison = evaluation.comparison
+    if comparison is not None:
+        word = "equal" if comparison.is_equal else "DIFFERENT"
+        lines.append(f"engine dbt, {comparison.dbt_seconds:.3f} s: {word}")
+        lines += [f"  {one}" for one in comparison.differences]
+    return lines

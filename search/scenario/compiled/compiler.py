@@ -15,7 +15,11 @@ from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
 from search.scenario.compiled.dataflow import BaselineRelation, Key
 from search.scenario.compiled.hoisting import hoist, read_baseline
-from search.scenario.compiled.judging import judge_chance, refuse_data_dependent_text
+from search.scenario.compiled.judging import (
+    judge_chance,
+    refuse_data_dependent_text,
+    refuse_what_cannot_be_replayed,
+)
 from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, lift
 from search.scenario.compiled.literals import literal_class, literal_kind, unrecorded_kinds
 from search.scenario.compiled.points import SecondPoints
@@ -182,6 +186,7 @@ class _Compilation:
             checks=tuple(self._checks),
             draws_vary=self._plan.seed is not None and self._plan.has_replications,
         )
+        refuse_what_cannot_be_replayed(program)
         refuse_data_dependent_text(program)
         warnings = judge_chance(program, self._plan)
         return replace(program, warnings=warnings)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 
 from search.errors import RecordingError
 from search.scenario.compiled.chance import SEED_ADVICE, Draw, draws_of, listed, seeds_itself
 from search.scenario.compiled.dataflow import Operation
+from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.statements import shortened
 from search.scenario.plan import ScenarioPlan
 
+_SEQUENCE = re.compile(r"\b(?:nextval|currval)\s*\(", re.IGNORECASE)
 SAMPLE_ADVICE = "DuckDB cannot seed that; give the sample `repeatable (1)`, or a number of rows"
 
 
@@ -26,17 +30,76 @@ def refuse_data_dependent_text(program: Program) -> None:
     Raises:
         RecordingError: If there is any.
     """
+    kept = _nodes_kept(program)
     for operation in program.flow.operations:
         statement = operation.statement
         if statement.effect.kind in ("setting", "schema") and operation.template.parameters:
             raise RecordingError(f"{statement.node} sets {shortened(statement.sql)} by a parameter")
-        is_query = statement.effect.kind == "read" and statement.node is not None
+        is_query = statement.effect.kind == "read" and statement.node in kept
         depends = operation.reads & program.split.tainted or operation.template.parameters
         if is_query and depends:
             raise RecordingError(
                 f"{statement.node} asks for data that a parameter changes while it renders its "
                 f"SQL: {shortened(statement.sql)}"
             )
+
+
+def _nodes_kept(program: Program) -> frozenset[str]:
+    """Return the nodes whose SQL counts: what metrics need, and hooks, which may change all."""
+    needed = program.flow.needed()
+    return frozenset(
+        operation.statement.node
+        for operation in program.flow.operations
+        if operation.statement.node is not None
+        and (
+            operation.statement.node.startswith("operation.")
+            or (
+                operation.index in needed
+                and operation.statement.effect.kind not in ("setting", "schema")
+            )
+        )
+    )
+
+
+def refuse_what_cannot_be_replayed(program: Program) -> None:
+    """Refuse what metrics need and a replay cannot do; what no metric needs is left out.
+
+    Raises:
+        RecordingError: Names the node and what it does.
+    """
+    needed = program.flow.needed()
+    kept = [operation for operation in program.flow.operations if operation.index in needed]
+    for operation in kept:
+        if refusal := operation.statement.effect.refusal:
+            raise RecordingError(f"{place_of(operation.statement)}: {refusal}")
+    texts = ["".join(operation.template.pieces) for operation in kept]
+    texts += [metric.sql for metric in program.metrics]
+    texts += [relation.sql or "" for relation in program.baseline if relation.kind == "view"]
+    for operation in program.flow.operations:
+        effect = operation.statement.effect
+        if effect.kind == "write" and (file := _read_again(operation.statement.sql, texts)):
+            raise RecordingError(
+                f"{place_of(operation.statement)}: {effect.refusal}, and {file} is read again"
+            )
+        if effect.kind == "sequence" and any(_SEQUENCE.search(text) for text in texts):
+            raise RecordingError(f"{place_of(operation.statement)}: {effect.refusal}")
+
+
+def _read_again(write: str, texts: Sequence[str]) -> str | None:
+    """Return what of a writing statement's files stands in other statements, by its name."""
+    for token in tokenize(write):
+        name = token.text.strip("'").rstrip("/").rsplit("/", 1)[-1]
+        stem = name.partition("{")[0].partition("*")[0]
+        if token.kind != "string" or len(stem) < 2:
+            continue
+        if any(stem in text or any(fnmatch(name, one) for one in _globs(text)) for text in texts):
+            return name
+    return None
+
+
+def _globs(text: str) -> list[str]:
+    strings = (one.text.strip("'") for one in tokenize(text) if one.kind == "string")
+    return [one.rsplit("/", 1)[-1] for one in strings if "*" in one or "?" in one]
 
 
 def draws_in(program: Program) -> Iterator[tuple[str, tuple[Draw, ...]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,11 @@ _RESERVED = frozenset(
     " unique unpivot using variadic when where window with".split()
 )
 """DuckDB's reserved words: unquoted they name a relation only behind its schema and a dot."""
+_BEFORE_RELATION = frozenset("from join using describe summarize pivot unpivot into table".split())
+_BEHIND_FROM = frozenset(
+    "where group order having limit select qualify window union intersect except set values when"
+    " returning sample tablesample on".split()
+)
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{text})" for kind, text in _PATTERNS), re.DOTALL)
 
 
@@ -90,6 +96,8 @@ def names_in(sql: str) -> frozenset[str]:
     Example:
         >>> sorted(names_in('select a.x from "S"."My Table" a'))
         ['a', 'my table', 's', 'x']
+        >>> sorted(names_in("select 'x' from 'main.t' where a = 'b'"))
+        ['a', 'main', 't']
     """
     tokens = tokenize(sql)
     names: set[str] = set()
@@ -100,8 +108,28 @@ def names_in(sql: str) -> frozenset[str]:
             names.add(name)
         if token.is_significant:
             is_qualified = token.text == "."
+    texts = _texts_in_from(tokens)
     if names & {"query", "query_table"}:
-        for token in tokens:
-            if token.kind == "string":
-                names |= {name for inner in tokenize(token.text[1:-1]) if (name := inner.name)}
+        texts += [token.text for token in tokens if token.kind == "string"]
+    for text in texts:
+        names |= {name for inner in tokenize(text.strip("eE$'")) if (name := inner.name)}
     return frozenset(names)
+
+
+def _texts_in_from(tokens: Sequence[Token]) -> list[str]:
+    """Return the strings that stand where a relation does: ``from 't'``, a file or a relation."""
+    found: list[str] = []
+    is_from = False
+    outer: list[bool] = []
+    for token in tokens:
+        word = token.text.lower()
+        if word == "(":
+            outer.append(is_from)
+            is_from = False
+        elif word == ")":
+            is_from = outer.pop() if outer else False
+        elif token.kind == "word":
+            is_from = word in _BEFORE_RELATION or (is_from and word not in _BEHIND_FROM)
+        elif token.kind == "string" and is_from:
+            found.append(token.text)
+    return found

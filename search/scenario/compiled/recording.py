@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from search.errors import RecordingError
@@ -78,12 +78,11 @@ class _Tape:
         if node is not None and node.startswith(_TEST_NODES):
             return
         self.places.step = self.step
+        refusal = None
         if _PYTHON_MODEL in sql:
-            self._refuse(node, "is a Python model")
-            return
-        if bindings:
-            self._refuse(node, "sends values apart from its SQL text")
-            return
+            refusal = "is a Python model"
+        elif bindings:
+            refusal = "sends values apart from its SQL text"
         text = strip_leading_comments(sql)
         if invocation_id:
             text = text.replace(invocation_id, RUN_VALUE)
@@ -94,12 +93,14 @@ class _Tape:
             for statement in split(text):
                 place = self.places.of(statement, node)
                 effect = effect_of(statement)
+                if refusal is not None:
+                    effect = replace(effect, refusal=refusal)
                 if effect.kind != "nothing":
                     self.statements.append(
                         RecordedStatement(statement, effect, self.step, node, place=place)
                     )
         except RecordingError as error:
-            self._refuse(node, error.message)
+            self._refuse(node, refusal or error.message)
 
     def mark(self, index: int, loop_value: Any) -> None:
         """Note that metrics are read here."""

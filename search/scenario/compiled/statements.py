@@ -23,6 +23,8 @@ EffectKind = Literal[
     "modify",
     "rename",
     "drop",
+    "write",  # a file
+    "sequence",
 ]
 
 _BOOKKEEPING_NAMES = re.compile(
@@ -63,6 +65,7 @@ class Effect:
         is_temporary: With ``create_table`` and ``create_view``: whether it is temporary.
         is_replacing: With a create: whether an existing one is replaced.
         is_conditional: With a create: whether nothing happens when it exists.
+        refusal: Why it cannot be replayed, when a metric needs it; None when it can.
     """
 
     kind: EffectKind
@@ -72,6 +75,7 @@ class Effect:
     is_temporary: bool = False
     is_replacing: bool = False
     is_conditional: bool = False
+    refusal: str | None = None
 
 
 def split(sql: str) -> list[str]:
@@ -143,7 +147,7 @@ def _set(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
 
 def _copy(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     if "from" not in reader.words_until("from"):
-        raise RecordingError("COPY ... TO writes a file and cannot be replayed")
+        return Effect("write", names=names, refusal="COPY ... TO writes a file")
     return Effect("modify", target=reader.relation(1), names=names)
 
 
@@ -169,6 +173,8 @@ def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
         "function": "create_macro",
         "type": "create_macro",
     }
+    if what == "sequence":
+        return Effect("sequence", names=names, refusal="CREATE SEQUENCE cannot be replayed")
     if what not in kinds:
         raise RecordingError(f"CREATE {(what or '?').upper()} cannot be replayed")
     return Effect(
@@ -217,6 +223,10 @@ def _drop(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     return Effect("drop", target=reader.relation(position))
 
 
+def _export(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+    return Effect("write", refusal="EXPORT DATABASE writes files")
+
+
 _HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
     "SET": _set,
     "VARIABLE_SET": _set,
@@ -228,6 +238,7 @@ _HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
     "UPDATE": _change,
     "MERGE_INTO": _change,
     "COPY": _copy,
+    "EXPORT": _export,
     "ALTER": _alter,
     "DROP": _drop,
 }

@@ -3,11 +3,14 @@
 Each is a graph of models over a baseline: tables, views, ephemeral and incremental models of
 every strategy, seeds, dbt snapshots, hooks, temporary tables, state that passes from one year
 to the next, relations that an earlier run left behind, odd names, other schemas. Vars stand as
-SQL literals, in Jinja arithmetic, in conditions, loops, lists, configs, macros and hooks.
+SQL literals, in Jinja arithmetic, in conditions, loops, lists, configs, macros and hooks. Around
+them stands a world: external models, attached databases, hooks that write files, draws with a
+seed or without, settings, files that are read, environment variables, columns of a literal's type.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +42,8 @@ FORMER = (
     "{% set former = load_relation(this) %}{% if former is not none %} union all "
     "select k + 50, v * 0.5 from {{ former }} where k < 50{% endif %}"
 )
+TYPED = ("{{ var('f1') }}", "{{ var('f2') }} + 0.5", "max(k) * {{ var('f2') }}")
+"""Columns whose type is a literal's."""
 SETUP = (
     "create schema raw",
     "create table raw.facts as select range as k, range * 1.3 + 0.1 as v from range(9)",
@@ -46,6 +51,14 @@ SETUP = (
     "insert into raw.levers values ('tip', 0.5), ('other', 2.5)",
     "create view raw.seen as select k, v + 1 as v from raw.facts where k > 1",
 )
+OTHER = (
+    "create table given as select range as k, range * 2.5 as v from range(7)",
+    "create view shown as select k, v + 0.25 as v from given",
+)
+"""A database that a project attaches."""
+KINDS = "external,attach,write,draw,settings,file,env,typed"
+WORLD = tuple(os.environ.get("MADE_WORLD", KINDS).split(","))
+"""What projects may have around them; MADE_WORLD names some of the kinds."""
 ALIASES = ("Odd Name", "select", "MiXed", "né.é", "v", "facts", "1st-day")
 
 
@@ -62,6 +75,9 @@ class MadeProject:
         steps: In order.
         schema: Schema of the profile.
         candidates: Values of every parameter.
+        world: Which kinds of its world it has.
+        profile: More for the profile's target.
+        seed: What seeds DuckDB, or None.
     """
 
     models: dict[str, str]
@@ -72,6 +88,9 @@ class MadeProject:
     steps: tuple[ExpandedStep, ...]
     schema: str
     candidates: tuple[dict[str, Any], ...]
+    world: tuple[str, ...] = ()
+    profile: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
 
     def mini(self, folder: Path) -> Mini:
         """Return the project, written into a folder."""
@@ -83,7 +102,14 @@ class MadeProject:
             setup=self.setup,
             project=self.project,
             steps=self.steps,
-            around=Around(self.files, self.schema, {"tip": TIP}),
+            around=Around(
+                self.files,
+                self.schema,
+                {"tip": TIP},
+                self.profile,
+                {"other.duckdb": OTHER} if "attach" in self.world else {},
+                self.seed,
+            ),
         )
 
     def text(self) -> str:
@@ -93,6 +119,7 @@ class MadeProject:
         parts += [f"-- {step}" for step in self.steps]
         parts += [f"-- {metric}" for metric in self.metrics.values()]
         parts += [f"-- {self.project}", f"-- schema {self.schema}"]
+        parts += [f"-- world {self.world}, profile {self.profile}, seed {self.seed}"]
         return "\n".join([*parts, *map(str, self.candidates)])
 
 
@@ -125,6 +152,9 @@ class _Maker:
     project: dict[str, Any] = field(default_factory=dict)
     watched: tuple[str, ...] = ()
     schema: str = "main"
+    world: tuple[str, ...] = ()
+    profile: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
     aliases: list[str] = field(default_factory=lambda: list(ALIASES))
 
     # --- drawing ----------------------------------------------------------------
@@ -200,6 +230,8 @@ class _Maker:
 
     def source(self) -> str:
         """Return something to read from, with columns k and v."""
+        if self.world and self.chance(20) and (outside := self.outside()):
+            return outside
         near = self.nodes[-4:]
         if near and self.chance(75):
             node = self.pick(near if self.chance(70) else self.nodes)
@@ -207,6 +239,31 @@ class _Maker:
         return self.pick(
             ["raw.facts", "raw.seen", "(select range as k, range * 0.7 as v from range(6))"]
         )
+
+    def outside(self) -> str | None:
+        """Return something of the project's world to read from; None when it has nothing."""
+        options = []
+        if "attach" in self.world:
+            options += ["other.given", "other.main.shown"]
+        if "file" in self.world:
+            options += [
+                "(select k, v from read_csv('data/in.csv'))",
+                "'data/in.csv'",
+                "(select k, v from read_csv('data/part_*.csv'))",
+            ]
+        if "env" in self.world:
+            options.append(
+                "(select range as k, {{ env_var('MADE_' ~ 'RATE', '1.5') }} as v from range(3))"
+            )
+        if "settings" in self.world:
+            options.append("(select range as k, (range + 5) / 2 as v from range(4))")
+        if "draw" in self.world:
+            options += [
+                "(select range as k, random() as v from range(20))",
+                "(select k, v from raw.facts using sample 5)",
+                "(select range as k, ascii(uuid()::varchar) as v from range(3))",
+            ]
+        return self.pick(options) if options else None
 
     def body(self, number: int) -> str:
         """Return a query with columns k and v."""
@@ -248,6 +305,8 @@ class _Maker:
     def model(self, number: int, count: int) -> None:
         """Make a model."""
         kind = self.pick(["table", "table", "view", "view", "ephemeral"] + ["incremental"] * 3)
+        if "external" in self.world and self.chance(25):
+            kind = "external"
         configs: list[str] = []
         body = self.body(number)
         has_condition = "b" in self.watched and kind in ("table", "view") and self.chance(15)
@@ -255,7 +314,9 @@ class _Maker:
             configs.append("materialized=('table' if var('b') else 'view')")
         else:
             configs.append(f"materialized='{kind}'")
-        if kind == "incremental":
+        if kind == "external":
+            configs.append(f"location='made_{number}.{self.pick(['parquet', 'csv'])}'")
+        elif kind == "incremental":
             body = self.incremental(body, configs)
         elif kind == "table" and not has_condition and self.chance(25):
             body += FORMER
@@ -283,7 +344,7 @@ class _Maker:
         relation = f'"{schema}"."{alias}"'
         if kind in ("table", "incremental") and not has_condition:
             body = self.hooks(number, kind, body, configs)
-        if kind != "ephemeral" and not depends and self.chance(15):
+        if kind not in ("ephemeral", "external") and not depends and self.chance(15):
             self.leave_behind(schema, relation)
         self.models[f"{name}.sql"] = f"{{{{ config({', '.join(configs)}) }}}}\n{body}\n"
         known = None if kind == "ephemeral" or depends else relation
@@ -297,7 +358,10 @@ class _Maker:
         if strategy != "append":
             configs.append("unique_key='k'")
             body = f"select k, sum(v) as v from ({body}) as one group by k"
-        if self.chance(30):
+        if "typed" in self.world and self.chance(60):
+            body = f"select k, {self.pick(TYPED)} as v from ({body}) as typed group by k"
+            configs.append(f"on_schema_change='{self.pick(['sync_all_columns', 'fail'])}'")
+        elif self.chance(30):
             options = ["ignore", "append_new_columns", "sync_all_columns"]
             configs.append(f"on_schema_change='{self.pick(options)}'")
         if self.chance(10):
@@ -355,6 +419,16 @@ class _Maker:
                 " when matched then update set v = t.v + f.v * {{ var('f2') }}",
             ]
             post = [self.pick(options) for _ in range(self.number(1, 2))]
+        if "write" in self.world and self.chance(30):
+            post.append(
+                self.pick(
+                    [
+                        "copy (select k, v from {{ this }}) to 'leaked.csv'",
+                        "copy {{ this }} to 'data/in.csv'",
+                        "export database 'leaked'",
+                    ]
+                )
+            )
         for key, sqls in (("pre_hook", pre), ("post_hook", post)):
             if sqls:
                 configs.append(f"{key}=[{', '.join(chr(34) + sql + chr(34) for sql in sqls)}]")
@@ -383,7 +457,23 @@ class _Maker:
             )
             self.nodes.append(_Node("{{ ref('twice') }}", f'"{self.schema}"."twice"', True))
 
-    def seed(self) -> None:
+    def worlds(self) -> None:
+        """Choose a world, and make what the project has of it."""
+        kinds = [one for one in WORLD if self.chance(22)]
+        self.world = tuple(kinds)
+        if "attach" in kinds:
+            self.profile["attach"] = [{"path": "other.duckdb", "alias": "other"}]
+        if "settings" in kinds:
+            self.profile["settings"] = self.pick(
+                [{"integer_division": True}, {"default_null_order": "nulls_first"}]
+            )
+        if "file" in kinds or "write" in kinds:
+            self.files["data/in.csv"] = "k,v\n1,0.5\n2,1.25\n"
+            self.files["data/part_1.csv"] = "k,v\n3,0.75\n"
+        if "draw" in kinds and self.chance(60):
+            self.seed = self.number(0, 99)
+
+    def load_seed(self) -> None:
         """Make a seed that every step loads anew."""
         self.files["seeds/dishes.csv"] = "k,v\n1,0.5\n2,1.25\n3,7.125\n"
         self.nodes.append(_Node("{{ ref('dishes') }}", f'"{self.schema}"."dishes"', True))
@@ -468,6 +558,7 @@ class _Maker:
         """Return values of all parameters; near ones keep what Jinja looks at."""
         numbers = st.one_of(
             st.sampled_from([0.0, 1.0, 1e-05, 0.1]),
+            st.sampled_from([0.25, 0.0312345678, 0.5712345678]),
             st.floats(0, 1, allow_nan=False, allow_subnormal=False, width=64),
         )
         drawn = {
@@ -489,10 +580,12 @@ class _Maker:
             self.setup.append(f"create schema if not exists {self.schema}")
         watched = [(), (), ("s",), ("b",), ("n",)] * 4 + [("s", "b"), ("f1",)]
         self.watched = self.pick([(), ("b",)] if self.is_small else watched)
+        if not self.is_small:
+            self.worlds()
         self.surroundings()
         is_built = self.chance(35)
         if is_built and self.chance(60):
-            self.seed()
+            self.load_seed()
         count = 5 if self.is_small else self.number(3, 8)
         for number in range(count):
             self.model(number, count)
@@ -512,6 +605,9 @@ class _Maker:
                 if self.is_small
                 else (self.candidate(is_near=True), self.candidate(is_near=False))
             ),
+            world=self.world,
+            profile=self.profile,
+            seed=self.seed,
         )
 
 

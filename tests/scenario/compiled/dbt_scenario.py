@@ -38,11 +38,17 @@ class Around:
         files: Path below the project's folder to text.
         schema: Schema of the profile.
         cells: For a parameter bound to a cell of a baseline table: its bind.
+        profile: More for the profile's target.
+        databases: Further databases in the project's folder, by file name: SQL that makes them.
+        seed: What seeds DuckDB before each statement that draws, or None.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
     schema: str = "main"
     cells: Mapping[str, TableBind] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: int | None = None
 
 
 class Mini:
@@ -87,7 +93,16 @@ class Mini:
             "vars": current | {"turn": 1},
         } | dict(project or {})
         (folder / "dbt_project.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        output = {"type": "duckdb", "path": str(folder / "mini.duckdb"), "schema": around.schema}
+        output: dict[str, Any] = {
+            "type": "duckdb",
+            "path": str(folder / "mini.duckdb"),
+            "schema": around.schema,
+        }
+        output |= around.profile
+        for name, sqls in around.databases.items():
+            with duckdb.connect(str(folder / name)) as connection:
+                for sql in sqls:
+                    connection.execute(sql)
         profiles = {"mini": {"target": "dev", "outputs": {"dev": output}}}
         (folder / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
         baseline = folder / "baseline" / "mini.duckdb"
@@ -116,6 +131,7 @@ class Mini:
             replication_var=None,
             allow_external_access=True,
             fingerprints={"scenario": hash_parts([str(folder)])},
+            seed=around.seed,
         )
         self.factory = DbtEvaluatorFactory(
             self.plan,
@@ -124,7 +140,8 @@ class Mini:
             threads=1,
             scratch_parent=folder / "scratch",
         )
-        self.library = Library.of(Source(self.factory, self.parameters, None), folder / "programs")
+        source = Source(self.factory, self.parameters, around.seed)
+        self.library = Library.of(source, folder / "programs")
 
     def compile(self, **values: Any) -> tuple[Program, Path]:
         """Return the program for a candidate, and its folder."""

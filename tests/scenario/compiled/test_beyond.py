@@ -10,6 +10,7 @@ import pytest
 from dbt_scenario import Around, Mini, by_dbt, by_replay, turns
 
 from search.errors import RecordingError
+from search.scenario.compiled.lexer import names_in
 from search.scenario.compiled.recording import RecordingEvaluator
 from search.scenario.outcome import EvaluationRequest
 from search.study.steps import ExpandedStep
@@ -120,7 +121,7 @@ def test_what_cannot_be_compiled_is_refused_with_its_place(case: str, tmp_path: 
         tmp_path / "mini",
         models,
         {"x": RATE},
-        {"v": "select 1"},
+        {"v": "select sum(v) from m"},
         project={"models": {"mini": {"+materialized": "table"}}},
     )
     with pytest.raises(RecordingError, match=message):
@@ -221,3 +222,47 @@ def test_tables_of_ones_own_and_a_relation_named_after_a_keyword(tmp_path: Path)
     assert by_replay(mini.library, candidates) == [
         [one, one] for one in by_dbt(mini.factory, candidates)
     ]
+
+
+OFF_THE_PATH: dict[str, dict[str, str]] = {
+    "a python model": {
+        "off.py": "def model(dbt, session):\n    return session.sql('select 1 as v')\n"
+    },
+    "an export by a hook": {
+        "off.sql": "{{ config(post_hook=\"copy {{ this }} to '{{ var('out') }}'\") }} "
+        "select {{ var('x') }} as v"
+    },
+    "an external model": {
+        "off.sql": "{{ config(materialized='external', location=var('out')) }} "
+        "select v from {{ ref('m') }}"
+    },
+    "a sequence": {
+        "off.sql": "{{ config(pre_hook='create sequence if not exists s') }} select nextval('s') v"
+    },
+}
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("case", sorted(OFF_THE_PATH))
+def test_what_no_metric_needs_is_left_out_before_it_is_judged(case: str, tmp_path: Path) -> None:
+    mini = Mini(
+        tmp_path / "mini",
+        {"m.sql": "select {{ var('x') }} * 3 as v", **OFF_THE_PATH[case]},
+        {"x": RATE},
+        {"v": "select v from m"},
+        project={
+            "models": {"mini": {"+materialized": "table"}},
+            "vars": {"out": str(tmp_path / "out.csv")},
+        },
+    )
+    mini.compile()
+    candidates = [mini.current, {"x": 0.75}]
+    assert by_replay(mini.library, candidates) == [
+        [one, one] for one in by_dbt(mini.factory, candidates)
+    ]
+
+
+def test_relations_named_by_a_string_are_relations() -> None:
+    assert {"t", "main", "u"} <= names_in("select 't2' from 'main.t', 'u' where a = 'w'")
+    assert names_in("select * from a join 'b' using (k) where c in ('d', 'e')") >= {"a", "b"}
+    assert {"d", "e"}.isdisjoint(names_in("select * from a where c in ('d', 'e') order by 'd'"))

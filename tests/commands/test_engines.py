@@ -1,0 +1,55 @@
+"""One candidate by dbt, by the compiled engine, or by both, which are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import copy_project, dbt_document, write_study
+
+from search.commands.evaluate import evaluate_once
+from search.driver.progress import SilentProgress
+from search.driver.results import Evaluation
+from search.errors import RecordingError
+from search.report.summary import evaluation_summary, evaluation_text
+from search.study import StudySpec, load_study
+
+pytestmark = pytest.mark.dbt
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudySpec, Path]:
+    folder = tmp_path_factory.mktemp("engines")
+    project = copy_project("tiny", folder / "project")
+    return load_study(write_study(project, dbt_document())), folder / "results"
+
+
+def evaluate(study: tuple[StudySpec, Path], engine: Any) -> Evaluation:
+    spec, results = study
+    return evaluate_once(
+        spec, assignments=["x=3.5"], from_trial=None, results=results,
+        progress=SilentProgress(), engine=engine,
+    )  # fmt: skip
+
+
+def test_both_engines_are_compared(study: tuple[StudySpec, Path]) -> None:
+    both = evaluate(study, "both")
+    assert both.engine == "compiled"
+    assert both.comparison is not None and both.comparison.is_equal
+    assert "engine dbt, " in evaluation_text(study[0], both)
+    assert evaluation_summary(both)["comparison"]["equal"] is True
+    by_dbt = evaluate(study, "dbt")
+    assert (by_dbt.engine, by_dbt.comparison) == ("dbt", None)
+    assert by_dbt.metrics == both.metrics
+    assert evaluate(study, "compiled").engine == "compiled"
+
+
+def test_what_cannot_be_compiled_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    model = project / "models" / "looks.sql"
+    model.write_text("select {{ var('x') * 2 }} as v")
+    document = dbt_document(metrics={"v": {"sql": "select v from {{ ref('looks') }}"}})
+    spec = load_study(write_study(project, document))
+    with pytest.raises(RecordingError, match=r"parameter x \(\* in model\.\w+\.looks\)"):
+        evaluate((spec, tmp_path / "results"), "compiled")
