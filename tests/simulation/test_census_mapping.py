@@ -162,6 +162,28 @@ def test_mistakes_of_a_mapping_are_named_with_what_is_allowed(
     assert "there is no file" in nowhere["messages"][0]
 
 
+def test_a_file_of_another_encoding_is_named_and_read_when_it_is_said(foundation, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    file = tmp_path / "ansi.csv"
+    header = "employee_id,birth_date,hire_date,termination_date,annual_salary,department"
+    file.write_bytes(f"{header}\nA,1980-01-01,2010-01-01,,60000,Café\n".encode("latin-1"))
+    refused, read, wrong = simulation.invoke(
+        (["run", "--select", "stg_census"], {"census_path": str(file)}),
+        (
+            ["run", "--select", "stg_census"],
+            {"census_path": str(file), "census_encoding": "latin-1"},
+        ),
+        (
+            ["run", "--select", "stg_census"],
+            {"census_path": str(file), "census_encoding": "ebcdic"},
+        ),
+    )
+    assert "the file is not UTF-8; say how it is written" in refused["messages"][0]
+    assert read["success"], read["messages"]
+    assert simulation.query("select department from stg_census") == [("Café",)]
+    assert "census_encoding must be one of utf-8, latin-1, utf-16" in wrong["messages"][0]
+
+
 def test_the_seed_maps_as_well_and_leaves_a_file_in_our_own_form_alone(
     foundation, generator, tmp_path
 ):

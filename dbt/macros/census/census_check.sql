@@ -83,6 +83,7 @@ coalesce(employee_id, '(no id)') || coalesce(' (' || {{ rule[2] }} || ')', '')
       {%- endfor %}
     ], lambda found: found is not null), recursive := true)
   from checked
+  where {{ census_is_rejected(census_rules(reading, var("start_year"))) }}
 {%- endmacro -%}
 
 {%- macro write_census_rejects() -%}

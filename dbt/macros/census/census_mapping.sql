@@ -30,7 +30,7 @@
 
 {%- macro unknown_census() -%}
   {#- What stands for a file that has not been looked at: while dbt parses, nothing is read. -#}
-  {{ return({"sources": {}, "formats": {}, "unread": [], "problems": [], "note": none}) }}
+  {{ return({"sources": {}, "formats": {}, "unread": [], "problems": [], "note": none, "has_shared_ids": true}) }}
 {%- endmacro -%}
 
 {%- macro census_file_columns(path, file) -%}
@@ -47,6 +47,14 @@
   {%- if lowered.endswith(".csv")
       and run_query("select size from read_blob('" ~ file ~ "')").columns[0].values()[0] == 0 -%}
     {%- do stop_census(path, ["the file is empty; it needs a header line and at least one employee"]) -%}
+  {%- endif -%}
+  {%- if lowered.endswith(".csv") and var("census_encoding") == "utf-8"
+      and run_query(
+        "select try(decode(content)) is null from read_blob('" ~ file ~ "') where size < 500000000"
+      ).rows | map(attribute=0) | select | list -%}
+    {%- do stop_census(path, [
+      "the file is not UTF-8; say how it is written with the var census_encoding: latin-1 (what Windows calls ANSI) or utf-16"
+    ]) -%}
   {%- endif -%}
   {%- set columns = [] -%}
   {%- for row in run_query("describe select * from " ~ census_source(file)) -%}
@@ -86,12 +94,13 @@
 
 {%- macro census_reading(path, file) -%}
   {#- The file's columns under our names: `sources` (ours: theirs), `formats` (ours: format), `unread`
-      (columns that nothing names), `problems` of file and mapping, `note` for the summary. -#}
+      (columns that nothing names), `problems` of file and mapping, `note` for the summary, and whether
+      `has_shared_ids`: some rows have one id, or none. -#}
   {%- set theirs = {} -%}
   {%- for column in census_file_columns(path, file) -%}
     {%- do theirs.update({column | lower | trim: column}) -%}
   {%- endfor -%}
-  {%- set reading = {"sources": {}, "formats": {}, "unread": [], "problems": [], "note": none} -%}
+  {%- set reading = {"sources": {}, "formats": {}, "unread": [], "problems": [], "note": none, "has_shared_ids": true} -%}
   {%- set rows = census_mapping_rows() -%}
   {%- set absent = [] -%}
   {%- set named = [] -%}
@@ -120,6 +129,11 @@
     {%- endif -%}
   {%- endfor -%}
   {%- do name_missing_columns(reading, theirs.values() | join(", ")) -%}
+  {%- if "employee_id" in reading.sources -%}
+    {%- do reading.update({"has_shared_ids": run_query(
+      "select count(*) > count(distinct employee_id) from (" ~ census_text(file, reading) ~ ")"
+    ).rows[0][0]}) -%}
+  {%- endif -%}
   {{ return(reading) }}
 {%- endmacro -%}
 

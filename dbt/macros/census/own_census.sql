@@ -63,7 +63,7 @@ cast(null as {{ type }}) as {{ name }}{{ ", " if not loop.last }}
   {%- if (file | lower).endswith(".parquet") -%}
 read_parquet('{{ file }}')
   {%- else -%}
-read_csv('{{ file }}', header = true, all_varchar = true)
+read_csv('{{ file }}', header = true, all_varchar = true, encoding = {{ choice("census_encoding", ["utf-8", "latin-1", "utf-16"]) }})
   {%- endif -%}
 {%- endmacro -%}
 
@@ -150,23 +150,31 @@ read_csv('{{ file }}', header = true, all_varchar = true)
 
 {%- macro checked_census(file, reading, first_year) -%}
   {#- CTEs up to `checked`: what is wrong with a row only beside the others, or beside the
-      first day of `first_year`. -#}
+      first day of `first_year`. Where every row has an id of its own, nothing needs to be compared. -#}
     {{ parsed_census(file, reading) }},
+    {%- if not reading.has_shared_ids %}
+    checked as (
+      select
+        *,
+        false as is_repeated,
+        {{ census_most_used_currency(reading) }} as census_currency,
+        false as is_duplicate,
+        false as is_employed_already
+      from parsed
+    )
+    {%- else %}
     repeated as (
       select
         *,
+        -- The hash is only compared within an id.
         row_number() over (
-          partition by employee_id, birth_text, hire_text, termination_text, salary_text, level_text, hourly_text,
-            fte_text, pay_type_text, department, manager_id
+          partition by employee_id, hash(
+            birth_text, hire_text, termination_text, salary_text, level_text, hourly_text, fte_text, pay_type_text,
+            department, manager_id
+          )
           order by census_row
         ) > 1 as is_repeated,
-        (
-          select currency from parsed
-          where currency is not null
-          group by currency
-          order by count(*) desc, currency
-          limit 1
-        ) as census_currency
+        {{ census_most_used_currency(reading) }} as census_currency
       from parsed
     ),
     checked as (
@@ -183,4 +191,19 @@ read_csv('{{ file }}', header = true, all_varchar = true)
         ) over (partition by employee_id) > 0 as is_employed_already
       from repeated
     )
+    {%- endif %}
+{%- endmacro -%}
+
+{%- macro census_most_used_currency(reading) -%}
+  {%- if "currency" in reading.sources or reading.formats.get("annual_salary") or reading.formats.get("hourly_rate") -%}
+(
+          select currency from parsed
+          where currency is not null
+          group by currency
+          order by count(*) desc, currency
+          limit 1
+        )
+  {%- else -%}
+cast(null as varchar)
+  {%- endif -%}
 {%- endmacro -%}
