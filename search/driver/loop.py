@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from search.driver.judging import concluded
 from search.driver.limits import Limits, Progressed, Stop
+from search.driver.polish import Polish
 from search.driver.progress import Progress, Standing, TrialNews
 from search.driver.results import CompleteTrial, SearchEnd
 from search.driver.standings import Standings
@@ -18,10 +20,7 @@ from search.sampling.choice import Samplers, choose_sampler
 from search.sampling.stopping import Assessment
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import (
-    ALTERNATIVE,
     CURRENT,
-    POLISHED,
-    POLISHING,
     PROPOSED,
     Conclusion,
     Proposal,
@@ -29,19 +28,12 @@ from search.storage.attributes import (
 from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
-from search.study.alternatives import MOST_ALTERNATIVES
 from search.study.chance import Noise
 from search.study.preference import Preference
-from search.study.replication import over_replications
 from search.study.space import canonical, current_candidate, distributions
 from search.study.targets import (
     Goal,
-    all_met,
-    constraint_values,
-    loss,
-    objective_values,
     standing_texts,
-    variances,
 )
 from search.study.values import Scalar
 from search.system import interrupt
@@ -169,6 +161,8 @@ class Driver:
         self._limits = Limits(spec.search, max_new_iterations)
         self._spool = spool
         self._clock = clock
+        replications = spec.scenario.replications
+        self._statistic = replications.statistic if replications else "mean"
         self._space = distributions(spec)
         self._standings = Standings(goals, Preference.of(spec))
         self._samplers = Samplers(spec)
@@ -181,7 +175,7 @@ class Driver:
         self._is_exhausted = False
         self._iteration = 0
         self._iteration_seconds: list[float] = []
-        self._polished = 0
+        self._polishing = Polish(spec, batch_size)
         self.first_submit_at: float | None = None
 
     @property
@@ -243,7 +237,8 @@ class Driver:
             if trial.deaths >= MAX_DEATHS:
                 self._leave_alone(trial)
         waiting = {trial.trial: trial.proposal for trial in opened if trial.deaths < MAX_DEATHS}
-        self._polished += sum(one.lineage in POLISHING for one in waiting.values())
+        for proposal in waiting.values():
+            self._polishing.note(proposal.lineage)
         if not waiting:
             return
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
@@ -316,45 +311,25 @@ class Driver:
         return dict(zip(self._store.start(proposals, self._space), proposals, strict=True))
 
     def _polish(self, stop: Stop) -> _Batch | None:
-        """Begin a batch that gets nearer to what is preferred; None when there is none.
-
-        It goes on once every target is met and nothing is left to be optimised. What it proposes
-        follows from the trials alone, so that an interrupted one goes on as it would have.
-        """
-        search = self._spec.search
-        if not self._standings.is_converged or stop.state != "converged" or search.prefer == "none":
+        """Begin a batch that gets nearer to what is preferred; None when there is none."""
+        is_over = self._limits.reached_by_polish(self._progressed()) is not None
+        if stop.state != "converged" or is_over:
             return None
-        if self._limits.reached_by_polish(self._progressed()) is not None:
-            return None
-        room = min(search.polish - self._polished, search.max_trials - self._proposed())
-        # Half a batch: each learns from the one before, as the search itself does not need to.
-        count = min(max(1, self._batch_size // 2), room)
-        if count <= 0:
-            return None
-        began = self._clock()
-        finished, sampler = self._store.finished(), self._samplers.target(self.goals)
-        preference = self._standings.preference
-        lineage, found = POLISHED, sampler.nearer(finished, preference, count=count)
-        if not found and not self._has_alternatives():
-            lineage, count = ALTERNATIVE, min(count, MOST_ALTERNATIVES)
-            found = sampler.nearer(finished, preference, count=count, is_for_others=True)
+        began, is_first = self._clock(), self._polishing.used == 0
+        lineage, found = self._polishing.propose(
+            self._standings,
+            self._samplers.target(self.goals),
+            self._store.finished(),
+            room=self._spec.search.max_trials - self._proposed(),
+        )
         if not found:
             return None
-        if self._polished == 0:
+        if is_first:
             self._progress.note("every target is met: looking for what is preferred")
         self._iteration += 1
-        self._polished += len(found)
-        proposals = [self._proposal(values, lineage=lineage) for values in found]
-        batch = self._stored(proposals)
+        batch = self._stored([self._proposal(values, lineage=lineage) for values in found])
         self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
         return self._dispatch(batch, began)
-
-    def _has_alternatives(self) -> bool:
-        """Return whether other ways were looked for, or are known."""
-        was_looked = any(
-            trial.lineage == ALTERNATIVE for trial in read_trials(self._store.finished())
-        )
-        return was_looked or len(self._standings.alternatives) > 1
 
     def _propose(self) -> dict[int, Proposal]:
         """Ask the sampler for a batch; all of it is stored before any of it is dispatched."""
@@ -431,7 +406,12 @@ class Driver:
 
     def _tell(self, whole: Mapping[int, _Pending]) -> None:
         """Store how trials ended, then let people know."""
-        conclusions = {number: self._conclude(pending) for number, pending in whole.items()}
+        conclusions = {
+            number: concluded(
+                self._standings, pending.proposal.iteration, pending.outcomes, self._statistic
+            )
+            for number, pending in whole.items()
+        }
         self._store.finish_all(conclusions)
         if self._spool:
             for number in whole:
@@ -479,32 +459,6 @@ class Driver:
                 metrics=conclusion.metrics,
                 evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
             )
-        )
-
-    def _conclude(self, pending: _Pending) -> Conclusion:
-        outcomes = pending.outcomes
-        failure = next((one.failure for one in outcomes if one.failure is not None), None)
-        if failure is not None:
-            return Conclusion(outcomes=outcomes, failure=failure)
-        replications = self._spec.scenario.replications
-        statistic = replications.statistic if replications else "mean"
-        metrics = over_replications([one.metrics for one in outcomes], statistic)
-        goals = self._standings.goals_for(
-            pending.proposal.iteration, metrics, [one.metrics for one in outcomes]
-        )
-        try:
-            values = objective_values(goals, metrics)
-        except ValueError as error:
-            failure = Failure(stage="metric", message=str(error))
-            return Conclusion(outcomes=outcomes, metrics=metrics, failure=failure)
-        return Conclusion(
-            outcomes=outcomes,
-            values=values,
-            loss=loss(goals, metrics),
-            constraints=constraint_values(goals, metrics),
-            metrics=metrics,
-            variances=variances(goals, metrics),
-            is_all_targets_met=all_met(goals, metrics),
         )
 
     def _complete_iteration(self, batch: _Batch) -> None:
@@ -578,7 +532,7 @@ class Driver:
             complete=standings.complete,
             diagnosis=None if is_met or best is None else self._assess().diagnosis,
             alternatives=standings.alternatives,
-            polished=self._polished,
+            polished=self._polishing.used,
         )
 
     # --- what is known ----------------------------------------------------------
@@ -586,7 +540,7 @@ class Driver:
     def _remember(self, trial: StoredTrial) -> None:
         iteration = int(trial.iteration or 0)
         self._iteration = max(self._iteration, iteration)
-        self._polished += trial.lineage in POLISHING
+        self._polishing.note(trial.lineage)
         if not trial.is_complete:
             # A trial that its driver left behind says nothing about its candidate.
             self._standings.failed += trial.failure.stage != "driver"

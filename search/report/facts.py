@@ -26,8 +26,6 @@ from search.study import StudySpec, study_from_document
 from search.study.targets import Goal, goals_of, is_distance, violation
 from search.study.values import Scalar
 
-OBJECTIVES = ("minimize", "maximize")
-
 
 @dataclass(frozen=True)
 class Lever:

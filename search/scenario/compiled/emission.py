@@ -21,7 +21,6 @@ from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.statements import RelationName, effect_of
 
 ActionKind = Literal["run", "bind", "own", "drop", "rename", "export", "read"]
-Placement = Literal["physical", "attached"]
 
 BASELINE = "__baseline"
 HOISTED = "__hoisted"
