@@ -371,7 +371,7 @@ class DbtSession:
             noticing_files(self.reads),
         ):
             os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
-            runner = dbtRunner(manifest, callbacks=[sender.on_event] if observer or rewrite else [])
+            runner = dbtRunner(manifest, callbacks=[sender.on_event])
             return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
 
@@ -401,8 +401,8 @@ class _Sender:
 
     def sent(self, sql: str, bindings: Any) -> str:
         """Tell the observer of a statement; return what DuckDB gets."""
-        self._reads.saw_statement(sql)
         node = getattr(self._sender, "node", None)
+        self._reads.saw_statement(sql, node or "dbt")
         if self._observer is not None:
             self._observer(sql, bindings, node, getattr(self._sender, "invocation", None))
         return sql if self._rewrite is None else self._rewrite(sql, node)

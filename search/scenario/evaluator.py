@@ -19,6 +19,7 @@ from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
+from search.scenario.project import DbtProject
 from search.scenario.seeds import Seeder
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import FileCopyWorkspace, Workspace
@@ -189,6 +190,7 @@ class DbtEvaluator(Evaluator):
         self._plan = factory.plan
         self._factory = factory
         self._scratch: Path | None = None
+        self._has_looked = False
 
     def open(self) -> None:
         """Make this worker's folder, and the dbt session in it."""
@@ -255,6 +257,16 @@ class DbtEvaluator(Evaluator):
         finally:
             self._workspace.discard()
 
+    def _look_at_templates(self) -> None:
+        """Notice, once, which templates of the project ask when dbt started."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        for name, file in DbtProject(self._plan.project_dir).read_files():
+            if file.suffix == ".sql" and file.is_relative_to(self._plan.project_dir):
+                if "/" in name and not name.startswith("dbt_packages/"):
+                    self._reads.saw_template(file.read_text(errors="replace"), name)
+
     def _learn(self, since: float) -> None:
         """Remember what the candidate read beside its database.
 
@@ -263,7 +275,8 @@ class DbtEvaluator(Evaluator):
         """
         if self._plan.world is not None:
             for metric in self._plan.metrics:
-                self._reads.saw_statement(metric.sql)
+                self._reads.saw_statement(metric.sql, f"metric {metric.name}")
+            self._look_at_templates()
             self._plan.world.learn(self._reads, since=since)
 
     def close(self) -> None:

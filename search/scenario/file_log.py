@@ -47,7 +47,7 @@ def collect_file_log(connection: Any, log: ReadLog) -> None:
         for query in (_ATTACHED, _EXTENSIONS):
             log.files |= {path for (path,) in connection.execute(query).fetchall() if path}
         for (sql,) in connection.execute(_DEFINITIONS).fetchall():
-            log.saw_statement(sql)
+            log.saw_patterns(sql)
         connection.execute("call truncate_duckdb_logs()")
 
 

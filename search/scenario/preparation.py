@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.errors import ProjectError, SearchError, SpecError
+from search.errors import DatabaseError, ProjectError, SearchError, SpecError
 from search.scenario.answers import (
     AnswerCache,
     DbtAnswers,
@@ -31,6 +31,7 @@ from search.scenario.data_checks import CheckTable, DataCheck, plan_check, run_c
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.dbt_switches import unused_switches, unused_text
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.extensions import missing_extensions
 from search.scenario.given_vars import (
     Watched,
     is_same,
@@ -313,6 +314,11 @@ class _Preparation:
         tables: tuple[CheckTable, ...] = ()
         with self._checking():
             checked = self._checks()
+            for told in missing_extensions(checked.recipe.profile, self._scratch):
+                if told.is_mistake:
+                    mistakes.append(DatabaseError(told.text))
+                else:
+                    self._warnings.append(told.text)
             nodes = nodes.union(*checked.selected.values())
             if not mistakes:
                 world = world_of(checked.recipe, self._cache)

@@ -21,11 +21,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import ProjectError
+from search.scenario.clock import ClockRead, clock_reads, started_reads, that_count
 from search.scenario.hashing import FileHashes, hash_parts
 
 FORMAT_VERSION = 1
 Kind = Literal["file", "glob", "env", "clock", "remote"]
 
+STUDYS_OWN = "SQL of the study"
+_TESTS = ("test.", "unit_test.")
+_WORD = re.compile(r"\w+")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SECRET = re.compile(r"secret|token|password|key", re.IGNORECASE)
@@ -44,7 +48,8 @@ class ReadLog:
         written: Those of them that it wrote to.
         texts: String literals of statements that may be patterns of files.
         env: Names of environment variables.
-        clock: What tells the time, each with the nodes that ask.
+        clock: Places that ask for the time.
+        words: Words of all statements, lower case, by who sent them.
         vars: dbt vars, each with the defaults that were given where it was read.
     """
 
@@ -54,11 +59,26 @@ class ReadLog:
     written: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     env: set[str] = field(default_factory=set)
-    clock: dict[str, set[str]] = field(default_factory=dict)
+    clock: set[ClockRead] = field(default_factory=set)
+    words: dict[str, set[str]] = field(default_factory=dict)
     vars: dict[str, list[Any]] = field(default_factory=dict)
 
-    def saw_statement(self, sql: str) -> None:
-        """Remember what of a statement may be a pattern of files."""
+    def saw_statement(self, sql: str, sender: str | None = None) -> None:
+        """Remember what of a statement asks for the time or may be a pattern of files.
+
+        Args:
+            sql: Its text.
+            sender: dbt's node; None for SQL of the study.
+        """
+        name = sender or STUDYS_OWN
+        if name.startswith(_TESTS):
+            return
+        self.clock |= set(clock_reads(sql, name))
+        self.words.setdefault(name, set()).update(_WORD.findall(sql.lower()))
+        self.saw_patterns(sql)
+
+    def saw_patterns(self, sql: str) -> None:
+        """Remember what of SQL may be a pattern of files."""
         if "*" in sql or "?" in sql or "[" in sql:
             self.texts |= {
                 one.replace("''", "'") for one in _LITERAL.findall(sql) if glob.has_magic(one)
@@ -69,9 +89,19 @@ class ReadLog:
         known = self.vars.setdefault(str(name), [])
         known += [one for one in default if not any(_is_same(one, other) for other in known)]
 
-    def saw_clock(self, what: str, where: str) -> None:
-        """Remember that a statement asks for the time."""
-        self.clock.setdefault(what, set()).add(where)
+    def saw_template(self, text: str, where: str) -> None:
+        """Remember whether a template of the project asks when dbt started."""
+        self.clock |= set(started_reads(text, where))
+
+    def clock_places(self) -> dict[str, list[str]]:
+        """Return what tells a time that a number may depend on, each with who asks."""
+        if not self.clock:
+            return {}
+        words = [(sender, frozenset(found)) for sender, found in self.words.items()]
+        places: dict[str, list[str]] = {}
+        for one in that_count(self.clock, words):
+            places.setdefault(one.what, []).append(one.where)
+        return places
 
     def inputs(self) -> Iterator[tuple[Kind, str]]:
         """Yield each thing that was read and is not ours, by its kind and name."""
@@ -90,7 +120,7 @@ class ReadLog:
             pattern = str(self._place(text))
             if not opened.isdisjoint(glob.glob(pattern, recursive=True)):
                 yield "glob", pattern
-        yield from (("clock", what) for what in sorted(self.clock))
+        yield from (("clock", what) for what in sorted(self.clock_places()))
 
     def _place(self, path: str) -> Path:
         return Path(os.path.normpath(self.folder / path.removeprefix("file:")))
@@ -205,6 +235,7 @@ class World:
         if all(f"{kind} {name}" in known for kind, name in read):
             return
         with self._locked():
+            places = log.clock_places()
             known, is_sealed = self.inputs(), self.is_sealed
             for kind, name in read:
                 key = f"{kind} {name}"
@@ -212,7 +243,7 @@ class World:
                     continue
                 if kind == "file":
                     _require_settled(Path(name), since)
-                where = tuple(sorted(log.clock.get(name, ()))) if kind == "clock" else ()
+                where = tuple(sorted(places.get(name, ()))) if kind == "clock" else ()
                 known[key] = Input(kind, name, self._content(kind, name), is_sealed, where)
             self._write(known.values(), is_sealed=is_sealed)
 

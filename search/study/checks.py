@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from search.study.apply import ApplySpec, unknown_scenario_vars
 from search.study.constraints import Constraint, Expression
 from search.study.goals import MetricSpec, TargetSpec
+from search.study.grid import grid_count
 from search.study.metrics import ExpandedMetric, expand_each
 from search.study.mistakes import Mistake, did_you_mean, given, listed
 from search.study.parameters import ParameterSpec
@@ -22,6 +24,8 @@ LEAST_SEEDS = 3
 """Replications from which a chance target's margin is known at least."""
 
 Sections = Mapping[str, Any]
+MAX_GRID_CANDIDATES = 1_000_000
+"""Points of a grid that fit in memory beside everything else: 8 MB."""
 
 
 def check_sections(sections: Sections) -> list[Mistake]:
@@ -91,6 +95,29 @@ def _overwritten_vars(
                 f"`{var}` is the var of parameter `{bound[var]}`, whose value this would overwrite"
             )
             yield Mistake(path, text)
+
+
+def _grid(parameters: dict[str, ParameterSpec], search: SearchSpec) -> Iterator[Mistake]:
+    """A grid holds all its points in memory, so it is counted before it is made."""
+    if search.sampler != "grid":
+        return
+    share = max(2, math.floor(search.max_trials ** (1 / len(parameters))))
+    points = math.prod(_grid_levels(one, share) for one in parameters.values())
+    if points > MAX_GRID_CANDIDATES:
+        text = (
+            f"grid would have {points:,} candidates for {len(parameters)} parameters, but may have "
+            f"at most {MAX_GRID_CANDIDATES:,}; use another sampler (auto), or fewer parameters"
+        )
+        yield Mistake(("search", "sampler"), text)
+
+
+def _grid_levels(parameter: ParameterSpec, share: int) -> int:
+    if parameter.choices is not None:
+        return len(parameter.choices)
+    if parameter.grid_step is None:
+        return share
+    low, high = parameter.bounds
+    return min(share, (grid_count(low, high, parameter.grid_step) or 1) + 1)
 
 
 def _constraints(
@@ -274,6 +301,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Mistake]]], ...] = 
     (("scenario", "metrics"), _metrics),
     (("scenario", "metrics", "targets"), _targets),
     (("scenario", "parameters", "apply"), _apply),
+    (("parameters", "search"), _grid),
     (("scenario", "search"), _confirm_seeds),
     (("scenario", "targets"), _probabilities),
     (("scenario", "parameters", "metrics", "search"), _preference),

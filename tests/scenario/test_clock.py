@@ -1,0 +1,87 @@
+"""Numbers that follow from the clock hold for one day: it is told, and the next day starts anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from studies import copy_project, dbt_document, load
+
+from search.driver.engine import Engine, prepare_engine
+from search.scenario import world as world_module
+from search.scenario.clock import clock_reads
+from search.scenario.preparation import prepare
+from search.scenario.world import ReadLog, changes
+from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select a from t where d < current_date - 3", [("current_date", None)]),
+        ("select now() as loaded_at, a from t", [("now()", "loaded_at")]),
+        ('select a, current_timestamp::timestamp as "At" from t', [("current_timestamp", "at")]),
+        ("select year(today()) as y from t", [("today()", None)]),
+        ("select cast(now() as date) as d from t", [("now()", None)]),
+        ("select max(now()) as d from t", [("now()", None)]),
+        ("select t.now, nowhere(), 'now()', \"now\" from t -- now()", []),
+        ("select 1 as current_date", []),
+    ],
+)
+def test_what_asks_for_the_time(sql: str, found: list[tuple[str, str | None]]) -> None:
+    assert [(one.what, one.column) for one in clock_reads(sql, "m")] == found
+
+
+def test_a_time_of_loading_that_nobody_reads_is_no_input(tmp_path: Path) -> None:
+    log = ReadLog(tmp_path)
+    log.saw_statement("create table a as select 1 as v, now() as loaded_at", "model.p.a")
+    log.saw_statement("insert into a (v, loaded_at) select 1, now()", "model.p.b")
+    assert {*log.clock_places()["now()"]} == {"model.p.a", "model.p.b"}
+    log = ReadLog(tmp_path)
+    log.saw_statement("create table a as select 1 as v, now() as loaded_at", "model.p.a")
+    log.saw_statement("select count(*) from a where loaded_at is null", "test.p.not_null")
+    log.saw_statement("select sum(v) from a", "metric v")
+    assert log.clock_places() == {}
+    log.saw_statement("select max(loaded_at) from a", "model.p.b")
+    assert log.clock_places() == {"now()": ["model.p.a"]}
+
+
+def test_the_day_is_named_when_it_moves() -> None:
+    moved = changes({"clock now()": "2026-01-01"}, {"clock now()": "2026-01-02"})
+    assert moved == ["the day: 2026-01-01 became 2026-01-02"]
+
+
+def _start(folder: Path) -> Engine:
+    spec = load(folder / "project", _document())
+    memory = memory_plan(spec)
+    limits = preparation_limits(spec, memory)
+    plan = prepare(spec, folder / "baselines", limits, report=lambda _: None).plan
+    factory = evaluator_factory(spec, plan, memory)
+    return prepare_engine(factory, spec, folder / "programs", report=lambda _: None)
+
+
+def _document() -> dict[str, object]:
+    document = dbt_document(resources={"engine": "dbt"})
+    del document["parameters"]["rate"]
+    return document
+
+
+@pytest.mark.dbt
+def test_the_next_day_is_another_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function is named with its model; a start on the same day finds the same world."""
+    project = copy_project("tiny", tmp_path / "project")
+    model = next((project / "models").rglob("*.sql"))
+    text = model.read_text().replace("end as result", "end + 0 * year(current_date) as result")
+    model.write_text(text + ", now() as loaded_at")
+    first = _start(tmp_path)
+    (warning,) = first.warnings
+    assert "current_date in model.tiny.fct_result" in warning and "now()" not in warning
+    assert first.plan is not None
+    second = _start(tmp_path).plan
+    assert second is not None and second.fingerprints == first.plan.fingerprints
+    monkeypatch.setattr(world_module, "today", lambda: "2999-01-01")
+    third = _start(tmp_path).plan
+    assert third is not None and third.fingerprints != first.plan.fingerprints
+    assert changes(first.plan.inputs() | {"clock current_date": "a"}, third.inputs()) == [
+        "the day: a became 2999-01-01"
+    ]
