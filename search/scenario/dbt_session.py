@@ -197,6 +197,8 @@ class DbtSession:
         self._manifest: Any = None
         self.built: dict[str, NodeResult] = {}
         """What succeeded so far, by dbt's id."""
+        self.warning_tests: set[str] = set()
+        """Data tests that only warn, by dbt's id."""
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile(profile, database, limits)
 
@@ -256,6 +258,7 @@ class DbtSession:
             chosen = " ".join(_selection(select, exclude)) or "the whole project"
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
         self.built |= {one.unique_id: one for one in nodes if one.is_built}
+        self.warning_tests |= {one.unique_id for one in nodes if one.severity == "WARN"}
         return nodes
 
     def test(

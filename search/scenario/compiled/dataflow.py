@@ -8,7 +8,7 @@ and makes at most one. Renames move a version from name to name. From this follo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -126,15 +126,31 @@ class Flow:
     versions: tuple[Version, ...]
     readings: tuple[Reading, ...]
 
-    def needed(self) -> frozenset[int]:
-        """Return the indexes of the operations that the metrics need.
+    def tests(self, tainted: Collection[int]) -> frozenset[int]:
+        """Return the indexes of the data tests whose outcome a parameter may change.
+
+        Args:
+            tainted: Versions that a parameter reaches.
+        """
+        return frozenset(
+            operation.index
+            for operation in self.operations
+            if operation.statement.is_test
+            and (operation.template.parameters or operation.reads & frozenset(tainted))
+        )
+
+    def needed(self, tests: Collection[int] = ()) -> frozenset[int]:
+        """Return the indexes of the operations that the metrics, and some data tests, need.
 
         A rename is needed when the version that it moves is.
         """
         wanted: set[int] = set().union(*(reading.reads for reading in self.readings))
         kept: set[int] = set()
         for operation in reversed(self.operations):
-            if operation.statement.effect.kind in ("setting", "schema"):
+            if operation.index in tests:
+                kept.add(operation.index)
+                wanted |= operation.reads
+            elif operation.statement.effect.kind in ("setting", "schema"):
                 kept.add(operation.index)
             elif operation.moved is not None:
                 if operation.moved in wanted:

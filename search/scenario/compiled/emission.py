@@ -83,14 +83,17 @@ def split_flow(flow: Flow, bound: Collection[Key], *, with_draws: bool = False) 
         bound: Baseline tables whose cells parameters are written to.
         with_draws: Whether what draws differs between evaluations.
     """
-    needed = flow.needed()
     tainted = flow.tainted(bound, with_draws=with_draws)
+    tests = flow.tests(tainted)
+    needed = flow.needed(tests)
     hoisted, replayed = set(), set()
     for operation in flow.operations:
         if operation.index not in needed:
             continue
         version = operation.made if operation.made is not None else operation.moved
-        if version is None:  # settings and schemas: before everything, and always
+        if operation.index in tests:
+            replayed.add(operation.index)
+        elif version is None:  # settings and schemas: before everything, and always
             hoisted.add(operation.index)
             replayed.add(operation.index)
         elif version in tainted:

@@ -28,7 +28,7 @@ from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.plan import PlannedMetric
 from search.study.values import Scalar
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
 HOISTED_FILE = "hoisted.duckdb"
@@ -160,14 +160,13 @@ class Program:
 
     def live_parameters(self) -> frozenset[str]:
         """Return the parameters whose value stands in a statement that the metrics need."""
-        return frozenset().union(
-            *(self.flow.operations[i].template.parameters for i in self.split.replayed)
-        )
+        needed = self.flow.needed() & self.split.replayed  # and not what tests alone need
+        return frozenset().union(*(self.flow.operations[i].template.parameters for i in needed))
 
     def live_tables(self) -> frozenset[Key]:
         """Return the bound tables that the metrics need."""
         read = frozenset().union(
-            *(self.flow.operations[i].reads for i in self.split.replayed),
+            *(self.flow.operations[i].reads for i in self.flow.needed() & self.split.replayed),
             *(reading.reads for reading in self.flow.readings),
         )
         relations = (self.flow.versions[version].relation for version in read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from search.scenario.compiled.emission import (
 from search.scenario.compiled.lifting import Template, hole_texts
 from search.scenario.compiled.parsing import ParsedStatements
 from search.scenario.compiled.program import Program
+from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.replay_workspace import (
     CopyWorkspace,
     OverlayWorkspace,
@@ -37,6 +39,11 @@ from search.study.values import Scalar
 from search.system.scratch import create_scratch, remove_scratch
 
 OVERLAY, COPY = "overlay", "copy"
+_CONDITION = re.compile(
+    r"\bselect\s+(.*?)\s+as\s+failures,.*?\bas\s+should_warn,\s*(.*?)\s+as\s+should_error\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How a test's failures are counted, and when that fails, as dbt writes it."""
 ISOLATIONS = (OVERLAY, COPY)
 
 
@@ -152,6 +159,8 @@ class Replay:
                 if self._seed is not None and statement is not None and statement.place:
                     connection.execute(set_seed(self._seed, statement.place))
                 perform(connection, action, lambda one: self._parsed.of(one, texts, connection))
+                if statement is not None and statement.is_test:
+                    refuse_failing_test(connection, statement)
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
@@ -172,6 +181,31 @@ class Replay:
 
     def _run(self, sql: str, bindings: list[Scalar] | None = None) -> None:
         self._workspace.connection.execute(sql, bindings)
+
+
+def refuse_failing_test(connection: Any, statement: RecordedStatement) -> None:
+    """Fail a candidate as ``dbt build`` does, when a data test of it fails.
+
+    Args:
+        connection: Has just asked for the test's outcome.
+        statement: What asked.
+
+    Raises:
+        ScenarioError: If the test fails, in dbt's words.
+    """
+    names = [column[0].lower() for column in connection.description]
+    outcome = dict(zip(names, connection.fetchone() or (), strict=False))
+    if not outcome.get("should_error"):
+        return
+    count = outcome.get("failures")
+    found = _CONDITION.search(statement.sql)
+    limit = f" if {found[2].removeprefix(found[1]).strip()}" if found else ""
+    raise ScenarioError(
+        f"Got {count} {'result' if count == 1 else 'results'}, configured to fail{limit}",
+        stage="step",
+        step=statement.step,
+        model=statement.node,
+    )
 
 
 @contextmanager
