@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from search.report.page import cell, section, table
 from search.report.plots import tag
+from search.report.render import joined
 from search.study.figures import signed, with_unit
 from search.views.text import table_text
 
@@ -37,11 +39,11 @@ class Grid:
         """Return the table as aligned text."""
         return table_text(self.header, self.rows)
 
-    def html(self) -> str:
+    def html(self) -> Markup:
         """Return the table as HTML; the first column is text."""
         heads = [(name, position == 0) for position, name in enumerate(self.header)]
         rows = [
-            tag("tr", "".join(cell(escape(one), is_text=i == 0) for i, one in enumerate(row)))
+            tag("tr", joined(cell(escape(one), is_text=i == 0) for i, one in enumerate(row)))
             for row in self.rows
         ]
         return tag("div", table(heads, rows), class_="wide")
@@ -165,36 +167,36 @@ def appraisal_text(document: Mapping[str, Any], metrics: Units, parameters: Unit
     return parts
 
 
-def diagnosis_section(document: Mapping[str, Any]) -> str:
+def diagnosis_section(document: Mapping[str, Any]) -> Markup:
     """Return the section that says why targets are missed; empty when there is nothing to say."""
     lines = diagnosis_lines(document)
     if not lines:
-        return ""
+        return Markup()
     return section("diagnosis", "Why targets are missed", tag("pre", escape("\n".join(lines))))
 
 
-def effects_section(document: Mapping[str, Any], metrics: Units, parameters: Units) -> str:
+def effects_section(document: Mapping[str, Any], metrics: Units, parameters: Units) -> Markup:
     """Return the section on what moves what; empty when nothing is known."""
     grid = effects_grid(document, metrics, parameters)
     if grid is None:
-        return ""
+        return Markup()
     importances = importances_text(document)
-    below = tag("p", escape(importances), class_="small soft") if importances else ""
+    below = tag("p", escape(importances), class_="small soft") if importances else Markup()
     intro = f"What one step of a parameter does at the best trial. {effects_source(document)}"
     return section("effects", "Sensitivity", grid.html(), below, intro=intro)
 
 
-def confirmation_section(document: Mapping[str, Any], metrics: Units) -> str:
+def confirmation_section(document: Mapping[str, Any], metrics: Units) -> Markup:
     """Return the section on fresh random seeds; empty when none were asked for."""
     grid, sentence = confirmation_grid(document, metrics), confirmation_text(document)
     if grid is None or sentence is None:
-        return ""
+        return Markup()
     return section("confirmation", "Fresh random seeds", grid.html(), intro=sentence)
 
 
 def front_section(
     document: Mapping[str, Any], metrics: Units, values: Mapping[int, Mapping[str, float]]
-) -> str:
+) -> Markup:
     """Return the Pareto front as a table; empty with fewer than two objectives.
 
     Args:
@@ -204,7 +206,7 @@ def front_section(
     """
     front: Sequence[int] = document.get("front") or ()
     if not front:
-        return ""
+        return Markup()
     rows = tuple(
         (str(trial), *(with_unit(values[trial].get(name), unit) for name, unit in metrics.items()))
         for trial in front

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from search.report.page import cell, section, table
 from search.report.plots import tag
+from search.report.render import joined
 from search.views.checks import check_title
 
 
-def checks_section(tables: Sequence[Mapping[str, Any]]) -> str:
+def checks_section(tables: Sequence[Mapping[str, Any]]) -> Markup:
     """Return the tables, each under its title; empty when no check shows any."""
     parts = []
     for shown in tables:
@@ -23,7 +25,7 @@ def checks_section(tables: Sequence[Mapping[str, Any]]) -> str:
         rows = [
             tag(
                 "tr",
-                "".join(
+                joined(
                     cell(escape(one), is_text=text) for one, text in zip(row, is_text, strict=True)
                 ),
             )
@@ -35,7 +37,7 @@ def checks_section(tables: Sequence[Mapping[str, Any]]) -> str:
             parts.append(tag("p", "No rows.", class_="soft small"))
         if shown["is_cut"]:
             parts.append(tag("p", "There are more rows.", class_="soft small"))
-    return section("checks", "The data before the search", *parts) if parts else ""
+    return section("checks", "The data before the search", *parts) if parts else Markup()
 
 
 def _is_number(text: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup, escape
 
 from search.audit.records import TrialRecord
 from search.report.facts import StudyFacts, Target
@@ -19,6 +20,7 @@ from search.report.plots import (
     parallel_plot,
     tag,
 )
+from search.report.render import joined
 from search.report.sections import MARKS, accepted_band, variance_text
 from search.report.style import CSS
 from search.study.figures import number_text, with_unit
@@ -32,7 +34,7 @@ MAX_LINES = 1_000
 """Trials that the parallel coordinates draw; of more, the best."""
 
 
-def convergence_section(facts: StudyFacts) -> str:
+def convergence_section(facts: StudyFacts) -> Markup:
     """Return the loss and each target's metric over the trials."""
     if not facts.complete():
         intro = "No trial is complete yet, so there is nothing to plot."
@@ -57,7 +59,7 @@ def convergence_section(facts: StudyFacts) -> str:
     )
     legend = MARKS
     return section(
-        "convergence", "Convergence", legend, tag("div", "".join(plots), class_="grid"), intro=intro
+        "convergence", "Convergence", legend, tag("div", joined(plots), class_="grid"), intro=intro
     )
 
 
@@ -71,13 +73,13 @@ def convergence_image(facts: StudyFacts) -> str | None:
     plot = course_plot(
         _loss_course(facts, trials, record), label_text="loss over the trials", width=720
     )
-    look = tag("style", CSS) + tag("rect", width="100%", height="100%", fill="var(--card)")
+    look = tag("style", Markup(CSS)) + tag("rect", width="100%", height="100%", fill="var(--card)")
     opening, closing = plot.split(">", maxsplit=1)
     return f'{opening} xmlns="http://www.w3.org/2000/svg">{look}{closing}'
 
 
-def _figure(name: str, unit: str, course: Course) -> str:
-    caption = tag("figcaption", f"{escape(name)} {tag('span', escape(f'({unit})'))}")
+def _figure(name: str, unit: str, course: Course) -> Markup:
+    caption = tag("figcaption", escape(name) + " " + tag("span", f"({unit})"))
     return tag("figure", caption + course_plot(course, label_text=f"{name} over the trials"))
 
 
@@ -229,11 +231,11 @@ def tick_text(number: float, unit: str | None) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
-def candidates_section(facts: StudyFacts) -> str:
+def candidates_section(facts: StudyFacts) -> Markup:
     """Return the tried candidates as parallel coordinates, coloured by their loss."""
     complete = [trial for trial in facts.complete() if trial.loss is not None]
     if not facts.levers or not (complete or facts.failed()):
-        return ""
+        return Markup()
     goals = tuple(target.goal for target in facts.targets)
     ranked = sorted(complete, key=lambda trial: _key(facts, goals, trial))[:MAX_LINES]
     failed = facts.failed()[: max(0, MAX_LINES - len(ranked))]
@@ -267,14 +269,17 @@ def candidates_section(facts: StudyFacts) -> str:
     )  # fmt: skip
 
 
-def _legend(has_failed: bool) -> str:
+def _legend(has_failed: bool) -> Markup:
     names = [("best", "best"), ("now", "current"), ("0", "small loss"), ("5", "large loss")]
     names += [("fail", "failed")] if has_failed else []
     items = [
-        f'<span><svg width="26" height="8"><path class="l l{kind}" d="M0 4h26"/></svg>{name}</span>'
+        tag(
+            "span",
+            tag("svg", tag("path", class_=f"l l{kind}", d="M0 4h26"), width=26, height=8) + name,
+        )
         for kind, name in names
     ]
-    return tag("div", "".join(items), class_="legend")
+    return tag("div", joined(items), class_="legend")
 
 
 def _polyline(facts: StudyFacts, trial: TrialRecord, kind: str) -> Polyline:

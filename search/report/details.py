@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from markupsafe import Markup, escape
 
 from search.audit.records import RunRecord, TrialMetric, TrialRecord
 from search.report.facts import StudyFacts, Target
@@ -23,7 +24,9 @@ from search.report.page import (
     what_if_words,
 )
 from search.report.plots import SHADES, filled_bar, stacked_bar, tag
+from search.report.render import joined
 from search.study.budget import format_bytes
+from search.views.text import whole_shares
 
 MAX_CELLS = 45_000
 """Cells of the table of trials; beyond, only the best and the latest trials are listed."""
@@ -33,10 +36,10 @@ MAX_GROUPS = 50
 """Different failures that are listed."""
 
 
-def trials_section(facts: StudyFacts) -> str:
+def trials_section(facts: StudyFacts) -> Markup:
     """Return every trial in a table that its headings sort."""
     if not facts.trials:
-        return ""
+        return Markup()
     scored = [target for target in facts.targets if not target.goal.is_objective]
     header = [
         ("trial", False),
@@ -80,7 +83,7 @@ def _listed(facts: StudyFacts, most: int) -> Sequence[TrialRecord]:
 
 def _trial_row(
     facts: StudyFacts, trial: TrialRecord, scored: Sequence[Target], *, has_errors: bool
-) -> str:
+) -> Markup:
     values = trial.candidate if isinstance(trial.candidate, dict) else {}
     records = facts.metrics.get(trial.trial, {})
     numbers = [bare(values.get(lever.name), lever.unit) for lever in facts.levers]
@@ -96,19 +99,19 @@ def _trial_row(
     numbers.append(f"{memory / 1e6:,.0f}" if memory else "")
     texts = [trial.worker or "", trial.lineage or ""]
     cells = [
-        f"<td>{trial.trial}</td>",
-        f"<td>{'' if trial.iteration is None else trial.iteration}</td>",
-        f'<td class="t">{escape(trial.state)}</td>',
-        f"<td>{'' if trial.loss is None else f'{trial.loss:.4g}'}</td>",
-        *(f"<td>{escape(one)}</td>" for one in numbers),
-        *(f'<td class="t">{escape(one)}</td>' for one in texts),
+        tag("td", str(trial.trial)),
+        tag("td", "" if trial.iteration is None else str(trial.iteration)),
+        tag("td", trial.state, class_="t"),
+        tag("td", "" if trial.loss is None else f"{trial.loss:.4g}"),
+        *(tag("td", one) for one in numbers),
+        *(tag("td", one, class_="t") for one in texts),
     ]
     if has_errors:
         message = trial.error_message or ""
         short = message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + " …"
-        cells.append(f'<td class="t m">{escape(short)}</td>')
+        cells.append(tag("td", short, class_="t m"))
     kind = "best" if trial.trial == facts.best else "failed" if trial.state == "failed" else None
-    return tag("tr", "".join(cells), class_=kind)
+    return tag("tr", joined(cells), class_=kind)
 
 
 def _variance_heading(target: Target) -> str:
@@ -119,12 +122,12 @@ def _variance_heading(target: Target) -> str:
 def _variance_cell(target: Target, record: TrialMetric) -> str:
     off = record.variance
     if off is None:
-        return ""
+        return Markup()
     is_absolute = record.value is not None and target.is_absolute(record.value)
     return bare(off, target.goal.unit) if is_absolute else f"{off * 100:+.4g}"
 
 
-def failures_section(facts: StudyFacts) -> str:
+def failures_section(facts: StudyFacts) -> Markup:
     """Return why trials failed, the same failure once; empty when none did."""
     groups: dict[tuple[str, ...], list[TrialRecord]] = {}
     for trial in facts.failed():
@@ -133,7 +136,7 @@ def failures_section(facts: StudyFacts) -> str:
         )
         groups.setdefault((where, trial.error_message or "no message"), []).append(trial)
     if not groups:
-        return ""
+        return Markup()
     rows = []
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     for (where, message), trials in ordered[:MAX_GROUPS]:
@@ -165,7 +168,7 @@ def _again(facts: StudyFacts, trial: TrialRecord) -> list[str]:
     return what_if_words(facts, trial.candidate if isinstance(trial.candidate, dict) else {})
 
 
-def costs_section(facts: StudyFacts) -> str:
+def costs_section(facts: StudyFacts) -> Markup:
     """Return where time went and what memory was taken."""
     run = facts.run
     totals: dict[str, float] = {}
@@ -187,7 +190,7 @@ def costs_section(facts: StudyFacts) -> str:
         parts.append(_stages(totals, evaluated, count))
     return section(
         "costs", "Time and memory",
-        tag("div", tag("div", "".join(parts)) + tag("div", _memory(facts)), class_="two"),
+        tag("div", tag("div", joined(parts)) + tag("div", _memory(facts)), class_="two"),
     )  # fmt: skip
 
 
@@ -195,30 +198,35 @@ def _known(seconds: float | None) -> str | None:
     return None if seconds is None else seconds_text(seconds)
 
 
-def _stages(totals: Mapping[str, float], evaluated: float, count: int) -> str:
+def _stages(totals: Mapping[str, float], evaluated: float, count: int) -> Markup:
     ordered = sorted(totals.items(), key=lambda item: -item[1])
+    outside = evaluated - sum(totals.values())
+    if outside > 0.0005 * evaluated:
+        ordered.append(("between the stages", outside))
     if len(ordered) > SHADES:
         rest = sum(seconds for _, seconds in ordered[SHADES - 1 :])
         names = len(ordered) - SHADES + 1
         ordered = [*ordered[: SHADES - 1], (f"{names} other stages", rest)]
     rows = []
+    shares = whole_shares([seconds for _, seconds in ordered])
     for number, (stage, seconds) in enumerate(ordered):
-        key = f'<svg width="10" height="10"><rect width="10" height="10" rx="2" class="s{number}"/>'
+        square = tag("rect", width=10, height=10, rx=2, class_=f"s{number}")
+        key = tag("svg", square, width=10, height=10)
         rows.append(
             tag(
                 "tr",
-                cell(f"{key}</svg> {escape(stage)}", is_text=True)
+                cell(key + " " + stage, is_text=True)
                 + cell(seconds_text(seconds))
-                + cell(percent(seconds / evaluated, has_sign=False))
+                + cell(percent(shares[number], has_sign=False))
                 + cell(seconds_text(seconds / max(1, count))),
             )
         )
-    bar = stacked_bar([one / evaluated for _, one in ordered], label_text="time by stage")
+    bar = stacked_bar(shares, label_text="time by stage")
     header = [("stage", True), ("total", False), ("share", False), ("per trial", False)]
     return tag("h3", "Evaluation by stage") + bar + table(header, rows)
 
 
-def _memory(facts: StudyFacts) -> str:
+def _memory(facts: StudyFacts) -> Markup:
     run = facts.run
     peaks = [trial.peak_memory_bytes for trial in facts.trials if trial.peak_memory_bytes]
     pairs = [
@@ -226,7 +234,7 @@ def _memory(facts: StudyFacts) -> str:
         ("peak, all processes together", _bytes(run.peak_memory_bytes)),
         ("greatest peak of a worker", _bytes(max(peaks, default=None))),
     ]
-    bar = ""
+    bar = Markup()
     if run.peak_memory_bytes and run.memory_budget_bytes:
         share = run.peak_memory_bytes / run.memory_budget_bytes
         words = f"{percent(share, has_sign=False)} of the budget"
@@ -238,11 +246,11 @@ def _bytes(size: int | None) -> str | None:
     return format_bytes(size) if size else None
 
 
-def repeat_section(facts: StudyFacts) -> str:
+def repeat_section(facts: StudyFacts) -> Markup:
     """Return the command that repeats a trial."""
     trial = facts.best_trial or (facts.trials[0] if facts.trials else None)
     if trial is None:
-        return ""
+        return Markup()
     run = facts.run
     parts = []
     if facts.is_newest:
@@ -275,7 +283,7 @@ def repeat_section(facts: StudyFacts) -> str:
     return section("repeat", "Repeat a trial", *parts)
 
 
-def provenance_section(facts: StudyFacts) -> str:
+def provenance_section(facts: StudyFacts) -> Markup:
     """Return who ran what, with which versions of everything."""
     run = facts.run
     dirty = ", with uncommitted changes" if run.git_is_dirty else ""
@@ -330,7 +338,7 @@ def _count(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
-def _runs(runs: Sequence[RunRecord], *, has_study: bool = False) -> str:
+def _runs(runs: Sequence[RunRecord], *, has_study: bool = False) -> Markup:
     header = [("study", True)] if has_study else []
     header += [("run", True), ("state", True), ("started", True), ("took", False)]
     header += [("trials", False), ("by", True), ("outcome", True)]
@@ -347,11 +355,11 @@ def _runs(runs: Sequence[RunRecord], *, has_study: bool = False) -> str:
             cell(escape(who), is_text=True),
             cell(escape(run.reason or "-"), is_text=True),
         ]
-        rows.append(tag("tr", "".join(cells)))
+        rows.append(tag("tr", joined(cells)))
     return table(header, rows)
 
 
-def _parameter_sets(facts: StudyFacts) -> str:
+def _parameter_sets(facts: StudyFacts) -> Markup:
     header = [("set", True), ("version", False), ("active", True), ("trial", False)]
     header += [("applied", True), ("by", True), ("reason", True)]
     rows = [

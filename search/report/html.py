@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from markupsafe import Markup
+
 from search.audit.records import TrialMetric
 from search.errors import AuditError
 from search.report.appraisal import (
@@ -24,7 +26,6 @@ from search.report.details import (
 )
 from search.report.facts import StudyFacts, read_facts
 from search.report.page import page
-from search.report.plots import tag
 from search.report.sections import (
     head,
     parameters_section,
@@ -84,21 +85,23 @@ def report_html(facts: StudyFacts) -> str:
         effects_section(facts.appraisal, facts.units, lever_units),
         confirmation_section(facts.appraisal, facts.units),
         front_section(facts.appraisal, _ordered_units(facts), metrics),
-        failures_section(facts) if facts.best is None else "",
+        failures_section(facts) if facts.best is None else Markup(),
         convergence_section(facts),
         candidates_section(facts),
         trials_section(facts),
-        failures_section(facts) if facts.best is not None else "",
+        failures_section(facts) if facts.best is not None else Markup(),
         checks_section(facts.checks),
         costs_section(facts),
         repeat_section(facts),
         provenance_section(facts),
     ]
-    body = "".join(sections)
-    links = [
-        tag("a", place, href=f"#{place}") for place in _PLACES if f'<section id="{place}">' in body
+    there = [section for section in sections if section]
+    places = [
+        place
+        for place in _PLACES
+        if any(section.startswith(f'<section id="{place}"') for section in there)
     ]
-    return page(f"{facts.study} - scenario search", head(facts) + tag("nav", "".join(links)) + body)
+    return page(f"{facts.study} - scenario search", head(facts), there, places)
 
 
 def _ordered_units(facts: StudyFacts) -> dict[str, str | None]:

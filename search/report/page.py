@@ -1,48 +1,56 @@
-"""Small pieces of HTML; every text that comes from the trail is escaped here."""
+"""Small pieces of the page; what comes from the trail is escaped on its way into a template."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from search.report.facts import StudyFacts
 from search.report.plots import tag
+from search.report.render import environment, part, policy
 from search.report.style import CSS, JS
 from search.study.figures import number_text, with_unit
 from search.study.values import Scalar
 from search.views.text import duration_text
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""The page asks nobody for anything, whatever stands in it."""
 
+def page(title: str, head: Markup, sections: Sequence[Markup], places: Sequence[str]) -> str:
+    """Return a whole page; it asks nobody for anything, whatever stands in it.
 
-def page(title: str, body: str) -> str:
-    """Return a whole page."""
-    head = (
-        '<meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style>"
-    )
+    Args:
+        title: Of the window.
+        head: Verdict and key figures.
+        sections: In order.
+        places: Names of the sections that are there, for the links at the top.
+    """
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'
-        f"<body><main>{body}</main>\n<script>{JS}</script></body></html>\n"
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            policy=policy(JS, CSS),
+            css=Markup(CSS),
+            script=Markup(JS),
+            head=head,
+            sections=sections,
+            places=places,
+        )
     )
 
 
-def section(name: str, title: str, *parts: str, intro: str = "") -> str:
+def section(name: str, title: str, *parts: str, intro: str = "") -> Markup:
     """Return a section with an anchor; the intro is plain text."""
-    lead = tag("p", escape(intro), class_="soft small") if intro else ""
-    return tag("section", tag("h2", escape(title)) + lead + "".join(parts), id=name) + "\n"
+    return part("section", name, title, intro, parts)
 
 
-def cell(content: str, *, is_text: bool = False, note: str | None = None) -> str:
-    """Return a table cell of ready HTML, with a small plain note below."""
-    below = tag("small", escape(note)) if note else ""
-    return tag("td", content + below, class_="t" if is_text else None)
+def cell(content: str, *, is_text: bool = False, note: str | None = None) -> Markup:
+    """Return a table cell, with a small plain note below."""
+    below = tag("small", note) if note else Markup()
+    return tag("td", escape(content) + below, class_="t" if is_text else None)
 
 
 def table(
@@ -51,34 +59,25 @@ def table(
     *,
     class_: str | None = None,
     is_sortable: bool = False,
-) -> str:
+) -> Markup:
     """Return a table of ready rows; a heading is its plain text and whether it is of text."""
-    heads = []
-    for name, is_text in header:
-        shown = tag("button", escape(name), type="button") if is_sortable else escape(name)
-        heads.append(tag("th", shown, scope="col", class_="t" if is_text else None))
-    classes = " ".join(part for part in (class_, "sortable" if is_sortable else None) if part)
-    return tag(
-        "table",
-        tag("thead", tag("tr", "".join(heads))) + tag("tbody", "\n".join(rows)),
-        class_=classes or None,
-    )
+    classes = " ".join(one for one in (class_, "sortable" if is_sortable else None) if one)
+    return part("table", header, rows, classes, is_sortable)
 
 
-def definitions(pairs: Iterable[tuple[str, str | None]]) -> str:
+def definitions(pairs: Iterable[tuple[str, str | None]]) -> Markup:
     """Return names with plain values; those without a value are left out."""
-    items = [tag("dt", escape(name)) + tag("dd", escape(value)) for name, value in pairs if value]
-    return tag("dl", "".join(items))
+    return part("definitions", pairs)
 
 
-def command(words: Sequence[str]) -> str:
+def command(words: Sequence[str]) -> Markup:
     """Return a command as it can be pasted into a shell."""
-    return tag("pre", escape(shlex.join(words)))
+    return part("command", shlex.join(words))
 
 
-def badge(content: str, class_: str = "") -> str:
+def badge(content: str, class_: str = "") -> Markup:
     """Return a short verdict."""
-    return tag("span", escape(content), class_=f"badge {class_}".strip())
+    return part("badge", content, class_)
 
 
 def moment(at: datetime | None) -> str | None:

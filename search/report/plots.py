@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from markupsafe import Markup, escape
+
+from search.report.render import joined
 
 SHADES = 6
 """Classes of colour, from the least loss to the greatest."""
@@ -17,21 +20,21 @@ MANY_POINTS = 400
 """Above this many a plot draws its points as one path, without a tooltip each."""
 
 
-def tag(name: str, content: str = "", **attributes: Any) -> str:
-    """Return an element; attribute values are escaped, its content is taken as it is.
+def tag(name: str, content: str = "", **attributes: Any) -> Markup:
+    """Return an element; attribute values and content are escaped, unless they are markup.
 
     A trailing underscore of a name is dropped and inner ones become hyphens.
 
     Example:
-        >>> tag("g", "x", class_="a", stroke_width=2), tag("path", d='M0 0"')
-        ('<g class="a" stroke-width="2">x</g>', '<path d="M0 0&quot;"></path>')
+        >>> print(tag("g", "a < b", class_="a", stroke_width=2), tag("path", d='M0 0"'))
+        <g class="a" stroke-width="2">a &lt; b</g> <path d="M0 0&#34;"></path>
     """
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
-    return f"<{name}{given}>{content}</{name}>"
+    return Markup(f"<{name}{given}>{escape(content)}</{name}>")
 
 
 def _text(value: Any) -> str:
@@ -40,7 +43,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def svg(width: float, height: float, content: str, *, label: str, **attributes: Any) -> str:
+def svg(width: float, height: float, content: str, *, label: str, **attributes: Any) -> Markup:
     """Return a figure of a size in pixels; the label is what a screen reader says."""
     return tag(
         "svg",
@@ -54,36 +57,36 @@ def svg(width: float, height: float, content: str, *, label: str, **attributes: 
     )
 
 
-def label(x: float, y: float, content: str, *, anchor: str = "start", **attributes: Any) -> str:
+def label(x: float, y: float, content: str, *, anchor: str = "start", **attributes: Any) -> Markup:
     """Return a text at a place."""
-    return tag("text", escape(content), x=x, y=y, text_anchor=anchor, **attributes)
+    return tag("text", content, x=x, y=y, text_anchor=anchor, **attributes)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     """Return a straight line."""
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-def box(x: float, y: float, width: float, height: float, class_: str, radius: float = 0) -> str:
+def box(x: float, y: float, width: float, height: float, class_: str, radius: float = 0) -> Markup:
     """Return a rectangle; one without extent is left out."""
     if width <= 0 or height <= 0:
-        return ""
+        return Markup()
     return tag(
         "rect", x=x, y=y, width=width, height=height, class_=class_, rx=radius if radius else None
     )
 
 
-def dot(x: float, y: float, radius: float, class_: str, title: str | None = None) -> str:
+def dot(x: float, y: float, radius: float, class_: str, title: str | None = None) -> Markup:
     """Return a round mark, with a tooltip when it has a title."""
-    inner = tag("title", escape(title)) if title else ""
+    inner = tag("title", title) if title else Markup()
     return tag("circle", inner, cx=x, cy=y, r=radius, class_=class_)
 
 
-def path(points: Iterable[tuple[float, float]], class_: str, title: str | None = None) -> str:
+def path(points: Iterable[tuple[float, float]], class_: str, title: str | None = None) -> Markup:
     """Return a line through points."""
     steps = "L".join(f"{_text(float(x))} {_text(float(y))}" for x, y in points)
-    inner = tag("title", escape(title)) if title else ""
-    return tag("path", inner, d=f"M{steps}", class_=class_) if steps else ""
+    inner = tag("title", title) if title else Markup()
+    return tag("path", inner, d=f"M{steps}", class_=class_) if steps else Markup()
 
 
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -126,7 +129,7 @@ class Distance:
     best: float | None
 
 
-def distance_bar(distance: Distance, *, label: str) -> str:
+def distance_bar(distance: Distance, *, label: str) -> Markup:
     """Return a small bar: the accepted band, a hollow mark for current, a full one for best.
 
     What is too far away for the bar becomes an arrow.
@@ -160,10 +163,10 @@ def distance_bar(distance: Distance, *, label: str) -> str:
             parts.append(tag("polygon", points=points, class_=class_))
         else:
             parts.append(dot(at(units), middle, radius, class_))
-    return svg(width, height, "".join(parts), label=label)
+    return svg(width, height, joined(parts), label=label)
 
 
-def range_bar(*, current: float | None, best: float | None, label: str) -> str:
+def range_bar(*, current: float | None, best: float | None, label: str) -> Markup:
     """Return a parameter's range: a hollow mark for current, a full one for best.
 
     Args:
@@ -185,7 +188,7 @@ def range_bar(*, current: float | None, best: float | None, label: str) -> str:
         parts.append(dot(at(current), middle, 4.2, "hollow"))
     if best is not None:
         parts.append(dot(at(best), middle, 5.2, "mark"))
-    return svg(width, height, "".join(parts), label=label)
+    return svg(width, height, joined(parts), label=label)
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,9 @@ class Course:
     ticks: Sequence[float] | None = None
 
 
-def course_plot(course: Course, *, label_text: str, width: float = 520, height: float = 200) -> str:
+def course_plot(
+    course: Course, *, label_text: str, width: float = 520, height: float = 200
+) -> Markup:
     """Return a value over the trials, with the accepted band and the best so far."""
     left, right, top, bottom = 68.0, 58.0 if course.side_text else 12.0, 10.0, 34.0
     known = [course.scale(p.value) for p in course.points if p.value is not None]
@@ -291,7 +296,7 @@ def course_plot(course: Course, *, label_text: str, width: float = 520, height: 
         if tick == int(tick):
             parts.append(label(x(tick), floor + 15, f"{int(tick):,}", anchor="middle"))
     parts.append(label((left + width - right) / 2, height - 3, "trial", anchor="middle"))
-    return svg(width, height, "".join(parts), label=label_text)
+    return svg(width, height, joined(parts), label=label_text)
 
 
 def _points(
@@ -299,7 +304,7 @@ def _points(
     x: Callable[[float], float],
     y: Callable[[float], float],
     floor: float,
-) -> str:
+) -> Markup:
     parts = []
     done = [(x(p.trial), y(p.value), p) for p in points if p.value is not None]
     if len(done) > MANY_POINTS:
@@ -312,7 +317,7 @@ def _points(
         steps = "".join(f"M{_text(px - 3)} {_text(floor - 7)}l6 6m0 -6l-6 6" for px in failed)
         parts.append(tag("path", d=steps, class_="cross"))
     parts += [dot(px, py, 5, "mark", point.title) for px, py, point in done if point.is_best]
-    return "".join(parts)
+    return joined(parts)
 
 
 @dataclass(frozen=True)
@@ -345,7 +350,7 @@ class Polyline:
     title: str
 
 
-def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text: str) -> str:
+def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text: str) -> Markup:
     """Return parallel coordinates, an axis each, lines drawn in the order given."""
     left = 66.0
     gap = max(64.0, min(300.0, 980.0 / max(1, len(axes) - 1)))
@@ -371,7 +376,7 @@ def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text
         if is_slanted:
             parts.append(
                 tag(
-                    "text", escape(name), class_="strong", transform=f"translate({_text(at)} "
+                    "text", name, class_="strong", transform=f"translate({_text(at)} "
                     f"{_text(top - 22)}) rotate(-40)",
                 )
             )  # fmt: skip
@@ -385,15 +390,16 @@ def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text
     else:
         parts += [path(points(one), f"l l{one.kind}", one.title) for one in lines]
     height = floor + 26
-    least = f"min-width:{width:.0f}px" if width > 1120 else None
-    return svg(width, height, "".join(parts), label=label_text, style=least, class_="broad")
+    # One that would be too small to read keeps its size, and its frame scrolls.
+    kept = "broad fixed" if width > 1120 else "broad"
+    return svg(width, height, joined(parts), label=label_text, class_=kept)
 
 
 def _merged(
     lines: Sequence[Polyline], points: Callable[[Polyline], list[tuple[float, float]]]
-) -> list[str]:
+) -> list[Markup]:
     """Return one path for each run of lines of the same kind."""
-    parts: list[str] = []
+    parts: list[Markup] = []
     steps: list[str] = []
     for number, one in enumerate(lines):
         ends = points(one)
@@ -410,19 +416,19 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def stacked_bar(shares: Sequence[float], *, label_text: str, width: float = 1100) -> str:
+def stacked_bar(shares: Sequence[float], *, label_text: str, width: float = 1100) -> Markup:
     """Return a bar of parts next to each other; the shares add up to 1 at most."""
     parts, at = [box(0, 3, width, 16, "track", 3)], 0.0
     for number, share in enumerate(shares):
         parts.append(box(at, 3, max(0.0, share * width - 1), 16, f"s{number % SHADES}"))
         at += share * width
-    return svg(width, 22, "".join(parts), label=label_text)
+    return svg(width, 22, joined(parts), label=label_text)
 
 
-def filled_bar(share: float, *, label_text: str, width: float = 320) -> str:
+def filled_bar(share: float, *, label_text: str, width: float = 320) -> Markup:
     """Return how much of something is used, 1 being all."""
     parts = [
         box(0, 3, width, 12, "track", 6),
         box(0, 3, max(3.0, min(1.0, share) * width), 12, "used", 6),
     ]
-    return svg(width, 18, "".join(parts), label=label_text)
+    return svg(width, 18, joined(parts), label=label_text)

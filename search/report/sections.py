@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from html import escape
+
+from markupsafe import Markup, escape
 
 from search.report.facts import Lever, StudyFacts, Target
 from search.report.page import (
@@ -18,6 +19,7 @@ from search.report.page import (
     what_if_words,
 )
 from search.report.plots import Distance, distance_bar, range_bar, tag
+from search.report.render import joined, part
 from search.report.tables import goal_text, tolerance_text
 from search.study.budget import format_bytes
 from search.study.figures import number_text, with_unit
@@ -27,7 +29,7 @@ MAX_CHIPS = 12
 """Choices of a parameter that are listed; the others are counted."""
 
 
-def head(facts: StudyFacts) -> str:
+def head(facts: StudyFacts) -> Markup:
     """Return the verdict, the reason and the key figures."""
     run = facts.run
     best = facts.best_trial
@@ -71,14 +73,6 @@ def head(facts: StudyFacts) -> str:
                 f"peak memory of {format_bytes(run.memory_budget_bytes)}",
             )
         )
-    shown = "".join(
-        tag("div", tag("b", escape(value)) + tag("span", escape(name)), class_="tile")
-        for value, name in tiles
-    )
-    parts = [tag("div", tag("h1", escape(facts.study)) + badges, class_="row")]
-    if isinstance(description, str):
-        parts.append(tag("p", escape(description), class_="soft"))
-    parts.append(tag("p", escape(reason or ""), class_="reason") if reason else "")
     who = ", ".join(
         part
         for part in (
@@ -88,12 +82,11 @@ def head(facts: StudyFacts) -> str:
         )
         if part
     )
-    parts.append(tag("p", escape(who), class_="soft small"))
-    parts.append(tag("div", shown, class_="tiles"))
-    return tag("header", "".join(parts))
+    about = description if isinstance(description, str) else ""
+    return part("header", facts.study, badges, about, reason or "", who, tiles)
 
 
-def _verdict(facts: StudyFacts) -> str:
+def _verdict(facts: StudyFacts) -> Markup:
     wanted = [target for target in facts.targets if not target.goal.is_objective]
     if facts.best is None:
         return badge("no complete trial", "bad")
@@ -111,11 +104,11 @@ def _is_met(target: Target) -> bool | None:
     return is_met(target.goal, target.best)
 
 
-def verification_section(facts: StudyFacts) -> str:
+def verification_section(facts: StudyFacts) -> Markup:
     """Return what real dbt says of the winner, with every test that fails; empty when not asked."""
     verification = facts.verification
     if verification is None:
-        return ""
+        return Markup()
     tests = verification.tests
     rows = [
         tag(
@@ -132,18 +125,18 @@ def verification_section(facts: StudyFacts) -> str:
         for name in tests.failing
     ]
     header = [("dbt test that fails", True), ("", True), ("why", True)]
-    body = tag("div", table(header, rows), class_="wide") if rows else ""
+    body = tag("div", table(header, rows), class_="wide") if rows else Markup()
     return section("verification", "Verification", body, intro=verification.text())
 
 
-def warnings_section(facts: StudyFacts) -> str:
+def warnings_section(facts: StudyFacts) -> Markup:
     """Return what the user should know of the latest run; empty when there is nothing."""
     lines = facts.run.warnings if isinstance(facts.run.warnings, list) else []
     items = [tag("li", escape(str(line))) for line in lines]
-    return section("warnings", "Warnings", tag("ul", "".join(items))) if items else ""
+    return section("warnings", "Warnings", tag("ul", joined(items))) if items else Markup()
 
 
-def targets_section(facts: StudyFacts) -> str:
+def targets_section(facts: StudyFacts) -> Markup:
     """Return the targets against what is achieved."""
     rows = [_target_row(target) for target in facts.targets]
     header = [
@@ -164,30 +157,27 @@ def targets_section(facts: StudyFacts) -> str:
     return section("targets", "Targets", MARKS, body, intro=intro)
 
 
+def _mark(width: int, height: int, shape: Markup, name: str) -> Markup:
+    return tag("span", tag("svg", shape, width=width, height=height) + name)
+
+
 MARKS = tag(
     "div",
-    tag("span", '<svg width="12" height="12"><circle cx="6" cy="6" r="5" class="mark"/></svg>best')
-    + tag(
-        "span",
-        '<svg width="12" height="12"><circle cx="6" cy="6" r="4.2" class="hollow"/></svg>current',
-    )
-    + tag(
-        "span",
-        '<svg width="22" height="10"><rect y="1" width="22" height="8" rx="2" class="band"/></svg>'
-        "within tolerance",
-    ),
+    _mark(12, 12, tag("circle", cx=6, cy=6, r=5, class_="mark"), "best")
+    + _mark(12, 12, tag("circle", cx=6, cy=6, r=4.2, class_="hollow"), "current")
+    + _mark(22, 10, tag("rect", y=1, width=22, height=8, rx=2, class_="band"), "within tolerance"),
     class_="legend",
 )
 
 
-def _target_row(target: Target) -> str:
+def _target_row(target: Target) -> Markup:
     goal = target.goal
     verdict = _is_met(target)
     is_known = target.best is not None and target.is_resolved
     off = target.distance(target.best)
     if goal.is_objective:
         shown, words = _objective_change(target), badge(goal.kind)
-        distance, note = "", None
+        distance, note = Markup(), None
     else:
         shown = variance_text(target, target.best) if is_known else "-"
         words = badge("unknown") if verdict is None else badge(
@@ -290,7 +280,7 @@ def _tolerance(goal: Goal, size: float) -> float:
     return goal.tolerance * size if goal.is_relative_tolerance else goal.tolerance
 
 
-def parameters_section(facts: StudyFacts) -> str:
+def parameters_section(facts: StudyFacts) -> Markup:
     """Return the parameters, today's against the best, within their ranges."""
     header = [
         ("parameter", True),
@@ -304,7 +294,7 @@ def parameters_section(facts: StudyFacts) -> str:
     rows = [_parameter_row(lever) for lever in facts.levers]
     body = tag("div", table(header, rows), class_="wide")
     at_bound = [lever for lever in facts.levers if lever.bound_reached]
-    note = ""
+    note = Markup()
     if at_bound:
         names = ", ".join(f"{lever.name} ({lever.bound_reached} end)" for lever in at_bound)
         note = tag(
@@ -316,7 +306,7 @@ def parameters_section(facts: StudyFacts) -> str:
             class_="soft small",
         )
     best = facts.best_trial
-    again = ""
+    again = Markup()
     if best is not None and isinstance(best.candidate, dict):
         again = tag("p", "Evaluate these values again, or change one first:", class_="small soft")
         again += command(what_if_words(facts, _ordered(facts, best.candidate), best.trial))
@@ -328,7 +318,7 @@ def _ordered(facts: StudyFacts, candidate: dict[str, object]) -> dict[str, objec
     return {name: candidate[name] for name in [*names, *sorted(set(candidate) - set(names))]}
 
 
-def _parameter_row(lever: Lever) -> str:
+def _parameter_row(lever: Lever) -> Markup:
     note = lever.description or ", ".join(lever.binds) or None
     start = cell(escape(lever.name), is_text=True, note=note)
     start += cell(escape(with_unit(lever.current, lever.unit)))
@@ -361,7 +351,7 @@ def change_text(lever: Lever) -> str:
     return f"{difference:+,.4g}" + (f" {lever.unit}" if lever.unit else "")
 
 
-def _chips(lever: Lever) -> str:
+def _chips(lever: Lever) -> Markup:
     chips = []
     choices = lever.choices or ()
     for choice in choices[:MAX_CHIPS]:
@@ -370,4 +360,4 @@ def _chips(lever: Lever) -> str:
         classes += ["is-current"] if str(choice) == str(lever.current) else []
         chips.append(tag("span", escape(number_text(choice)), class_=" ".join(classes)))
     more = len(choices) - MAX_CHIPS
-    return "".join(chips) + (escape(f" and {more} more") if more > 0 else "")
+    return joined(chips) + (f" and {more} more" if more > 0 else "")

@@ -74,7 +74,7 @@ figcaption span{font-weight:400;color:var(--soft)}
 margin:4px 0 8px}
 .legend svg{vertical-align:-2px;margin-right:5px}
 svg{display:block;max-width:100%;height:auto}.legend svg,td svg{display:inline-block}
-td svg{max-width:none}
+td svg,svg.fixed{max-width:none}
 svg text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;fill:var(--soft)}
 svg .strong{fill:var(--ink);font-weight:600}
 .track{fill:var(--track)}.band{fill:var(--band)}.axis{stroke:var(--line);fill:none}
@@ -96,7 +96,7 @@ stroke-width:4.5;stroke-linecap:round;fill:none}
 section{border:0;border-top:1px solid var(--line);border-radius:0;padding:10px 0}
 figure,tr,.tile,pre{break-inside:avoid}h2,h3{break-after:avoid}.scroll{max-height:none;border:0}
 .scroll,.wide{overflow:visible}.scroll thead th,.scroll td:first-child{position:static}
-.dense td,.dense th{font-size:7.5px;padding:1px 3px}svg.broad{min-width:0!important}
+.dense td,.dense th{font-size:7.5px;padding:1px 3px}svg.fixed{max-width:100%}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 

@@ -20,6 +20,29 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def whole_shares(parts: Sequence[float]) -> list[float]:
+    """Return parts as fractions in hundredths of a percent that add up to exactly 1.
+
+    What rounding loses goes to the parts that it cut most.
+
+    Source:
+        The largest remainder method, as in apportioning seats.
+
+    Example:
+        >>> whole_shares([1, 1, 1])
+        [0.3334, 0.3333, 0.3333]
+    """
+    total = sum(parts)
+    if total <= 0:
+        return [0.0 for _ in parts]
+    exact = [part / total * 10_000 for part in parts]
+    whole = [int(one) for one in exact]
+    by_loss = sorted(range(len(parts)), key=lambda i: whole[i] - exact[i])
+    for place in by_loss[: 10_000 - sum(whole)]:
+        whole[place] += 1
+    return [one / 10_000 for one in whole]
+
+
 def table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as aligned plain text; columns of numbers are aligned right.
 

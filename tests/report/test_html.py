@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import re
 import shlex
 from html.parser import HTMLParser
@@ -17,7 +20,9 @@ from search.audit.reader import AuditReader
 from search.errors import AuditError
 from search.report.facts import read_facts
 from search.report.html import report_html, write_report
-from search.report.page import what_if_words
+from search.report.page import section, what_if_words
+from search.report.plots import tag
+from search.report.render import part
 from search.scenario.outcome import Failure
 from search.study import study_from_document
 
@@ -148,7 +153,30 @@ def test_nothing_is_fetched(folder: Path) -> None:
     assert {one.removeprefix("#") for one in page.addresses} <= set(page.ids)
     assert not {"link", "img", "iframe", "object", "embed"} & set(page.tags)
     assert "url(" not in text and "@import" not in text and "http:" not in text
-    assert "default-src 'none'" in text
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    said = html.unescape(policy[1])
+    assert said.startswith("default-src 'none'; ") and "unsafe" not in said
+    for kind in ("script", "style"):
+        (content,) = re.findall(f"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in said
+    assert " style=" not in text
+
+
+def test_what_is_given_to_a_template_is_escaped_unless_it_is_markup() -> None:
+    shown = section("x", NASTY, tag("p", NASTY), NASTY, intro=NASTY)  # type: ignore[arg-type]
+    assert "<script>" not in shown and shown.count("&lt;script&gt;") == 4
+    assert part("badge", NASTY, NASTY).count("&lt;script&gt;") == 2
+
+
+def test_the_shares_of_the_stages_add_up(folder: Path) -> None:
+    spec = study()
+    text = page_of(published(folder, spec, searched(spec, 20))).text
+    shares = re.findall(
+        r"([0-9.]+) %", text[text.index("Evaluation by stage") :].split("budget")[0]
+    )
+    assert sum(map(float, shares)) == pytest.approx(100.0, abs=1e-9)
 
 
 def test_thirty_parameters_and_a_thousand_trials(folder: Path) -> None:
