@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock, prepare_author_sql
-from search.scenario.limits import connect
+from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.scenario.project import package_versions
+from search.scenario.steps import authors_connection
 from search.study import StudySpec, load_study
 from search.study.space import current_candidate
 from search.system.child import Report, run_in_child
@@ -144,8 +144,13 @@ def with_dbt(
                 words += ["--log-path", str(folder / "logs")]
                 dbt(words, {"WORKFORCE_DB": str(database)})
             reader = MetricReader(plan.metrics)
-            with connect(database, limits) as connection:
-                prepare_author_sql(connection, plan)
+            with authors_connection(
+                database,
+                plan.profile,
+                project_dir=plan.project_dir,
+                limits=limits,
+                allow_external_access=plan.allow_external_access,
+            ) as connection:
                 metrics = dict(reader.finish(connection))
             note(measured, number, clock.stop(), metrics)
             report(f"  calls of dbt {number}/{len(asked) - 1}: {measured.seconds[-1:]}")

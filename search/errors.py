@@ -156,13 +156,18 @@ class WorkspaceError(SearchError):
     kind = "workspace"
 
 
+OUTSIDE = "outside"
+"""Stage of what would change or reach something outside the scenario's database."""
+
+
 class ScenarioError(SearchError):
     """A candidate's evaluation failed at a known stage, step and model.
 
     Args:
         message: What went wrong; dbt's or DuckDB's own words where they say it best.
         stage: One of ``workspace``, ``bind``, ``step``, ``metric``, ``memory``,
-            ``timeout``, ``worker``.
+            ``timeout``, ``worker``, ``outside``. The last one says that the project or the study
+            would change or reach something outside its database: bad input, whatever the values.
         step: The step as the study file counts it, for example ``steps[0] simulation_year=2027``.
         model: The dbt model (or the metric) at fault, when one is.
         is_retryable: Whether the same candidate may succeed when tried again.
@@ -180,6 +185,7 @@ class ScenarioError(SearchError):
         is_retryable: bool = False,
     ) -> None:
         super().__init__(message, stage=stage, step=step, model=model, is_retryable=is_retryable)
+        self.exit_code = EXIT_BAD_INPUT if stage == OUTSIDE else EXIT_FAILURE
 
     @property
     def code(self) -> str:
@@ -193,7 +199,10 @@ class ScenarioError(SearchError):
         return f"{where}: {self.message}" if where else self.message
 
 
-STAGES = ("workspace", "bind", "step", "metric", "memory", "timeout", "worker", "driver")
+STAGES = (
+    *("workspace", "bind", "step", "metric", "memory", "timeout", "worker", "driver"),
+    OUTSIDE,
+)
 """Where an evaluation can fail."""
 
 

@@ -11,7 +11,7 @@ from search.commands.workbench import open_workbench, requests_of
 from search.driver.engine import cannot_be_compiled, source_of
 from search.driver.progress import Progress
 from search.driver.results import EngineComparison, Evaluation
-from search.errors import RecordingError
+from search.errors import OUTSIDE, RecordingError, ScenarioError
 from search.parameter_sets.candidates import stored_study
 from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
@@ -75,6 +75,8 @@ def evaluate_once(
             )
         fingerprints = bench.prepared.plan.fingerprints
     failure = next((one.failure for one in outcomes if one.failure is not None), None)
+    if failure is not None and failure.stage == OUTSIDE:  # no values make that right
+        raise ScenarioError(failure.message, stage=OUTSIDE, step=failure.step, model=failure.model)
     replications = spec.scenario.replications
     statistic = replications.statistic if replications else "mean"
     evaluated = [outcome.metrics for outcome in outcomes]

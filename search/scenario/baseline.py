@@ -246,6 +246,8 @@ def _build(
         except duckdb.Error as error:
             text = str(error).split("\n\n", 1)[0].replace("\n", " ")
             raise ProjectError(f"the baseline cannot be built: {step.name}: {text}") from error
+    for note in runner.notes:
+        report(f"  {note}")
     with connect(database, limits) as connection:
         connection.execute("checkpoint")
 

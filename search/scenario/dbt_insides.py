@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import gc
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from search.errors import OUTSIDE, ScenarioError
+from search.scenario.limits import strip_resource_settings
+from search.scenario.own_files import OwnFiles, Written
+from search.scenario.plan import StatementObserver, StatementRewriter
+from search.scenario.world import ReadLog
+from search.scenario.writes import REFUSAL, outside_writes
+
+_QUERIES = ("sql", "query", "from_query")
+"""What a Python model may call on its connection beside ``execute``."""
+_ABSENT = object()
 
 
 def attachment_sql(attachment: Mapping[str, Any]) -> str:
@@ -39,3 +56,194 @@ def configure_connection(connection: Any, output: Mapping[str, Any]) -> None:
         untyped: Any = plugin
         untyped.configure_connection(connection)
         untyped.configure_cursor(connection)
+
+
+_VALID: set[tuple[type, str]] = set()
+"""Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
+_MAX_VALID = 20_000
+
+COLLECT_AFTER = (5_000, 10, 5)
+"""Thresholds of Python's garbage collector while dbt is at work."""
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let Python look for garbage less often, and not again at what dbt keeps for good.
+
+    dbt makes millions of objects that live as long as its modules or its manifest. Looking through
+    them took a fifth of its processor time, 1.5 of 7.7 s for six steps of the flagship in a warm
+    process; 0.5 s is left, for 7 MB more.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        if not gc.get_freeze_count():
+            gc.collect()
+            gc.freeze()
+
+
+class Sender:
+    """Stands between dbt and DuckDB: knows which node sends a statement, and tells an observer.
+
+    dbt announces each statement by an event that knows the node, and dbt-duckdb then hands
+    the text and its bound values to a cursor; both happen in the same thread.
+
+    Args:
+        observer: Takes each statement that is part of what the scenario computes.
+        reads: Takes what statements may read.
+        files: Leads what statements write elsewhere.
+        rewrite: Changes a statement on its way to DuckDB, knowing its node.
+    """
+
+    def __init__(
+        self,
+        observer: StatementObserver | None,
+        reads: ReadLog,
+        files: OwnFiles,
+        rewrite: StatementRewriter | None = None,
+    ) -> None:
+        self._observer = observer
+        self._reads = reads
+        self._files = files
+        self._rewrite = rewrite
+        self._sender = threading.local()
+        files.on_reading = self._tell_of_write
+
+    def on_event(self, event: Any) -> None:
+        """Remember which node announces a statement."""
+        if event.info.name == "SQLQuery":
+            self._sender.node = event.data.node_info.unique_id or None
+            self._sender.invocation = event.info.invocation_id
+
+    def send(self, cursor: Any, sql: str, bindings: Any, execute: Callable[..., Any]) -> Any:
+        """Run what dbt sends, within the walls, and tell the observer.
+
+        Args:
+            cursor: dbt-duckdb's cursor.
+            sql: One or more statements.
+            bindings: Values that travel apart from the text.
+            execute: Runs text and values on the cursor.
+        """
+        allowed = strip_resource_settings(sql) or "select 1"
+        node = getattr(self._sender, "node", None)
+        self._reads.saw_statement(allowed, node or "dbt")
+        if self._observer is not None and (told := self._files.observed(allowed)):
+            self._observer(told, bindings, node, getattr(self._sender, "invocation", None))
+        if self._rewrite is not None:
+            allowed = self._rewrite(allowed, node)
+        if bindings is not None:
+            return execute(cursor, allowed, bindings)
+        raw = getattr(cursor, "_cursor", cursor)
+        return self._files.run(allowed, node, raw, lambda text: execute(cursor, text, None))
+
+    def _tell_of_write(self, written: Written) -> None:
+        """Tell of a written file late: only now is it part of what is computed."""
+        if self._observer is not None:
+            self._observer(written.statement, None, written.node, None)
+
+
+@contextmanager
+def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
+    """Keep dbt's traces in this process to the time of one invocation.
+
+    dbt changes the working directory, and dbt-duckdb keeps the database open (and so
+    its lock) after an invocation ends. Resource settings in the project's hooks are
+    dropped on their way to DuckDB, in dbt-duckdb's cursor: a hook runs as SQL of the
+    project and has no other seam.
+
+    dbt chooses the next node while the one before is still running or when it has ended, as
+    its two threads happen to run. Here it always waits for the end: two recordings of a
+    scenario then have their nodes in one order. (``--single-threaded`` would do the same, but
+    closes the connection that a project's hooks use.)
+
+    More than half of what a step costs in dbt is to parse the Jinja of the same 700 macros again,
+    and to hold the same documents against their JSON schemas. The syntax trees are kept by the
+    switch that dbt's own tests use, the documents that fit are remembered here.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper, LocalEnvironment
+    from dbt.graph.thread_pool import DbtThreadPool
+    from dbt_common.dataclass_schema import dbtClassMixin
+    from dbt_common.tests import enable_test_caching
+
+    folder, temporary_folder = os.getcwd(), tempfile.tempdir
+    dbts_thread = threading.current_thread()
+    execute: Any = DuckDBCursorWrapper.execute
+    submit: Any = DbtThreadPool.apply_async
+    validate: Any = vars(dbtClassMixin)["validate"]
+
+    def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
+        return sender.send(self, sql, bindings, execute)
+
+    def one_after_the_other(self: Any, *args: Any, **options: Any) -> Any:
+        submitted = submit(self, *args, **options)
+        if threading.current_thread() is dbts_thread:  # and not a node with parts of its own
+            submitted.wait()
+        return submitted
+
+    def validate_once(cls: Any, data: Any) -> None:
+        document = (cls, repr(data))
+        if document not in _VALID:
+            validate.__func__(cls, data)
+            if len(_VALID) >= _MAX_VALID:
+                _VALID.clear()
+            _VALID.add(document)
+
+    temporary.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(temporary)  # a model in Python may keep a file for a moment
+    enable_test_caching()
+    changes = [
+        (dbtClassMixin, "validate", classmethod(validate_once)),
+        (DuckDBCursorWrapper, "execute", guarded),
+        *((DuckDBCursorWrapper, name, _reading(name)) for name in _QUERIES),
+        (LocalEnvironment, "store_relation", _store_nothing),
+        (DbtThreadPool, "apply_async", one_after_the_other),
+    ]
+    manager: Any = DuckDBConnectionManager
+    try:
+        with _changed(changes):
+            yield
+    finally:
+        if manager._ENV is not None:
+            manager._ENV.close()
+        manager.close_all_connections()
+        tempfile.tempdir = temporary_folder
+        os.chdir(folder)
+
+
+@contextmanager
+def _changed(changes: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Give classes other methods for a block."""
+    before = [(owner, name, vars(owner).get(name, _ABSENT)) for owner, name, _ in changes]
+    for owner, name, value in changes:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            if value is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+
+
+def _reading(name: str) -> Any:
+    """Return a method of DuckDB's cursor for Python models, which may only read by it."""
+
+    def method(self: Any, query: str, *args: Any, **options: Any) -> Any:
+        for write in outside_writes(query):
+            raise ScenarioError(f"a Python model: {write.text()}, {REFUSAL}", stage=OUTSIDE)
+        return getattr(self._cursor, name)(query, *args, **options)
+
+    return method
+
+
+def _store_nothing(self: Any, plugin_name: str, target: Any) -> None:
+    raise ScenarioError(
+        f"plugin {plugin_name} would store {target.relation} outside the database, {REFUSAL}; "
+        "leave the model out of the steps",
+        stage=OUTSIDE,
+    )

@@ -10,55 +10,30 @@ is only what follows from a text alone: its Jinja syntax tree, and that it fits 
 from __future__ import annotations
 
 import copy
-import gc
 import json
 import os
 import re
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from search.errors import ProjectError, ScenarioError
+from search.errors import OUTSIDE, ProjectError, ScenarioError
 from search.scenario.answers import default_profiles_dir
+from search.scenario.dbt_insides import Sender, process_state, rare_collections
 from search.scenario.dbt_reads import noticing_files, noticing_names
 from search.scenario.dbt_switches import switches_off
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, strip_resource_settings
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
+from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
 from search.scenario.world import ReadLog
+from search.scenario.writes import refusal_advice
+from search.system.confinement import run_confined
 
 _LOCK_MESSAGE = "Could not set lock"
-
-_VALID: set[tuple[type, str]] = set()
-"""Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
-_MAX_VALID = 20_000
-
-COLLECT_AFTER = (5_000, 10, 5)
-"""Thresholds of Python's garbage collector while dbt is at work."""
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let Python look for garbage less often, and not again at what dbt keeps for good.
-
-    dbt makes millions of objects that live as long as its modules or its manifest. Looking through
-    them took a fifth of its processor time, 1.5 of 7.7 s for six steps of the flagship in a warm
-    process; 0.5 s is left, for 7 MB more.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(*COLLECT_AFTER)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        if not gc.get_freeze_count():
-            gc.collect()
-            gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -176,9 +151,11 @@ class DbtSession:
         home: A folder of this session alone, for the written profile, target and logs.
         limits: What DuckDB may take.
         reads: Takes what dbt and DuckDB read beside the project; a log of its own when None.
+        keeps_files: Whether files that the project writes last as long as the database.
 
     Attributes:
         reads: What was read so far.
+        files: What the project writes.
     """
 
     def __init__(
@@ -190,7 +167,11 @@ class DbtSession:
         home: Path,
         limits: DuckLimits,
         reads: ReadLog | None = None,
+        keeps_files: bool = True,
     ) -> None:
+        self._database = database
+        self._spill = limits.temp_directory
+        self.files = OwnFiles(project_dir, home / "files", is_kept=keeps_files)
         self.reads = reads if reads is not None else ReadLog(project_dir)
         self._project_dir = project_dir
         self._home = home
@@ -344,7 +325,7 @@ class DbtSession:
             raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
         return [json.loads(line)["unique_id"] for line in result.result or []]
 
-    @_rare_collections()
+    @rare_collections()
     def _invoke(
         self,
         args: list[str],
@@ -366,117 +347,26 @@ class DbtSession:
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
         if "--write-json" not in args:
             quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
-        sender = _Sender(observer, self.reads, rewrite)
-        with (
-            switches_off(),
-            _dbt_process_state(sender),
-            noticing_names(self.reads),
-            noticing_files(self.reads),
-        ):
-            os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
-            runner = dbtRunner(manifest, callbacks=[sender.on_event])
-            return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
+        sender = Sender(observer, self.reads, self.files, rewrite)
+        runner = dbtRunner(manifest, callbacks=[sender.on_event])
 
+        def invoke() -> Any:
+            with (
+                switches_off(),
+                process_state(sender, self._home / "tmp"),
+                noticing_names(self.reads),
+                noticing_files(self.reads),
+            ):
+                os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
+                return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
-class _Sender:
-    """Passes what dbt sends on to an observer, with the node that sends it.
+        return run_confined(invoke, self._writable())
 
-    dbt announces each statement by an event that knows the node, and dbt-duckdb then hands
-    the text and its bound values to a cursor; both happen in the same thread.
-    """
-
-    def __init__(
-        self,
-        observer: StatementObserver | None,
-        reads: ReadLog,
-        rewrite: StatementRewriter | None = None,
-    ) -> None:
-        self._observer = observer
-        self._rewrite = rewrite
-        self._reads = reads
-        self._sender = threading.local()
-
-    def on_event(self, event: Any) -> None:
-        """Remember which node announces a statement."""
-        if event.info.name == "SQLQuery":
-            self._sender.node = event.data.node_info.unique_id or None
-            self._sender.invocation = event.info.invocation_id
-
-    def sent(self, sql: str, bindings: Any) -> str:
-        """Tell the observer of a statement; return what DuckDB gets."""
-        node = getattr(self._sender, "node", None)
-        self._reads.saw_statement(sql, node or "dbt")
-        if self._observer is not None:
-            self._observer(sql, bindings, node, getattr(self._sender, "invocation", None))
-        return sql if self._rewrite is None else self._rewrite(sql, node)
-
-
-@contextmanager
-def _dbt_process_state(sender: _Sender) -> Iterator[None]:
-    """Keep dbt's traces in this process to the time of one invocation.
-
-    dbt changes the working directory, and dbt-duckdb keeps the database open (and so
-    its lock) after an invocation ends. Resource settings in the project's hooks are
-    dropped on their way to DuckDB, in dbt-duckdb's cursor: a hook runs as SQL of the
-    project and has no other seam.
-
-    dbt chooses the next node while the one before is still running or when it has ended, as
-    its two threads happen to run. Here it always waits for the end: two recordings of a
-    scenario then have their nodes in one order. (``--single-threaded`` would do the same, but
-    closes the connection that a project's hooks use.)
-
-    More than half of what a step costs in dbt is to parse the Jinja of the same 700 macros again,
-    and to hold the same documents against their JSON schemas. The syntax trees are kept by the
-    switch that dbt's own tests use, the documents that fit are remembered here.
-    """
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
-    from dbt.graph.thread_pool import DbtThreadPool
-    from dbt_common.dataclass_schema import dbtClassMixin
-    from dbt_common.tests import enable_test_caching
-
-    folder = os.getcwd()
-    dbts_thread = threading.current_thread()
-    execute: Any = DuckDBCursorWrapper.execute
-    submit: Any = DbtThreadPool.apply_async
-    validate: Any = vars(dbtClassMixin)["validate"]
-
-    def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
-        allowed = strip_resource_settings(sql) or "select 1"
-        return execute(self, sender.sent(allowed, bindings), bindings)
-
-    def one_after_the_other(self: Any, *args: Any, **options: Any) -> Any:
-        submitted = submit(self, *args, **options)
-        if threading.current_thread() is dbts_thread:  # and not a node with parts of its own
-            submitted.wait()
-        return submitted
-
-    def validate_once(cls: Any, data: Any) -> None:
-        document = (cls, repr(data))
-        if document not in _VALID:
-            validate.__func__(cls, data)
-            if len(_VALID) >= _MAX_VALID:
-                _VALID.clear()
-            _VALID.add(document)
-
-    cursor_class: Any = DuckDBCursorWrapper
-    manager: Any = DuckDBConnectionManager
-    pool_class: Any = DbtThreadPool
-    schema_class: Any = dbtClassMixin
-    enable_test_caching()
-    schema_class.validate = classmethod(validate_once)
-    cursor_class.execute = guarded
-    pool_class.apply_async = one_after_the_other
-    try:
-        yield
-    finally:
-        cursor_class.execute = execute
-        pool_class.apply_async = submit
-        schema_class.validate = validate
-        if manager._ENV is not None:
-            manager._ENV.close()
-        manager.close_all_connections()
-        os.chdir(folder)
+    def _writable(self) -> list[Path]:
+        """Return where dbt and its models may write: our own folders, and DuckDB's extensions."""
+        self._spill.mkdir(parents=True, exist_ok=True)
+        extensions = Path.home() / ".duckdb" / "extensions"
+        return [self._home, self._database.parent, self._spill, extensions]
 
 
 def _selection(select: Sequence[str], exclude: Sequence[str]) -> list[str]:
@@ -518,18 +408,28 @@ def _node_result(one: Any) -> NodeResult:
 
 def _stopped(error: BaseException | None, command: str) -> ScenarioError:
     text = _text(error)
+    advice = refusal_advice(text)
     return ScenarioError(
-        f"dbt {command} stopped: {text}", stage="step", is_retryable=_LOCK_MESSAGE in text
+        f"dbt {command} stopped: {text}{advice or ''}",
+        stage="step" if advice is None else OUTSIDE,
+        is_retryable=_LOCK_MESSAGE in text,
     )
 
 
 def _node_error(failed: Sequence[NodeResult]) -> ScenarioError:
     first = failed[0]
-    message = " ".join((first.message or first.status).split())
+    message = " ".join(_without_traceback(first.message or first.status).split())
+    advice = refusal_advice(message)
     more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
     return ScenarioError(
-        f"{message}{more}",
-        stage="step",
+        f"{message}{advice or ''}{more}",
+        stage="step" if advice is None else OUTSIDE,
         model=first.unique_id,
         is_retryable=_LOCK_MESSAGE in message,
     )
+
+
+def _without_traceback(message: str) -> str:
+    """Return a Python model's message with its last line in place of the traceback."""
+    head, mark, trace = message.partition("Traceback (most recent call last):")
+    return head + trace.strip().splitlines()[-1] if mark and trace.strip() else message

@@ -212,6 +212,7 @@ class DbtEvaluator(Evaluator):
                 limits=self._factory.limits(self._scratch),
                 allow_external_access=plan.allow_external_access,
                 reads=self._reads,
+                keeps_files=True,
             ),
             self.observer,
         )
@@ -235,8 +236,9 @@ class DbtEvaluator(Evaluator):
         """
         since = time.time()
         seed = self._plan.engine_seed(request)
-        reader = MetricReader(self._plan.metrics_of(request), seed)
+        reader = MetricReader(self._plan.metrics_of(request), seed, self._runner.led)
         self._runner.seeder = None if seed is None else Seeder(seed)
+        self._runner.begin()
         values = dict(request.values)
         candidate_vars = self.candidate_vars(request)
         with stages.stage("workspace"):
@@ -256,6 +258,7 @@ class DbtEvaluator(Evaluator):
             return metrics
         finally:
             self._workspace.discard()
+            self._runner.begin()
 
     def _look_at_templates(self) -> None:
         """Notice, once, which templates of the project ask when dbt started."""
@@ -278,6 +281,7 @@ class DbtEvaluator(Evaluator):
                 self._reads.saw_statement(metric.sql, f"metric {metric.name}")
             self._look_at_templates()
             self._plan.world.learn(self._reads, since=since)
+            self._plan.world.note(self._runner.notes)
 
     def close(self) -> None:
         """Remove this worker's folder."""

@@ -31,7 +31,8 @@ class Failure:
     """Why an evaluation has no metrics.
 
     Attributes:
-        stage: ``workspace``, ``bind``, ``step``, ``metric``, ``memory``, ``timeout`` or ``worker``.
+        stage: ``workspace``, ``bind``, ``step``, ``metric``, ``memory``, ``timeout``,
+            ``worker`` or ``outside``.
         message: For a person, without traceback.
         step: The step of the scenario, when one was running.
         model: The dbt model or metric at fault, when one is.

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from search.errors import ScenarioError
+from search.errors import OUTSIDE, ScenarioError
 from search.scenario.dbt_session import DbtSession
 from search.scenario.file_log import file_log
 from search.scenario.limits import DuckLimits, strip_resource_settings
@@ -46,6 +46,8 @@ class StepPlace:
         limits: What DuckDB may take.
         allow_external_access: Whether the author's SQL may read files and load extensions.
         reads: Takes what is read beside the database; nobody asks when None.
+        keeps_files: Whether files that the project writes last as long as the database, as they
+            do for a candidate; else what reads one again is refused.
     """
 
     project_dir: Path
@@ -56,6 +58,7 @@ class StepPlace:
     limits: DuckLimits
     allow_external_access: bool
     reads: ReadLog | None = None
+    keeps_files: bool = False
 
 
 class StepRunner:
@@ -80,7 +83,21 @@ class StepRunner:
             home=place.home,
             limits=place.limits,
             reads=place.reads,
+            keeps_files=place.keeps_files,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What became of what the project writes, one sentence each."""
+        return tuple(self.session.files.notes)
+
+    def begin(self) -> None:
+        """Begin with another candidate: the files of the one before are gone."""
+        self.session.files.forget()
+
+    def led(self, sql: str, who: str) -> str:
+        """Return SQL of the study's author that reads what the project wrote where it lies."""
+        return self.session.files.led(sql, who)
 
     def run(
         self,
@@ -130,13 +147,14 @@ class StepRunner:
         )
         refuse_outside_writes(sql)
         self.saw_statement(sql)
+        here = self.led(sql, step.name)
         with self.connection() as connection:
             try:
-                allowed = strip_resource_settings(sql) or "select 1"
+                allowed = strip_resource_settings(here) or "select 1"
                 seeder = self.seeder
                 connection.execute(allowed if seeder is None else seeder.seeded(allowed, None))
             except duckdb.PermissionException as error:
-                raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage="step") from error
+                raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage=OUTSIDE) from error
         if self._observer is not None:
             self._observer(sql, None, None, None)
 
@@ -155,6 +173,7 @@ class StepRunner:
                 project_dir=place.project_dir,
                 limits=place.limits,
                 allow_external_access=place.allow_external_access,
+                own_files=self.session.files.folder,
             ) as connection,
             file_log(connection, place.reads),
         ):
@@ -175,8 +194,18 @@ def authors_connection(
     limits: DuckLimits,
     allow_external_access: bool,
     read_only: bool = False,
+    own_files: Path | None = None,
 ) -> Iterator[Any]:
     """Open a database for SQL of the study's author, set up as dbt's own and guarded.
+
+    Args:
+        database: The database file.
+        profile: The profile.
+        project_dir: Where relative paths start.
+        limits: What DuckDB may take.
+        allow_external_access: Whether any file may be read.
+        read_only: Whether the database itself may only be read.
+        own_files: Folder of files that the project wrote, which views may read.
 
     Raises:
         DatabaseError: If it cannot be opened as dbt opens it.
@@ -186,7 +215,7 @@ def authors_connection(
     ) as connection:
         use_authors_names(connection, profile)
         if not allow_external_access:
-            confine(connection)
+            confine(connection, own_files)
         yield connection
 
 
@@ -200,7 +229,7 @@ def refuse_outside_writes(sql: str) -> None:
         raise ScenarioError(
             f"{write.text()}, but SQL of a study may change its candidate's database alone"
             + ("; attach it with (read_only)" if write.kind == "attach" else ""),
-            stage="step",
+            stage=OUTSIDE,
         )
 
 

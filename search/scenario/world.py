@@ -247,6 +247,22 @@ class World:
                 known[key] = Input(kind, name, self._content(kind, name), is_sealed, where)
             self._write(known.values(), is_sealed=is_sealed)
 
+    def note(self, sentences: Iterable[str]) -> None:
+        """Remember what became of what the project writes, for ``warnings``."""
+        new = [one for one in sentences if one not in self._notes()]
+        if new:
+            with self._locked():
+                lines = dict.fromkeys([*self._notes(), *new])
+                temporary = self._file.with_name(f".{self._file.stem}-notes-{os.getpid()}")
+                temporary.write_text("\n".join(lines), encoding="utf-8")
+                temporary.replace(self._file.with_suffix(".notes"))
+
+    def _notes(self) -> list[str]:
+        try:
+            return self._file.with_suffix(".notes").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return []
+
     def warnings(self) -> tuple[str, ...]:
         """Return what its user should know of the inputs, one sentence each."""
         found = self.inputs().values()
@@ -263,7 +279,7 @@ class World:
                 f"the scenario looks at the clock ({asked}): its numbers hold for today, "
                 f"{today()}, and tomorrow's run starts a new version"
             )
-        return tuple(told)
+        return (*told, *self._notes())
 
     def _content(self, kind: Kind, name: str) -> str:
         if kind == "env":

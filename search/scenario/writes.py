@@ -15,8 +15,13 @@ from typing import Literal
 import duckdb
 
 from search.scenario.compiled.lexer import Token, tokenize
+from search.system.confinement import landlock_version
 
 WriteKind = Literal["copy", "export", "attach", "install", "secret", "log"]
+
+REFUSAL = "which a study must not do"
+"""Stands in every refusal that goes through dbt, which hands on texts alone."""
+_ELSEWHERE = "attached in read-only mode"
 
 _SUSPICIOUS = re.compile(
     r"\b(copy|export|attach|install|extensions|persistent|enable_logging|enable_profiling"
@@ -71,6 +76,25 @@ class Write:
             "secret": "a persistent secret is kept outside the database",
             "log": f"DuckDB would write a file of its own ({_flat(self.statement)})",
         }[self.kind]
+
+
+def refusal_advice(message: str) -> str | None:
+    """Return what to add to a message of dbt's that tells of a wall; None when it tells of none.
+
+    Example:
+        >>> refusal_advice("Catalog Error: no such table") is None
+        True
+    """
+    if REFUSAL in message:
+        return ""
+    if _ELSEWHERE in message:
+        return (
+            f" ({REFUSAL}: databases beside the scenario's own are attached for reading alone; "
+            "leave out what writes there, or let it write to the project's own database)"
+        )
+    if "Permission denied" in message and landlock_version():
+        return f" (maybe a file outside the scenario's own folder is written, {REFUSAL})"
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -159,7 +183,9 @@ def _attach(statement: _Statement, start: int) -> list[Write]:
         value = statement.text_at(words.index("read_only") + 1).lower()
         if value not in ("false", "0", "'false'", "off", "'off'"):
             return []
-    return [statement.write_to("attach", head)]
+    before = ("database", "or", "replace", "if", "not", "exists")
+    named = next((i for i in head if words[i] not in before), start + 1)
+    return [statement.write_to("attach", (named,))]
 
 
 class _Statement:
@@ -183,15 +209,26 @@ class _Statement:
     def write_to(self, kind: WriteKind, indexes: Iterable[int]) -> Write:
         """Return a write to the first plain string at one of the positions."""
         for index in indexes:
-            text = self.text_at(index)
-            if text.startswith("'"):
-                path = text[1:-1].replace("''", "'")
+            path = plain_text(self.text_at(index))
+            if path is not None:
                 return Write(kind, self.text, path, self._places[index])
         return Write(kind, self.text)
 
     @staticmethod
     def _word(token: Token) -> str:
         return token.text.lower() if token.kind == "word" else ""
+
+
+def plain_text(token: str) -> str | None:
+    """Return what a string or a quoted name says, since DuckDB takes both for a path; else None.
+
+    Example:
+        >>> plain_text("'it''s.csv'"), plain_text('"out.csv"'), plain_text("getvariable")
+        ("it's.csv", 'out.csv', None)
+    """
+    quote = token[:1]
+    is_quoted = quote in ("'", '"') and len(token) > 1
+    return token[1:-1].replace(quote * 2, quote) if is_quoted else None
 
 
 def _flat(statement: str) -> str:
