@@ -173,7 +173,7 @@ def test_the_authors_sql_reads_files_only_when_allowed(tmp_path: Path, allowed: 
     if allowed:
         assert outcome.metrics == {"v": 3.0}
     else:
-        assert outcome.failure is not None and outcome.failure.stage == "step"
+        assert outcome.failure is not None and outcome.failure.stage == "outside"
         assert "disabled" in outcome.failure.message
 
 
