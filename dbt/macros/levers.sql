@@ -21,3 +21,27 @@
   {#- One row a job level with the value of the lever in the simulated year. -#}
 (select lever.job_level, lever.parameter_value from {{ ref("int_effective_parameters") }} as lever where lever.parameter_name = '{{ parameter_name }}')
 {%- endmacro -%}
+
+{%- macro is_turnover() -%}
+  {#- Whether the termination rates are HR's: leavers over average headcount, and of a first year. -#}
+  {{ return(choice("termination_rates", ["cohort", "turnover"]) == "'turnover'") }}
+{%- endmacro -%}
+
+{%- macro new_hire_exit_rate() -%}
+  {#- Chance of hires to leave in their calendar year, and again in the next. As a first-year rate F it is
+      found from F = h + (1 - h) h / 2: survivors are half-way through the next year on average when
+      their 12 months end. -#}
+  {%- if is_turnover() -%}
+(1.5 - sqrt(2.25 - 2 * {{ lever('new_hire_termination_rate') }}))
+  {%- else -%}
+{{ lever('new_hire_termination_rate') }}
+  {%- endif -%}
+{%- endmacro -%}
+
+{%- macro experienced_exit_rate() -%}
+  {%- if is_turnover() -%}
+(select found.experienced_rate from experienced_rates as found)
+  {%- else -%}
+{{ lever('total_termination_rate') }}
+  {%- endif -%}
+{%- endmacro -%}

@@ -2,7 +2,7 @@
     ten-billionths, both BIGINT: as exact as decimals would be, but DuckDB keeps a decimal product
     of more than 18 digits in 128 bits, and dividing and rounding those is ten times slower. -#}
 
-{%- macro cents(amount) -%}cast({{ amount }} * 100 as bigint){%- endmacro -%}
+{%- macro cents(amount) -%}cast(({{ amount }}) * 100 as bigint){%- endmacro -%}
 
 {%- macro dollars(cents) -%}
   {#- DECIMAL(18, 2) of whole cents, less than 10^16 of them. -#}

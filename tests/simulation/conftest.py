@@ -152,3 +152,30 @@ def oracle() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def spread_out(foundation, tmp_path_factory):
+    """The foundation of a census with pay beyond the bands, part-time people and ratings."""
+    folder = tmp_path_factory.mktemp("spread_out")
+    path = folder / "census.csv"
+    with duckdb.connect(str(foundation.database), read_only=True) as connection:
+        connection.execute(f"""
+            copy (
+                with numbered as (
+                    select *, row_number() over (order by employee_id) as number
+                    from stg_census where is_active_at_start
+                )
+                select employee_id, birth_date, hire_date, null as termination_date, job_level,
+                    round(annual_salary * (0.8 + 0.005 * (number % 97))
+                        * if(number % 11 = 0, 0.6, 1), 2) as annual_salary,
+                    department, if(number % 11 = 0, 0.6, 1) as fte,
+                    if(number % 2 = 0, 'F', 'M') as gender,
+                    ['strong', 'solid', 'outstanding', null, 'unknown'][1 + number % 5] as rating
+                from numbered
+            ) to '{path}' (format csv, header)
+        """)
+    census = {"census_path": str(path)}
+    simulation = foundation.copy(folder)
+    simulation.run((["run", "--select", "tag:foundation"], census))
+    return simulation, census

@@ -77,6 +77,7 @@ class Levers:
     minimum_adjustment_share: float = 0.0
     equity_pool: float = 0.0
     hiring_level_mix: str = "stayers"
+    termination_rates: str = "cohort"
     raise_month: str = "yearly"
     raise_cutoff_month: int | None = None
     merit_matrix: str = "off"
@@ -90,6 +91,17 @@ class Levers:
             move = 1 + rate(self.structure_adjustment_rate)
             band = tuple(cents(Fraction(pay) * move) for pay in band)
         return band
+
+    def exit_rate(self) -> float:
+        """Return the chance of hires to leave in their calendar year, and again in the next."""
+        if self.termination_rates == "cohort":
+            return self.new_hire_termination_rate
+        low, high = 0.0, 1.0  # F = h + (1 - h) h / 2 grows with h
+        for _ in range(100):
+            h = (low + high) / 2
+            is_low = h + (1 - h) * h / 2 < self.new_hire_termination_rate
+            low, high = (h, high) if is_low else (low, h)
+        return low
 
     def merit(self, level: int) -> float:
         """Return the merit of a level before scaling."""
@@ -194,7 +206,7 @@ def simulate_year(
     for person in opening:
         person.opening_pay = person.pay
 
-    _leave_by_hazard(opening, year, levers)
+    _leave_by_hazard(opening, joiners, year, levers)
     for person in [*opening, *joiners]:
         if person.known_last_day is not None and person.known_last_day <= last_day:
             person.termination_date, person.status = person.known_last_day, "known_termination"
@@ -213,11 +225,7 @@ def simulate_year(
             key=lambda p: (p.known_last_day is not None, p.draw("reduction", year), p.employee_id),
         )[:-net]:
             _leave(person, year, "reduction")
-    hires = (
-        math.ceil(Fraction(net) / (1 - Fraction(str(levers.new_hire_termination_rate))))
-        if net > 0
-        else 0
-    )
+    hires = math.ceil(round(net / (1 - levers.exit_rate()), 6)) if net > 0 else 0
     if departments is None:
         departments = Counter(p.department for p in opening if p.department)
     promoted = _promoted(opening, year, levers)
@@ -237,10 +245,15 @@ def simulate_year(
     return opening + hired
 
 
-def _leave_by_hazard(opening: list[Person], year: int, levers: Levers) -> None:
+def _leave_by_hazard(
+    opening: list[Person], joiners: Sequence[Person], year: int, levers: Levers
+) -> None:
+    total = levers.total_termination_rate
+    if levers.termination_rates == "turnover":
+        total = _experienced_rate(opening, joiners, year, levers)
     for is_recent, wanted in (
-        (True, levers.new_hire_termination_rate),
-        (False, levers.total_termination_rate),
+        (True, levers.exit_rate()),
+        (False, total),
     ):
         cohort = [
             p
@@ -254,6 +267,34 @@ def _leave_by_hazard(opening: list[Person], year: int, levers: Levers) -> None:
                     1.0, factor * float(person.multipliers(year)[0])
                 ):
                     _leave(person, year, "experienced_termination")
+
+
+def _experienced_rate(
+    opening: list[Person], joiners: Sequence[Person], year: int, levers: Levers
+) -> float:
+    """Find by bisection the rate of people hired before last year that gives the turnover."""
+    last_day = date(year, 12, 31)
+    known = sum(p.known_last_day is not None and p.known_last_day <= last_day for p in opening)
+    exposed = [p for p in opening if p.known_last_day is None]
+    recent = sum(p.hire_date >= date(year - 1, 1, 1) for p in exposed)
+    leaving = sum(p.known_last_day is not None and p.known_last_day <= last_day for p in joiners)
+    target = math.floor(
+        len(opening) * (1 + Fraction(str(levers.target_growth_rate))) + Fraction(1, 2)
+    )
+    h = levers.exit_rate()
+
+    def turnover(experienced: float) -> float:
+        leavers = known + h * recent + experienced * (len(exposed) - recent)
+        net = target - (len(opening) - leavers) - (len(joiners) - leaving)
+        leavers += leaving + (net / (1 - h) - net if net > 0 else 0)
+        return leavers / ((len(opening) + target) / 2)
+
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        is_low = turnover(middle) < levers.total_termination_rate
+        low, high = (middle, high) if is_low else (low, middle)
+    return low
 
 
 def _leave(person: Person, year: int, status: str) -> None:

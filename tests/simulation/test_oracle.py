@@ -131,7 +131,8 @@ def test_known_leavers_and_joiners_are_the_oracles_in_every_year(
     for year in (2026, 2027):
         expected = _expected(oracle, simulation, year, oracle.Levers())
         assert simulation.query(RESULT.format(year=year)) == expected
-    optimization = (["run", "--select", "tag:optimization"], {"simulation_year": 2027, **census})
+    tables = ["run", "--select", "tag:optimization", "tag:company"]
+    optimization = (tables, {"simulation_year": 2027, **census})
     singular = (["test", "--select", "test_type:singular"], {"simulation_year": 2027, **census})
     simulation.run(optimization, singular)
     found = dict(
@@ -159,6 +160,7 @@ RULES = {
     "band_cap": {"raise_band_cap": "maximum", "cola_rate": 0.05},
     "minimum": {"minimum_adjustment_share": 0.3, "structure_adjustment_rate": 0.04},
     "equity": {"equity_pool": 0.011, "raise_timing": "january"},
+    "turnover": {"termination_rates": "turnover", "total_termination_rate": 0.17},
     "all": {
         "structure_adjustment_rate": 0.031,
         "hiring_level_mix": "positions",
@@ -169,36 +171,11 @@ RULES = {
         "raise_band_cap": "maximum",
         "minimum_adjustment_share": 0.75,
         "equity_pool": 0.004,
+        "termination_rates": "turnover",
+        "total_termination_rate": 0.2,
     },
 }
 RULE_YEARS = (2026, 2027, 2028)
-
-
-@pytest.fixture(scope="module")
-def spread_out(foundation, tmp_path_factory):
-    """The foundation of a census with pay beyond the bands, part-time people and ratings."""
-    folder = tmp_path_factory.mktemp("spread_out")
-    path = folder / "census.csv"
-    with duckdb.connect(str(foundation.database), read_only=True) as connection:
-        connection.execute(f"""
-            copy (
-                with numbered as (
-                    select *, row_number() over (order by employee_id) as number
-                    from stg_census where is_active_at_start
-                )
-                select employee_id, birth_date, hire_date, null as termination_date, job_level,
-                    round(annual_salary * (0.8 + 0.005 * (number % 97))
-                        * if(number % 11 = 0, 0.6, 1), 2) as annual_salary,
-                    department, if(number % 11 = 0, 0.6, 1) as fte,
-                    if(number % 2 = 0, 'F', 'M') as gender,
-                    ['strong', 'solid', 'outstanding', null, 'unknown'][1 + number % 5] as rating
-                from numbered
-            ) to '{path}' (format csv, header)
-        """)
-    census = {"census_path": str(path)}
-    simulation = foundation.copy(folder)
-    simulation.run((["run", "--select", "tag:foundation"], census))
-    return simulation, census
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -213,6 +190,6 @@ def test_each_rule_is_the_oracles_over_three_years(spread_out, years, oracle, tm
     if rule == "all":
         last = {"simulation_year": RULE_YEARS[-1], **variables}
         simulation.run(
-            (["run", "--select", "tag:optimization"], last),
+            (["run", "--select", "tag:optimization", "tag:company"], last),
             (["test", "--select", "test_type:singular"], last),
         )

@@ -18,7 +18,7 @@ joiners as (
 rates as (
   select
     {{ lever('target_growth_rate') }} as target_growth_rate,
-    {{ lever('new_hire_termination_rate') }} as new_hire_termination_rate
+    {{ new_hire_exit_rate() }} as new_hire_termination_rate
 ),
 
 targeted as (

@@ -1,7 +1,87 @@
+-- depends_on: {{ ref('stg_known_joiners') }}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
 
+{% if is_turnover() -%}
+-- Turnover counts every leaver of the year over the mean of opening and target: T of the opening
+-- people, and of the hires h / (1 - h) for each net hire, net = target - (opening - T) - joiners.
+counted as (
+  select
+    count(*) as opening,
+    count(*) filter (where known_termination_date <= {{ year_end() }}) as known_leavers,
+    count(*) filter (where known_termination_date is null and is_hired_last_year) as recent,
+    count(*) filter (where known_termination_date is null and not is_hired_last_year) as experienced
+  from opening_workforce
+),
+
+joiners as (
+  select
+    count(*) filter (where termination_date is null or termination_date > {{ year_end() }}) as staying,
+    count(*) filter (where termination_date <= {{ year_end() }}) as leaving
+  from {{ ref('stg_known_joiners') }}
+  where year(hire_date) = {{ simulation_year() }}
+),
+
+rates as (
+  select
+    {{ new_hire_exit_rate() }} as exit_rate,
+    {{ lever('total_termination_rate') }} as turnover,
+    {{ lever('target_growth_rate') }} as growth
+),
+
+targeted as (
+  select
+    counted.*,
+    joiners.staying,
+    joiners.leaving,
+    rates.exit_rate,
+    rates.turnover,
+    round(round(counted.opening * (1 + rates.growth), 6)) as target
+  from counted
+  cross join joiners
+  cross join rates
+),
+
+wanted as (
+  select
+    *,
+    turnover * (opening + target) / 2 - leaving as leavers
+  from targeted
+),
+
+hiring as (
+  select
+    *,
+    (leavers - exit_rate / (1 - exit_rate) * (target - opening - staying)) * (1 - exit_rate) as while_hiring
+  from wanted
+),
+
+-- Without hires every leaver is of the opening people.
+opening_leavers as (
+  select
+    *,
+    case when target - opening + while_hiring > staying then while_hiring else leavers end as of_opening
+  from hiring
+),
+
+experienced_rates as ( -- noqa: ST03
+  select
+    case
+      when of_opening - known_leavers - exit_rate * recent < 0
+        then error(
+          'total_termination_rate as turnover must be more than what hires of this and last year and known leavers '
+          || 'alone come to in {{ simulation_year() }}, got ' || turnover
+          || '; raise it or lower new_hire_termination_rate'
+        )
+      when of_opening - known_leavers - exit_rate * recent >= 0.99 * greatest(experienced, 1)
+        then error('total_termination_rate as turnover would take nearly everyone in {{ simulation_year() }}; lower it')
+      else (of_opening - known_leavers - exit_rate * recent) / greatest(experienced, 1)
+    end as experienced_rate
+  from opening_leavers
+),
+
+{% endif -%}
 -- People with a known last day have no hazard. Few distinct multipliers exist,
 -- so k is solved over groups and not over people.
 multiplier_groups as (
@@ -18,8 +98,8 @@ rated as (
   select
     *,
     case
-      when is_hired_last_year then {{ lever('new_hire_termination_rate') }}
-      else {{ lever('total_termination_rate') }}
+      when is_hired_last_year then {{ new_hire_exit_rate() }}
+      else {{ experienced_exit_rate() }}
     end as termination_rate
   from multiplier_groups
 ),
