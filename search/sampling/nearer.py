@@ -44,7 +44,7 @@ MOVED = 2e-3
 """Movement, of a coordinate 2 wide, below which a parameter stays where it is today."""
 WORTHWHILE, LEAST = 0.02, 0.002
 """Gain to expect of one more batch: a share of the preference's cost, and in ranges."""
-DIFFERENT = 0.05
+DIFFERENT = 0.1
 """Ranges of parameters, summed, by which an alternative differs at least."""
 NEAR = (0.05, 0.015)
 """Distances, in ranges, of the neighbours that are looked at."""

@@ -12,7 +12,7 @@ from search.study.preference import moved
 from search.study.values import Scalar, value_text
 
 MOST_ALTERNATIVES = 3
-DIFFERENT = 0.02
+DIFFERENT = 0.1
 """Ranges of parameters, summed, by which plans differ at least to be told apart."""
 
 

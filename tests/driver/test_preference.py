@@ -13,7 +13,7 @@ from studies import TINY
 
 from search.storage.attributes import POLISHING
 from search.storage.trials import read_trials
-from search.study.alternatives import names
+from search.study.alternatives import alternatives, names
 from search.study.preference import MARGIN, Preference
 from search.study.targets import all_met, violation
 
@@ -113,3 +113,13 @@ def test_names_say_how_a_plan_differs(tmp_path: Path, other: dict[str, float], n
     study = made(tmp_path)
     winner = {"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0}
     assert names(study.spec, winner, other)[0] == name
+
+
+def test_alternatives_that_are_all_but_the_same_are_no_choice(tmp_path: Path) -> None:
+    spec = made(tmp_path).spec
+    winner = {"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0}
+    near = winner | {"a": 1.2}
+    far, farther = winner | {"b": 0.0}, winner | {"b": -1.0}
+    found = alternatives(spec, [(7, winner), (8, near), (9, far), (10, farther)])
+    assert [one.trial for one in found] == [10, 9]
+    assert [one.name for one in found] == ["less b: -1 instead of 1", "moves a alone"]

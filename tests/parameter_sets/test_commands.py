@@ -78,10 +78,16 @@ def test_from_apply_to_rollback(shell: Shell) -> None:
         (["apply", "-m", " ", "--set", "tip=2"], "--reason must be one line of 1 to 500"),
         (["apply", "-m", "x", "--author", "a\nb", "--set", "tip=2"], "--author must be one line"),
         (["apply", "-m", "x", "--set", "tip"], "--set must be name=value, but got 'tip'"),
-        (["apply", "-m", "x", "--set", "tip=2", "--trial", "1"], "either --trial or --set"),
+        (
+            ["apply", "-m", "x", "--set", "tip=2", "--trial", "1"],
+            "give one of --trial, --alternative",
+        ),
         (["rollback", "-m", "x"], "a set must have been applied before a rollback"),
         (["diff", "1", "2"], "A must be a parameter set, but got set 1; there are none"),
-        (["diff", "current", "bset"], "B must be current, active, best, trial:N or set:N"),
+        (
+            ["diff", "current", "bset"],
+            "B must be current, active, best, alternative:N, trial:N",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_write_nothing(
