@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -258,6 +259,10 @@ def entry_point() -> None:
     words = sys.argv[1:]
     code = exit_code(lambda: main(words, standalone_mode=False), is_json="--json" in words)
     if code == EXIT_INTERRUPTED:
+        leave_at_once(code)
+    if "_duckdb" in sys.modules:
+        # Its binding lists what the interpreter holds to the end, 45 lines behind a result.
+        atexit._run_exitfuncs()
         leave_at_once(code)
     sys.exit(code)
 

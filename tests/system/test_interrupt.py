@@ -16,7 +16,7 @@ import os, signal, sys, time
 from search.cli import main as cli
 from search.errors import EXIT_INTERRUPTED
 
-def work(standalone_mode):
+def work(words, standalone_mode):
     try:
         print("working", flush=True)
         time.sleep(60)
@@ -70,7 +70,7 @@ import os, signal, sys, time
 from search.cli import main as cli
 from search.system.scratch import create_scratch
 
-def work(standalone_mode):
+def work(words, standalone_mode):
     create_scratch()
     while True:
         try:
@@ -110,3 +110,28 @@ def test_a_process_that_swallows_the_interrupt_ends_all_the_same(
     assert process.returncode == 130 and "ended at once" in err
     assert (seconds < 3) == (signals == 2)
     assert list(tmp_path.iterdir()) == []
+
+
+LEAVING = """
+import atexit, gc, sys
+import duckdb
+from search.cli import main as cli
+
+def work(words, standalone_mode):
+    kept = [duckdb.connect()]
+    kept.append(kept)
+    gc.freeze()  # it is there to the end, as what dbt's modules keep
+    atexit.register(print, "in order")
+    print("a result")
+    return 3
+
+cli.main = work
+cli.entry_point()
+"""
+
+
+def test_nothing_is_said_behind_a_result() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "a result\nin order\n", "")
