@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from search.scenario.file_log import collect_file_log, start_file_log
+from search.scenario.python_reads import noticing_python
 from search.scenario.world import ReadLog
 
 
@@ -78,7 +79,7 @@ def noticing_names(log: ReadLog) -> Iterator[None]:
 
 @contextmanager
 def noticing_files(log: ReadLog) -> Iterator[None]:
-    """Notice every file that dbt-duckdb's database opens in the block."""
+    """Notice every file that dbt-duckdb's database or a Python model opens in the block."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments import Environment
 
@@ -93,7 +94,8 @@ def noticing_files(log: ReadLog) -> Iterator[None]:
 
     environment.initialize_db = classmethod(watched)
     try:
-        yield
+        with noticing_python(log):
+            yield
     finally:
         environment.initialize_db = opened
         connection = getattr(manager._ENV, "conn", None)

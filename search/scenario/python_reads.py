@@ -1,0 +1,67 @@
+"""Files that Python itself opens while dbt works: Python models and plugins read data too.
+
+Python tells its audit hooks of each file that is opened. A hook stays for the life of the process;
+outside of an invocation it does nothing.
+
+Source:
+    https://docs.python.org/3/library/audit_events.html, event ``open``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.scenario.world import ReadLog
+
+_CODE = frozenset({".py", ".pyc", ".so"})
+"""Suffixes of programs, which Python also opens to show a line of them."""
+_PROJECTS = frozenset({".sql", ".yml", ".yaml", ".md"})
+"""Suffixes of what dbt opens to read the project."""
+_PROGRAMS = tuple({sys.prefix, sys.base_prefix, sys.exec_prefix, "/usr", "/etc", "/lib"})
+_COOKIE = ".user.yml"
+_listening: list[ReadLog] = []
+_is_hooked = False
+
+
+@contextmanager
+def noticing_python(log: ReadLog) -> Iterator[None]:
+    """Notice the data files that Python opens for reading in the block, in any thread."""
+    global _is_hooked
+    if not _is_hooked:
+        sys.addaudithook(_on_event)
+        _is_hooked = True
+    _listening.append(log)
+    try:
+        yield
+    finally:
+        _listening.remove(log)
+
+
+def _on_event(event: str, args: tuple[Any, ...]) -> None:
+    if event != "open" or not _listening:
+        return
+    path, mode, flags = args
+    if not isinstance(path, str | os.PathLike) or _writes(mode, flags):
+        return
+    for log in tuple(_listening):
+        place = Path(os.path.normpath(log.folder / os.fspath(path)))
+        if _is_data(place, log):
+            log.files.add(str(place))
+
+
+def _writes(mode: str | None, flags: int | None) -> bool:
+    if mode is not None:
+        return any(letter in mode for letter in "wax+")
+    return bool((flags or 0) & (os.O_WRONLY | os.O_RDWR))
+
+
+def _is_data(place: Path, log: ReadLog) -> bool:
+    is_program = place.suffix in _CODE or str(place).startswith(_PROGRAMS)
+    if is_program or place.name == _COOKIE:
+        return False
+    return not (place.suffix in _PROJECTS and place.is_relative_to(log.folder))
