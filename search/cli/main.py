@@ -258,7 +258,7 @@ def entry_point() -> None:
     sys.stderr = cast("TextIO", LastingStream(sys.stderr))
     words = sys.argv[1:]
     code = exit_code(lambda: main(words, standalone_mode=False), is_json="--json" in words)
-    if code == EXIT_INTERRUPTED:
+    if code == EXIT_INTERRUPTED or interrupt.must_leave():
         leave_at_once(code)
     if "_duckdb" in sys.modules:
         # Its binding lists what the interpreter holds to the end, 45 lines behind a result.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from search.driver.recorder import StudyRecorder
 from search.driver.results import RunResult, SearchEnd
 from search.driver.verifier import Verifier
 from search.driver.warm_start import EarlierStudy, earlier_studies, warm_candidates
-from search.errors import AuditError, SearchError, StorageError
+from search.errors import AuditError, ProjectError, SearchError, StorageError
 from search.report.html import write_report
 from search.sampling.choice import choose_sampler
 from search.scenario.earlier_fingerprints import earlier_fingerprints
@@ -32,6 +33,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import Prepared
+from search.scenario.project import DbtProject
 from search.scenario.world import changes
 from search.storage.attributes import RUN_ID
 from search.storage.database import GroupingStorage, masked, open_storage
@@ -46,7 +48,7 @@ from search.study.percent import unlikely_fractions, unlikely_metrics, whole_num
 from search.study.space import current_candidate
 from search.study.targets import directions, goals_of
 from search.study.values import Scalar
-from search.system import interrupt
+from search.system import files, interrupt
 from search.system.child import ChildProcess
 from search.system.memory import MemorySampler, cores
 from search.system.provenance import git_state, versions, who
@@ -60,6 +62,7 @@ from search.workers.resources import (
     scratch_parent,
 )
 from search.workers.spool import Spool
+from search.workers.unchanged import Unchanged, UnchangedPool
 from search.workers.watchdog import MemoryWatchdog
 
 MAX_AUTO_BATCH = 64
@@ -115,7 +118,10 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
         SearchError: If something of the user's is wrong or the study cannot go on.
         KeyboardInterrupt: If interrupted; the state is saved before.
     """
-    return _StudyRun(spec, options, progress).run()
+    layout = Layout(options.results, spec.study)
+    # What a study writes holds salaries.
+    with files.private(layout.folder, layout.baselines, layout.programs):
+        return _StudyRun(spec, options, progress).run()
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ class _Session:
     plan: ScenarioPlan
     inputs: Mapping[str, str]
     earlier: tuple[EarlierStudy, ...]
+    watched: Unchanged
     tables: Sequence[Mapping[str, Any]] = ()
 
 
@@ -180,6 +187,7 @@ class _StudyRun:
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
+        watched = Unchanged(lambda: _project_files(spec))
         with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
             bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
             prepared, reference = bench.prepared, bench.reference
@@ -188,7 +196,11 @@ class _StudyRun:
                 self._progress.note(check_text(table))
             engine = self._engine(child, reference, memory, prepared.warnings)
             plan = engine.plan or prepared.plan
+            self._require_prepared_from(watched)
             inputs = plan.inputs()
+            watched = watched.with_files(
+                Path(key.removeprefix("file ")) for key in inputs if key.startswith("file ")
+            )
             fingerprints = dict(plan.fingerprints) | {"spec": study_fingerprint(spec)}
             version, is_new = version_to_run(
                 spec,
@@ -209,6 +221,7 @@ class _StudyRun:
                 earlier=earlier,
                 plan=plan,
                 inputs=inputs,
+                watched=watched,
                 tables=tables,
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
@@ -288,9 +301,12 @@ class _StudyRun:
                 self._progress.note(
                     f"warning: the audit trail was changed, which it records: {broken}"
                 )
-            pool = CachedPool(session.pool, cache) if cache else session.pool
             key = f"{store.name}/{session.fingerprints['scenario']}/{engine.name}"
             spool = Spool(self._layout.spool.absolute(), key)
+            pool: WorkerPool = session.pool
+            if engine.name == "dbt":  # which reads the project for each step; a program does not
+                pool = UnchangedPool(pool, session.watched, lambda: spool.keep(()))
+            pool = CachedPool(pool, cache) if cache else pool
             store.set_attributes(
                 {
                     SPEC: spec.to_document(),
@@ -356,6 +372,21 @@ class _StudyRun:
         self._write_report(store.name)
         return result
 
+    def _require_prepared_from(self, watched: Unchanged) -> None:
+        """Refuse a baseline or program that was made while the project was edited.
+
+        Raises:
+            ProjectError: Naming what changed; what was put into the caches meanwhile is gone.
+        """
+        try:
+            watched.require()
+        except ProjectError:
+            since = self._started_at.timestamp()
+            for made in [*self._layout.baselines.glob("*"), *self._layout.programs.glob("*")]:
+                if made.stat().st_ctime >= since:
+                    shutil.rmtree(made, ignore_errors=True)
+            raise
+
     def _moved(
         self, session: _Session, store: StudyStore, cache: ResultCache | None
     ) -> tuple[str, ...]:
@@ -363,7 +394,8 @@ class _StudyRun:
 
         Neither they nor what was kept of them are gone on with.
         """
-        found = changes(session.inputs, session.plan.inputs())
+        edited = [str(path) for path in session.watched.changed()]
+        found = list(dict.fromkeys([*edited, *changes(session.inputs, session.plan.inputs())]))
         if not found:
             return ()
         store.set_attributes({FINGERPRINTS: {**session.fingerprints, "scenario": "changed"}})
@@ -490,6 +522,15 @@ def _as_earlier(
     """Return the fingerprints as version 0.1.0 made them, None when they say too little."""
     found = earlier_fingerprints(spec, prepared.recipe, prepared.not_of_it, inputs)
     return None if found is None else {**found, "spec": study_fingerprint(spec)}
+
+
+def _project_files(spec: StudySpec) -> list[Path]:
+    """Return the files of the dbt project; none where preparing will say what is wrong."""
+    project = DbtProject(spec.resolve_path(spec.scenario.dbt_project))
+    try:
+        return [file for _, file in project.read_files()]
+    except (ProjectError, OSError):
+        return []
 
 
 def _ending(result: RunResult) -> dict[str, Any]:

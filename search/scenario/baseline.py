@@ -7,9 +7,7 @@ another baseline, and an unchanged one is used again by any study.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +28,7 @@ from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
 from search.scenario.world import ReadLog, World
 from search.study.steps import ExpandedStep
+from search.system import files
 from search.system.child import Report
 
 RECORD_FILE = "baseline.json"
@@ -183,10 +182,7 @@ def ensure_baseline(
         report(f"baseline {fingerprint[:8]} is in the cache ({found.size_bytes / 1e6:,.1f} MB)")
         return found
     report(f"building baseline {fingerprint[:8]}")
-    cache.mkdir(parents=True, exist_ok=True)
-    sweep_unfinished(cache)
-    building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=cache))
-    try:
+    with files.building_folder(cache) as building:
         started, since = time.perf_counter(), time.time()
         database = building / "content" / f"{recipe.catalog}.duckdb"
         reads = ReadLog(recipe.project_dir, (building.resolve(), limits.temp_directory.resolve()))
@@ -196,8 +192,6 @@ def ensure_baseline(
         folder = cache / fingerprint[:16]
         baseline = _describe(database, fingerprint, time.perf_counter() - started)
         _publish(database.parent, folder, baseline)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     built = _load(folder, recipe, fingerprint)
     if built is None:
         raise DatabaseError(f"the baseline in {folder} was damaged while it was being made")
@@ -274,17 +268,8 @@ def _publish(content: Path, folder: Path, baseline: Baseline) -> None:
         "versions": package_versions(),
     }
     (content / RECORD_FILE).write_text(json.dumps(record, indent=2))
-    for file in content.iterdir():
-        fsync(file)
-        file.chmod(0o444)
-    fsync(content)
-    try:
-        content.rename(folder)
-    except OSError:
-        if not (folder / RECORD_FILE).exists():
-            raise
-        # Another process finished the same baseline first; both have the same content.
-    fsync(folder.parent)
+    # Where another process finished the same baseline first, both have the same content.
+    files.publish_folder(content, folder, lambda there: (there / RECORD_FILE).exists())
 
 
 def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | None:
@@ -305,23 +290,6 @@ def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | 
         pass
     shutil.rmtree(folder, ignore_errors=True)
     return None
-
-
-def sweep_unfinished(cache: Path) -> None:
-    """Remove what builders that died left in the cache."""
-    for folder in cache.glob(".building-*"):
-        pid = folder.name.split("-")[1]
-        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def fsync(path: Path) -> None:
-    """Make a file or a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _step_document(step: ExpandedStep) -> dict[str, Any]:

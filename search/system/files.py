@@ -160,6 +160,24 @@ def sweep_unfinished(cache: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def private(*folders: Path) -> Iterator[None]:
+    """Let only this user read what is written meanwhile, by child processes as well.
+
+    Args:
+        folders: What is there already is closed to others as well, where it is this user's.
+    """
+    before = os.umask(0o077)
+    try:
+        for folder in folders:
+            with suppress(OSError):
+                if folder.stat().st_uid == os.getuid():
+                    folder.chmod(0o700)
+        yield
+    finally:
+        os.umask(before)
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed publishers left; the caller holds the folder's lock."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):

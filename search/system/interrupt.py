@@ -38,6 +38,7 @@ class _Request:
     def __init__(self) -> None:
         self.is_made = False
         self.is_being_answered = False
+        self.must_leave = False
         self.watcher: threading.Thread | None = None
 
 
@@ -143,6 +144,16 @@ class LastingStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def leave_at_end() -> None:
+    """Let the command line leave without taking the interpreter down: a thread hangs in it."""
+    _request.must_leave = True
+
+
+def must_leave() -> bool:
+    """Whether some thread would keep the interpreter from ending."""
+    return _request.must_leave
 
 
 def leave_at_once(code: int) -> NoReturn:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from search.errors import RecordingError
-from search.scenario.baseline import fsync, sweep_unfinished
 from search.scenario.compiled.compiler import (
     NeedsVariants,
     Source,
@@ -23,6 +20,7 @@ from search.scenario.compiled.literals import literal_class
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
 from search.scenario.hashing import hash_file, hash_parts
 from search.study.values import Scalar
+from search.system import files
 from search.system.child import Report
 
 INDEX_FILE = "index.json"
@@ -157,12 +155,10 @@ class Library:
         return known
 
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
-        sweep_unfinished(self.folder)
         variants = self.variants() or Variants()
         self._refuse_many_types(variants)
-        building = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=self.folder))
         why: list[str] = []
-        try:
+        with files.building_folder(self.folder) as building:
             while True:
                 content = building / f"attempt-{len(why)}"
                 content.mkdir()
@@ -187,8 +183,6 @@ class Library:
             folder = self.folder / variants.name_of(candidate)
             _publish(content, folder)
             self._write_index(variants)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
         return load(folder), folder
 
     def _refuse_many_types(self, variants: Variants) -> None:
@@ -200,11 +194,7 @@ class Library:
 
     def _write_index(self, variants: Variants) -> None:
         document = {"format_version": FORMAT_VERSION, **asdict(variants)}
-        temporary = self.folder / f".index-{os.getpid()}.json"
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        fsync(temporary)
-        temporary.replace(self.folder / INDEX_FILE)
-        fsync(self.folder)
+        files.write_durably(self.folder / INDEX_FILE, json.dumps(document).encode())
 
 
 def _key(source: Source) -> str:
@@ -240,14 +230,5 @@ def _check_content(folder: Path) -> None:
 def _publish(content: Path, folder: Path) -> None:
     checksums = {file.name: hash_file(file) for file in sorted(content.iterdir())}
     (content / CHECKSUM_FILE).write_text(json.dumps(checksums), encoding="utf-8")
-    for file in content.iterdir():
-        fsync(file)
-        file.chmod(0o444)
-    fsync(content)
-    try:
-        content.rename(folder)
-    except OSError:
-        if not (folder / PROGRAM_FILE).exists():
-            raise
-        # Another process finished the same program first.
-    fsync(folder.parent)
+    # Another process may have finished the same program first.
+    files.publish_folder(content, folder, lambda there: (there / PROGRAM_FILE).exists())

@@ -1,14 +1,21 @@
-"""Ends named processes as soon as its parent is gone: ``python guard.py pid:start_ticks ...``.
+"""Ends a private Ray as soon as its driver is gone: ``python guard.py FOLDER``.
 
-Ray's servers die with a killed driver, but two of Ray's helpers linger for a minute: they
-try to report the death to a server that died as well (``publish_error`` in Ray 2.60 has a
-fixed timeout of 60 s). The guard waits for the end of its standard input, which only the
-driver holds open, and then kills what is left. It imports next to nothing, to stay small.
+Ray's servers die with a killed driver, but not those that were just being started, and two of Ray's
+helpers linger for a minute: they try to report the death to a server that died as well
+(``publish_error`` in Ray 2.60 has a fixed timeout of 60 s). The guard is there before Ray is. It
+reads ``pid:start_ticks`` lines until the end of its standard input, which only the driver holds
+open, then kills these, and whatever names the folder in its command line or environment, until
+nothing is left. It imports next to nothing, to stay small.
 """
 
 import os
 import signal
 import sys
+import time
+
+SEARCH_SECONDS = 3.0
+"""How long to look for processes that were being started when the driver died."""
+LOOK_SECONDS = 0.1
 
 
 def start_ticks(pid: int) -> int:
@@ -25,17 +32,51 @@ def start_ticks(pid: int) -> int:
         return 0
 
 
-def main(names: list[str]) -> None:
-    """Wait for the end of standard input, then kill the processes that still run."""
-    sys.stdin.read()
-    for name in names:
+def naming(folder: bytes) -> list[int]:
+    """Return the processes of this user that have a folder in their command or environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            if os.stat(f"/proc/{name}").st_uid != os.getuid():
+                continue
+            for what in ("cmdline", "environ"):
+                with open(f"/proc/{name}/{what}", "rb") as file:
+                    if folder in file.read():
+                        found.append(int(name))
+                        break
+        except OSError:
+            continue
+    return found
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may be gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def main(home: str) -> None:
+    """Wait for the end of standard input, then end what the driver left and remove its folder."""
+    for name in sys.stdin.read().split():
         pid, ticks = (int(part) for part in name.split(":"))
         if start_ticks(pid) == ticks:  # else the pid is someone else's by now
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            kill(pid)
+    if not os.path.isdir(home):
+        return  # the driver ended in order and removed it
+    mark = os.fsencode(home) + b"/"
+    until = time.monotonic() + SEARCH_SECONDS
+    while time.monotonic() < until:
+        for pid in naming(mark):
+            kill(pid)
+        time.sleep(LOOK_SECONDS)
+    import shutil
+
+    shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from search.errors import WorkerError
+from search.system import interrupt
 from search.system.scratch import create_scratch, remove_scratch, sweep_scratch
 from search.workers.ray import guard
 from search.workers.ray.signals import kept_handlers, reinstall_handlers
@@ -28,8 +29,12 @@ from search.workers.ray.signals import kept_handlers, reinstall_handlers
 OBJECT_STORE_BYTES = 75 * 2**20
 """Ray's minimum. Only the evaluator factory travels through the store."""
 
-MAX_PARENT_LENGTH = 20
-"""A socket path has 107 characters; Ray appends 62 of them, the scratch folder's name 25."""
+MAX_PARENT_LENGTH = 18
+"""A socket path has 107 characters; Ray appends 62 of them, our two folders' names 27."""
+
+SERVERS = ("gcs_server", "raylet")
+SLICE_SECONDS = 0.2
+"""The longest single wait while Ray starts: what signals and other threads raise must arrive."""
 
 ANSWER_SECONDS = 5.0
 """How long a cluster gets to accept a connection; Ray itself would try for ten minutes."""
@@ -91,8 +96,11 @@ class RayHost:
         self._is_down = threading.Event()
         self._error: BaseException | None = None
         self._servers: list[psutil.Process] = []
+        self._starting: set[psutil.Process] = set()
+        self._is_abandoned = False
         self._known: set[psutil.Process] = set()
         self._guard: subprocess.Popen[bytes] | None = None
+        self._home: Path | None = None
         self.folder: Path | None = None
         self.start_seconds = 0.0
 
@@ -122,11 +130,28 @@ class RayHost:
             WorkerError: If Ray did not start; the message has Ray's own words.
         """
         self.start()
-        while not self._is_up.wait(timeout=1.0):  # slices: an injected exception must arrive
-            pass
+        while not self._is_up.wait(timeout=SLICE_SECONDS):
+            interrupt.check()
+            self._require_starting()
         reinstall_handlers(signal.SIGTERM, signal.SIGINT)
         if self._error is not None:
             raise self._unreachable(self._error) from self._error
+
+    def _require_starting(self) -> None:
+        """Raise if a server died while Ray starts: Ray itself would wait for it for 35 to 45 s.
+
+        Raises:
+            WorkerError: Naming the server.
+        """
+        if not self.is_private:
+            return
+        self._starting |= {one for one in self._find_servers() if _program(one) in SERVERS}
+        for server in self._starting:
+            if not _is_alive(server):
+                self._is_abandoned = True
+                raise self._unreachable(
+                    RuntimeError(f"its server {server.pid} died while Ray was starting")
+                )
 
     def _unreachable(self, error: BaseException) -> WorkerError:
         where = "a private Ray" if self.is_private else f"Ray at RAY_ADDRESS={self.address}"
@@ -162,10 +187,22 @@ class RayHost:
         if self._thread is None:
             return
         self._is_wanted.set()
+        if self._is_abandoned:
+            self._abandon()
+            return
         while not self._is_down.wait(timeout=1.0):
             pass
         self._thread.join()
         self._thread = None
+
+    def _abandon(self) -> None:
+        """End what was started; the thread that still waits inside Ray ends with the process."""
+        _kill([*self._starting, *self._find_servers()])
+        self._thread = None
+        if self._guard is not None:
+            self._guard.communicate()  # ends the rest, and removes the folder
+            self._guard = None
+        interrupt.leave_at_end()
 
     def _live(self) -> None:
         # Ray sets the mode itself, and only then refreshes the copy that it keeps.
@@ -223,7 +260,10 @@ class RayHost:
             return
         parent = _short_temp_folder()
         sweep_scratch(parent)
-        self.folder = create_scratch(parent)
+        # Ray opens its own folder to everybody (mode 0777); inside ours nobody else comes there.
+        self._home = create_scratch(parent)
+        self.folder = self._home / "r"
+        self._guard = _launch_guard(self._home)
         if self._memory_bytes is not None:
             options["_memory"] = self._memory_bytes
         ray.init(
@@ -232,16 +272,15 @@ class RayHost:
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
             _temp_dir=str(self.folder),
-            _node_ip_address="127.0.0.1",
             **options,
         )
         servers = self._find_servers()
         self._known.update(servers)
         for server in servers:
             self._known.update(_children(server))
-        self._guard = _launch_guard(self._known)
+        _tell(self._guard, self._known)
         # Helpers (log and autoscaler monitors) may die without harm; these two may not.
-        self._servers = [s for s in servers if _program(s) in ("gcs_server", "raylet")]
+        self._servers = [s for s in servers if _program(s) in SERVERS]
 
     def _disconnect(self) -> None:
         import ray
@@ -250,17 +289,17 @@ class RayHost:
             for server in self._find_servers():
                 self._known.add(server)
                 self._known.update(_children(server))
-        if self.is_broken:
+        if self.is_broken or interrupt.is_requested():  # who interrupts does not wait
             _kill(self._known)
         ray.shutdown()
         _end(self._known)
         if self._guard is not None:
+            if self._home is not None:
+                remove_scratch(self._home)
             self._guard.communicate()  # the end of its input is its signal
             self._guard = None
         self._known.clear()
         self._servers.clear()
-        if self.folder is not None:
-            remove_scratch(self.folder)
 
     def _find_servers(self) -> list[psutil.Process]:
         if self.folder is None:
@@ -332,15 +371,23 @@ class _Closed(list[str]):
         """Leave the list as it is."""
 
 
-def _launch_guard(processes: set[psutil.Process]) -> subprocess.Popen[bytes]:
-    names = [f"{process.pid}:{guard.start_ticks(process.pid)}" for process in processes]
+def _launch_guard(home: Path) -> subprocess.Popen[bytes]:
+    """Start what ends everything that names the folder once this process is gone."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", guard.__file__, *names],
+        [sys.executable, "-I", "-S", guard.__file__, str(home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the driver
     )
+
+
+def _tell(launched: subprocess.Popen[bytes], processes: set[psutil.Process]) -> None:
+    """Name processes to the guard, since some rename themselves."""
+    names = [f"{process.pid}:{guard.start_ticks(process.pid)}" for process in processes]
+    assert launched.stdin is not None
+    launched.stdin.write("".join(f"{name}\n" for name in names).encode())
+    launched.stdin.flush()
 
 
 def _end(processes: set[psutil.Process]) -> None:

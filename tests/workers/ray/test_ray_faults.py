@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from search.errors import WorkerError
+from search.workers.ray.guard import naming as processes_naming
 from search.workers.ray.host import RayHost
 
 pytestmark = [pytest.mark.ray, pytest.mark.fault]
@@ -55,7 +56,7 @@ def launch(folder: Path, temp: Path) -> subprocess.Popen[str]:
     folder.mkdir()
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(folder)],
-        env=os.environ | {"TMPDIR": str(temp)},
+        env=os.environ | {"TMPDIR": str(temp), "PYTHONPATH": str(SCRIPT.parents[1])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,7 +93,7 @@ def guard(stack: ExitStack, process: subprocess.Popen[str]) -> None:
     stack.callback(end)
 
 
-def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
+def test_a_killed_driver_takes_ray_and_its_folder_with_it(
     drivers: ExitStack, tmp_path: Path, temp: Path
 ) -> None:
     guard(drivers, first := launch(tmp_path / "first", temp))
@@ -100,11 +101,10 @@ def test_a_killed_driver_takes_ray_with_it_and_the_next_start_sweeps(
     first.kill()
     first.wait()
     assert not still_alive(killed.descendants)
-    assert killed.folder.exists()
+    eventually(lambda: not killed.folder.parent.exists())
 
     guard(drivers, second := launch(tmp_path / "second", temp))
     next_one = when_ready(second)
-    assert not killed.folder.exists()
 
     next_one.process.communicate()
     assert not still_alive(next_one.descendants)
@@ -166,3 +166,88 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(
         finally:
             host.stop()
     assert time.monotonic() - began < 15
+
+
+STARTING = """
+import sys
+from search.workers.ray.guard import naming as processes_naming
+from search.workers.ray.host import RayHost
+host = RayHost(cpus=1)
+host.start()
+print("starting", flush=True)
+host.wait()
+print("up", flush=True)
+sys.stdin.read()
+"""
+IS_ALL = os.environ.get("FAULTS") == "all"
+MOMENTS = [0.3 * n for n in range(1, 31)] if IS_ALL else [1.0, 2.5]
+"""Seconds after which a driver is killed while Ray starts."""
+
+
+def starting(temp: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTING], env=os.environ | {"TMPDIR": str(temp)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "starting\n"
+    return process
+
+
+def naming(temp: Path) -> list[int]:
+    return processes_naming(os.fsencode(temp / "scenario-search-"))
+
+
+def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_a_driver_killed_while_ray_starts_leaves_nothing(temp: Path, seconds: float) -> None:
+    process = starting(temp)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+    eventually(lambda: naming(temp) == [] and list(temp.glob("scenario-search-*")) == [])
+
+
+def test_a_server_that_dies_while_ray_starts_is_told_at_once(temp: Path) -> None:
+    process = starting(temp)
+    try:
+        found: list[psutil.Process] = []
+
+        def has_started() -> bool:
+            children = psutil.Process(process.pid).children()
+            found[:] = [one for one in children if "gcs_server" in one.name()]
+            return bool(found)
+
+        eventually(has_started)
+        time.sleep(0.5)  # seen by the driver
+        began = time.monotonic()
+        found[0].kill()
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "WorkerError" in line:
+                break
+        seconds = time.monotonic() - began
+        assert f"its server {found[0].pid} died while Ray was starting" in said
+        assert seconds < 5.0
+    finally:
+        process.kill()
+        process.communicate()
+    eventually(lambda: naming(temp) == [])
+
+
+def test_nobody_else_enters_the_folder_of_ray(temp: Path) -> None:
+    process = starting(temp)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        (home,) = temp.glob("scenario-search-*")
+        assert home.stat().st_mode & 0o777 == 0o700
+        assert list(home.glob("r/session_*"))
+    finally:
+        process.communicate(input="")

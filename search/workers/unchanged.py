@@ -1,0 +1,146 @@
+"""Files that must not change while a study runs: its dbt project and its study file.
+
+dbt reads the project anew for every step. A model that is edited meanwhile would be mixed with old
+ones, and its numbers kept under the fingerprint of the old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from search.errors import ProjectError
+from search.scenario.outcome import EvaluationRequest, Outcome
+from search.workers.contract import EvaluatorFactory, WorkerPool
+
+Files = Callable[[], Iterable[Path]]
+_Mark = tuple[int, int, int, int]
+SHOWN = 5
+
+
+class Unchanged:
+    """Whether files are what they were when this was made.
+
+    Looks at size, inode and times first, which any write changes, and at contents only where
+    they moved.
+
+    Args:
+        files: Lists the files, again at each check: one that is added counts as well.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._marks = {path: _mark(path) for path in files()}
+        self._hashes = {path: _hash(path) for path in self._marks}
+
+    def with_files(self, more: Iterable[Path]) -> Unchanged:
+        """Return a look at further files as well, as they are now."""
+        added = tuple(more)
+        own = self._files
+        wider = Unchanged(lambda: (*own(), *added))
+        wider._marks |= self._marks
+        wider._hashes |= self._hashes
+        return wider
+
+    def changed(self) -> list[Path]:
+        """Return the files that were edited, added or removed, in order."""
+        now = {path: _mark(path) for path in self._files()}
+        found = []
+        for path in sorted({*now, *self._marks}):
+            if now.get(path) == self._marks.get(path):
+                continue
+            if path not in now or path not in self._marks or _hash(path) != self._hashes[path]:
+                found.append(path)
+            else:
+                self._marks[path] = now[path]  # written anew with what it held
+        return found
+
+    def require(self) -> None:
+        """Refuse to go on when something changed.
+
+        Raises:
+            ProjectError: Naming what changed.
+        """
+        found = self.changed()
+        if found:
+            names = ", ".join(str(path) for path in found[:SHOWN])
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise ProjectError(
+                f"{names}{more} changed while the study ran, so an evaluation may have read both "
+                "contents; what was evaluated before is kept, and nothing since; start it again"
+            )
+
+
+class UnchangedPool(WorkerPool):
+    """Passes on outcomes as long as what they were evaluated with has not changed.
+
+    Args:
+        pool: Evaluates. It stays its owner's.
+        unchanged: Looked at after each evaluation and before its outcome counts.
+        forget: Called when something changed, before that is raised.
+    """
+
+    def __init__(self, pool: WorkerPool, unchanged: Unchanged, forget: Callable[[], None]) -> None:
+        self._pool = pool
+        self._unchanged = unchanged
+        self._forget = forget
+
+    def start(self) -> None:
+        """Start the pool behind."""
+        self._pool.start()
+
+    def open(self, factory: EvaluatorFactory) -> None:
+        """Open the pool behind."""
+        self._pool.open(factory)
+
+    def submit(self, request: EvaluationRequest) -> None:
+        """Queue the request."""
+        self._pool.submit(request)
+
+    def next_outcome(self, timeout_seconds: float | None = None) -> Outcome | None:
+        """Return the next outcome, once it is known that nothing changed meanwhile."""
+        return self._true(self._pool.next_outcome(timeout_seconds))
+
+    def ready_outcome(self) -> Outcome | None:
+        """Return an outcome that has come in, once it is known that nothing changed meanwhile."""
+        return self._true(self._pool.ready_outcome())
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose outcome was not returned yet."""
+        return self._pool.in_flight
+
+    @property
+    def size(self) -> int:
+        """How many requests are evaluated at the same time."""
+        return self._pool.size
+
+    def close(self) -> None:
+        """Close the pool behind."""
+        self._pool.close()
+
+    def _true(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is not None:
+            try:
+                self._unchanged.require()
+            except ProjectError:
+                self._forget()
+                raise
+        return outcome
+
+
+def _mark(path: Path) -> _Mark | None:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,88 @@
+"""A project that is edited while dbt evaluates ends the study with its name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from studies import copy_project, dbt_document, search_command, stored_trials, write_study
+
+from search.errors import ProjectError
+from search.workers.unchanged import Unchanged
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.sql", "b.sql"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def look(folder: Path) -> Unchanged:
+    return Unchanged(lambda: sorted(folder.iterdir()))
+
+
+def test_edited_added_and_removed_files_are_named(folder: Path) -> None:
+    unchanged = look(folder)
+    assert unchanged.changed() == []
+    (folder / "a.sql").write_text("c.sql")  # of the same size
+    (folder / "b.sql").unlink()
+    (folder / "new.sql").write_text("")
+    assert [path.name for path in unchanged.changed()] == ["a.sql", "b.sql", "new.sql"]
+    with pytest.raises(ProjectError, match=r"a\.sql, .*b\.sql, .*new\.sql changed while the study"):
+        unchanged.require()
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(folder: Path) -> None:
+    unchanged = look(folder)
+    state = (folder / "a.sql").stat()
+    (folder / "a.sql").write_text("x.sql")
+    os.utime(folder / "a.sql", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert [path.name for path in unchanged.changed()] == ["a.sql"]
+
+
+def test_a_file_written_anew_with_the_same_content_is_no_change(folder: Path) -> None:
+    unchanged = look(folder)
+    (folder / "a.sql").write_text("a.sql")
+    os.utime(folder / "b.sql")
+    assert unchanged.changed() == [] and unchanged.changed() == []
+
+
+def test_further_files_are_looked_at_from_then_on(folder: Path, tmp_path: Path) -> None:
+    census = tmp_path.parent / f"{tmp_path.name}-census"
+    census.write_text("1")
+    unchanged = look(folder).with_files([census])
+    census.write_text("2")
+    assert unchanged.changed() == [census]
+
+
+@pytest.mark.dbt
+def test_a_model_edited_while_a_study_runs_ends_it_with_its_name(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    document = dbt_document(
+        targets={"v": {"value": 1000.0, "tolerance": 0.0001}},
+        search={"max_iterations": 50, "batch_size": 2, "early_stop": False},
+    )
+    document["resources"]["engine"] = "dbt"
+    file = write_study(project, document)
+    (model,) = project.rglob("fct_result.sql")
+    results = tmp_path / "results"
+    with subprocess.Popen(
+        search_command("run", file, "--results", results), cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "trial 2 " in line:
+                break
+        model.write_text(model.read_text() + "\n-- edited\n")
+        said += process.stderr.read()
+    assert process.returncode == 2, said
+    assert f"{model} changed while the study ran" in said and "Traceback" not in said
+    complete = [one for one in stored_trials(results, "tiny") if one.state.name == "COMPLETE"]
+    assert 1 <= len(complete) <= 10
+    assert not (results / "tiny" / "spool").exists()
