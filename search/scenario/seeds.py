@@ -19,10 +19,11 @@ from search.study.values import Scalar
 
 _COMMENTS = re.compile(r"^(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))+", re.DOTALL)
 _CHANGES = re.compile(
-    r"(?:create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?table|insert|delete|update|merge|copy)\b",
+    r"(?:create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?table|insert|delete|update|merge)\b",
     re.IGNORECASE,
 )
-_READS = re.compile(r"(?:select|with|from|values|table|pivot|unpivot|\()", re.IGNORECASE)
+_READS = re.compile(r"(?:select|with|from|values|table|pivot|unpivot|copy|\()", re.IGNORECASE)
+"""Files are written only where the study reads them, so COPY does not count either."""
 
 
 @dataclass
