@@ -11,10 +11,10 @@ import dagster as dg
 
 from search.report.courses import convergence_image
 from search.report.facts import Lever, StudyFacts, Target
-from search.report.tables import goal_text, tolerance_text
 from search.scenario.verification import DataTests
 from search.study.figures import with_unit
-from search.study.targets import is_met, off_text
+from search.views.parameters import allowed_text, change_text
+from search.views.targets import TargetView
 
 Row = Mapping[str, Any]
 
@@ -45,16 +45,15 @@ def target_rows(facts: StudyFacts) -> list[Row]:
 
 
 def _target_row(target: Target) -> Row:
-    goal, best = target.goal, target.best
-    is_judged = target.is_resolved and not goal.is_objective
+    view = TargetView.of(target.goal, target.current, target.best)
     return {
-        "target": goal.metric,
-        "wanted": goal_text(goal),
-        "tolerance": tolerance_text(goal),
-        "current": with_unit(target.current, goal.unit),
-        "achieved": with_unit(best, goal.unit),
-        "variance": off_text(goal, best) if is_judged and best is not None else "-",
-        "met": is_met(goal, best) if is_judged and best is not None else None,
+        "target": view.name,
+        "wanted": view.wanted,
+        "tolerance": view.tolerance,
+        "current": view.current,
+        "achieved": view.achieved,
+        "variance": view.variance,
+        "met": view.is_met,
     }
 
 
@@ -65,18 +64,17 @@ def parameter_rows(facts: StudyFacts) -> list[Row]:
             "parameter": lever.name,
             "current": with_unit(lever.current, lever.unit),
             "best": with_unit(lever.best, lever.unit),
-            "allowed": allowed_text(lever),
+            "change": change_text(lever.current, lever.best, lever.unit),
+            "allowed": allowed_of(lever),
             "at bound": lever.bound_reached,
         }
         for lever in facts.levers
     ]
 
 
-def allowed_text(lever: Lever) -> str:
+def allowed_of(lever: Lever) -> str:
     """Return a parameter's range or choices for people."""
-    if lever.choices is not None:
-        return " | ".join(str(choice) for choice in lever.choices)
-    return f"{with_unit(lever.low, lever.unit)} to {with_unit(lever.high, lever.unit)}"
+    return allowed_text(lever.low, lever.high, lever.choices, lever.unit)
 
 
 def test_table(facts: StudyFacts) -> dg.MetadataValue[Any] | None:

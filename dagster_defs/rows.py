@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from dagster_defs.database import Table
-from dagster_defs.metadata import allowed_text
+from dagster_defs.metadata import allowed_of
 from search.report.facts import StudyFacts
-from search.report.tables import goal_text
 from search.study.targets import is_met, variance, variances
 from search.study.values import Scalar
+from search.views.targets import wanted_text
 
 STATE_TABLE = Table(
     "optimization_scenario_state",
@@ -109,7 +109,7 @@ def result_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
         | {"kind": "parameter", "name": lever.name, "unit": lever.unit}
         | _pair("current", lever.current)
         | _pair("recommended", lever.best)
-        | {"allowed": allowed_text(lever)}
+        | {"allowed": allowed_of(lever)}
         for lever in facts.levers
     ]
     for target in facts.targets:
@@ -123,7 +123,7 @@ def result_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
             | {"kind": "metric", "name": goal.metric, "unit": goal.unit}
             | _pair("current", target.current)
             | _pair("recommended", best)
-            | {"wanted": goal_text(goal)}
+            | {"wanted": wanted_text(goal)}
             | judged
         )
     return rows

@@ -20,7 +20,7 @@ from search.study.figures import signed, with_unit
 from search.study.replication import over_replications
 from search.study.space import candidate_key, canonical, validate_candidate
 from search.study.values import Scalar
-from search.views.parameter_sets import change_text, difference
+from search.views.parameters import change_text, difference
 from search.views.text import table_text
 
 SCENARIO = "scenario"

@@ -54,6 +54,7 @@ from search.system.memory import MemorySampler, cores
 from search.system.provenance import git_state, versions, who
 from search.system.scratch import sweep_scratch
 from search.views.checks import check_text
+from search.views.text import counted
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
 from search.workers.resources import (
@@ -286,8 +287,8 @@ class _StudyRun:
         choice = choose_sampler(spec)
         size = batch_size(spec, session.memory.workers)
         self._progress.note(
-            f"study {store.name}: {len(spec.parameters)} parameters, "
-            f"{len(goals_of(spec))} targets, sampler {choice.name} ({choice.why}), "
+            f"study {store.name}: {counted(len(spec.parameters), 'parameter')}, "
+            f"{counted(len(goals_of(spec)), 'target')}, sampler {choice.name} ({choice.why}), "
             f"batches of {size}, engine {engine.name} on {engine.isolation}"
         )
         run = self._run_record(version, session, engine)

@@ -21,10 +21,11 @@ from search.report.plots import (
     tag,
 )
 from search.report.render import joined
-from search.report.sections import MARKS, accepted_band, variance_text
+from search.report.sections import MARKS, accepted_band
 from search.report.style import CSS
 from search.study.figures import number_text, with_unit
 from search.study.targets import Goal, rank_key, variance
+from search.views.targets import variance_text
 
 MAX_PLOTS = 40
 """Targets that have a plot of their own; of more, those furthest from being met."""
@@ -188,7 +189,7 @@ def _metric_course(
             return trial.error_message or "failed"
         off = ""
         if target.is_resolved and not goal.is_objective:
-            off = f", variance {variance_text(target, found)}"
+            off = f", variance {variance_text(goal, found)}"
         return f"{with_unit(found, goal.unit)}{off}"
 
     def axis_text(number: float) -> str:

@@ -20,10 +20,11 @@ from search.report.page import (
 )
 from search.report.plots import Distance, distance_bar, range_bar, tag
 from search.report.render import joined, part
-from search.report.tables import goal_text, tolerance_text
 from search.study.budget import format_bytes
 from search.study.figures import number_text, with_unit
-from search.study.targets import DEFAULT_TOLERANCE, Goal, is_met, variance
+from search.study.targets import DEFAULT_TOLERANCE, Goal
+from search.views.parameters import change_text
+from search.views.targets import tolerance_text, variance_text, verdict_of, wanted_text
 
 MAX_CHIPS = 12
 """Choices of a parameter that are listed; the others are counted."""
@@ -99,9 +100,7 @@ def _verdict(facts: StudyFacts) -> Markup:
 
 
 def _is_met(target: Target) -> bool | None:
-    if target.best is None or not target.is_resolved or not math.isfinite(target.best):
-        return None
-    return is_met(target.goal, target.best)
+    return verdict_of(target.goal, target.best)
 
 
 def verification_section(facts: StudyFacts) -> Markup:
@@ -173,13 +172,12 @@ MARKS = tag(
 def _target_row(target: Target) -> Markup:
     goal = target.goal
     verdict = _is_met(target)
-    is_known = target.best is not None and target.is_resolved
     off = target.distance(target.best)
     if goal.is_objective:
         shown, words = _objective_change(target), badge(goal.kind)
         distance, note = Markup(), None
     else:
-        shown = variance_text(target, target.best) if is_known else "-"
+        shown = variance_text(goal, target.best)
         words = badge("unknown") if verdict is None else badge(
             "met" if verdict else "missed", "good" if verdict else "bad"
         )  # fmt: skip
@@ -192,26 +190,12 @@ def _target_row(target: Target) -> Markup:
         "tr",
         cell(escape(goal.metric), is_text=True, note=priority)
         + cell(words, is_text=True)
-        + cell(escape(_wanted(goal)), note=tolerance_text(goal).replace("-", "") or None)
+        + cell(escape(wanted_text(goal)), note=tolerance_text(goal).replace("-", "") or None)
         + cell(escape(with_unit(target.current, goal.unit)))
         + cell(tag("b", escape(with_unit(target.best, goal.unit))))
         + cell(escape(shown))
         + cell(distance, is_text=True, note=note),
     )
-
-
-def variance_text(target: Target, value: float | None) -> str:
-    """Return how far a metric is from its target: in percent, or in its unit when that is 0."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    off = variance(target.goal, value)
-    return with_unit(off, target.goal.unit) if target.is_absolute(value) else percent(off)
-
-
-def _wanted(goal: Goal) -> str:
-    if goal.kind == "equal" and goal.value is None and goal.change is not None:
-        return f"{percent(goal.change)} against current"
-    return goal_text(goal)
 
 
 def _objective_change(target: Target) -> str:
@@ -323,7 +307,7 @@ def _parameter_row(lever: Lever) -> Markup:
     start = cell(escape(lever.name), is_text=True, note=note)
     start += cell(escape(with_unit(lever.current, lever.unit)))
     start += cell(tag("b", escape(with_unit(lever.best, lever.unit))))
-    start += cell(escape(change_text(lever)))
+    start += cell(escape(change_text(lever.current, lever.best, lever.unit)))
     if lever.choices is not None:
         return tag("tr", start + tag("td", _chips(lever), colspan=3, class_="t"))
     bar = range_bar(
@@ -334,21 +318,6 @@ def _parameter_row(lever: Lever) -> Markup:
     ends = [escape(with_unit(end, lever.unit)) for end in (lever.low, lever.high)]
     scale = "logarithmic" if lever.is_log else None
     return tag("tr", start + cell(ends[0]) + cell(bar, is_text=True, note=scale) + cell(ends[1]))
-
-
-def change_text(lever: Lever) -> str:
-    """Return what the best value changes against the current one."""
-    best, current = lever.best, lever.current
-    if best is None or current is None:
-        return "-"
-    if isinstance(best, str | bool) or isinstance(current, str | bool):
-        return "same" if best == current else "changed"
-    difference = best - current
-    if difference == 0:
-        return "same"
-    if lever.unit == "fraction":
-        return f"{difference * 100:+.4g} points"
-    return f"{difference:+,.4g}" + (f" {lever.unit}" if lever.unit else "")
 
 
 def _chips(lever: Lever) -> Markup:

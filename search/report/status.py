@@ -18,7 +18,6 @@ from search.driver.continuation import FINGERPRINTS
 from search.errors import SpecError
 from search.report.facts import Target
 from search.report.html import REPORT_NAME
-from search.report.tables import goal_text
 from search.scenario.verification import VERIFIED, Verification
 from search.storage.database import masked
 from search.storage.existing import existing_storage
@@ -31,7 +30,8 @@ from search.study.figures import with_unit
 from search.study.layout import Layout
 from search.study.preference import Preference
 from search.study.targets import Goal, all_met, goals_of, is_met, variance
-from search.views.text import duration_text, table_text
+from search.views.targets import variance_text, wanted_text
+from search.views.text import counted, duration_text, table_text
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,11 @@ def _target_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]
     is_known = achieved is not None and _is_judged(goal, metrics)
     return {
         "metric": goal.metric,
-        "wanted": goal_text(goal),
+        "wanted": wanted_text(goal),
         "unit": goal.unit,
         "achieved": achieved,
         "variance": variance(goal, achieved) if is_known and achieved is not None else None,
+        "variance_text": variance_text(goal, achieved),
         "is_objective": goal.is_objective,
         "is_of_zero": achieved is not None
         and Target(goal, current=None, best=achieved).is_absolute(achieved),
@@ -293,8 +294,8 @@ def status_text(summary: Mapping[str, Any]) -> str:
     parts = [_headline(summary), *_version_lines(summary)]
     trials = summary["trials"]
     if trials:
-        counted = ", ".join(f"{count} {state}" for state, count in sorted(trials.items()))
-        parts.append(f"trials: {counted}; {summary['iterations']} iterations")
+        listed = ", ".join(f"{count} {state}" for state, count in sorted(trials.items()))
+        parts.append(f"trials: {listed}; {counted(summary['iterations'], 'iteration')}")
     if summary.get("last_failure"):
         parts.append(f"last failure: {summary['last_failure']}")
     if summary["best"] is not None:
@@ -350,8 +351,8 @@ def _version_lines(summary: Mapping[str, Any]) -> list[str]:
         who = f", last by {last['user_name']}" if last.get("user_name") else ""
         when = f", started {_when(last['started_at'])}" if last.get("started_at") else ""
         lines.append(
-            f"version {version['version']} ({version['name']}): {version['trials']} trials, "
-            f"{len(runs)} run{'s' if len(runs) != 1 else ''}{who}{when}"
+            f"version {version['version']} ({version['name']}): "
+            f"{counted(version['trials'], 'trial')}, {counted(len(runs), 'run')}{who}{when}"
         )
     return lines
 
@@ -359,23 +360,17 @@ def _version_lines(summary: Mapping[str, Any]) -> list[str]:
 def _targets_text(summary: Mapping[str, Any]) -> str:
     rows = []
     for target in summary["targets"]:
-        off = target["variance"]
         verdict = {True: "met", False: "missed", None: "unknown"}[target["is_met"]]
         rows.append(
             [
                 target["metric"],
                 target["wanted"],
                 with_unit(target["achieved"], target["unit"]),
-                "-" if off is None or target["is_objective"] else _off_text(off, target),
+                target["variance_text"],
                 "-" if target["is_objective"] else verdict,
             ]
         )
     return table_text(["target", "wanted", "achieved", "variance", "verdict"], rows)
-
-
-def _off_text(off: float, target: Mapping[str, Any]) -> str:
-    """Return a variance; that of a target of 0 is in the metric's unit."""
-    return with_unit(off, target["unit"]) if target["is_of_zero"] else f"{off * 100:+.2f} %"
 
 
 def _when(text: str | None) -> str:

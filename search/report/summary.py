@@ -12,8 +12,9 @@ from search.scenario.verification import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes
 from search.study.figures import with_unit
-from search.study.targets import Goal, is_met, off_text, variance, variances
-from search.views.text import duration_text, table_text
+from search.study.targets import Goal, is_met, variance, variances
+from search.views.targets import TargetView
+from search.views.text import counted, duration_text, table_text
 
 
 def run_summary(result: RunResult) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
     failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
     parts += [
         "",
-        f"{end.trials} trials{failed} in {end.iterations} iterations, "
+        f"{counted(end.trials, 'trial')}{failed} in {counted(end.iterations, 'iteration')}, "
         f"{duration_text(result.wall_seconds)} (first candidate after "
         f"{duration_text(result.startup_seconds)}), peak memory "
         f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}",
@@ -181,12 +182,13 @@ def evaluation_text(spec: StudySpec, evaluation: Evaluation) -> str:
     rows = []
     for name, value in evaluation.metrics.items():
         goal = goals.get(name)
-        row = [name, with_unit(value, evaluation.units.get(name)), "-", "-"]
+        row = [name, with_unit(value, evaluation.units.get(name)), "-", "-", "-", "-"]
         if goal is not None:
-            verdict = "-" if goal.is_objective else "met" if is_met(goal, value) else "missed"
-            row[2:] = ["-" if goal.is_objective else off_text(goal, value), verdict]
+            view = TargetView.of(goal, None, value)
+            row[2:] = [view.wanted, view.tolerance, view.variance, view.verdict]
         rows.append(row)
-    parts.append(table_text(["metric", "value", "variance", "target"], rows))
+    header = ["metric", "value", "wanted", "tolerance", "variance", "verdict"]
+    parts.append(table_text(header, rows))
     if evaluation.matches_trial is not None:
         same = "the same as" if evaluation.matches_trial else "DIFFERENT from"
         parts += ["", f"the metrics are {same} those of trial {evaluation.from_trial}"]

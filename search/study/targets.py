@@ -192,10 +192,14 @@ def is_distance(goal: Goal, metric_value: float) -> bool:
 def off_text(goal: Goal, metric_value: float) -> str:
     """Return a variance for people: a percentage, or the distance from a target of 0.
 
+    A bound that holds has none: the metric is ``inside``.
+
     Raises:
         ValueError: If the metric is not finite or the goal's ``change`` is not resolved.
     """
     off = variance(goal, metric_value)
+    if off == 0 and goal.kind != "equal":
+        return "inside"
     return signed(off, goal.unit) if is_distance(goal, metric_value) else f"{off * 100:+.2f} %"
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from search.parameter_sets.journal import Journal, ParameterSet
 from search.parameter_sets.sets import Applied
 from search.study import StudySpec
-from search.study.figures import signed, with_unit
+from search.study.figures import with_unit
 from search.study.values import Scalar
+from search.views.parameters import change_text, difference
 from search.views.text import table_text
 
 UNSET = "unset"
@@ -126,26 +127,6 @@ def applied_text(spec: StudySpec, applied: Applied, *, is_dry_run: bool) -> str:
         if change.path.suffix != ".jsonl":
             parts += ["", *_file_difference(change.path, change.before or b"", change.after)]
     return "\n".join(parts)
-
-
-def difference(left: Scalar | None, right: Scalar | None) -> float | None:
-    """Return the second minus the first; None when they are no numbers."""
-    if isinstance(left, (str, bool)) or isinstance(right, (str, bool)):
-        return None
-    return None if left is None or right is None else right - left
-
-
-def change_text(left: Scalar | None, right: Scalar | None, unit: str | None) -> str:
-    """Return how the second differs from the first, for people.
-
-    Example:
-        >>> change_text(0.02, 0.035, "fraction"), change_text("a", "b", None)
-        ('+1.5 points', 'changed')
-    """
-    if left == right:
-        return "same"
-    moved = difference(left, right)
-    return "changed" if moved is None else signed(moved, unit)
 
 
 def _changes(spec: StudySpec, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:

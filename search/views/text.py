@@ -20,6 +20,16 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things.
+
+    Example:
+        >>> counted(1, "trial"), counted(1200, "trial")
+        ('1 trial', '1,200 trials')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def whole_shares(parts: Sequence[float]) -> list[float]:
     """Return parts as fractions in hundredths of a percent that add up to exactly 1.
 

@@ -1,0 +1,137 @@
+"""A target as people see it, worked out once: terminal, page, rows and Dagster render it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search.study.figures import number_text, with_unit
+from search.study.targets import Goal, is_met, off_text
+
+UNKNOWN = "-"
+"""Shown where there is no value."""
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """A target against what today's and the recommended parameters yield, as text.
+
+    Attributes:
+        name: Of the metric.
+        wanted: What is asked for.
+        tolerance: Allowed distance; that of a rate is in points where it is absolute.
+        current: The metric at the current parameters.
+        achieved: The metric of the candidate.
+        variance: How far it is from the target; ``inside`` where a bound holds.
+        verdict: ``met``, ``missed``, ``unknown``, or ``minimized`` and ``maximized``.
+        is_met: The same for programs; None where there is no verdict.
+    """
+
+    name: str
+    wanted: str
+    tolerance: str
+    current: str
+    achieved: str
+    variance: str
+    verdict: str
+    is_met: bool | None
+
+    @classmethod
+    def of(cls, goal: Goal, current: float | None, achieved: float | None) -> TargetView:
+        """Return a target with what is known of its metric."""
+        met = verdict_of(goal, achieved)
+        words = {True: "met", False: "missed", None: "unknown"}[met]
+        return cls(
+            name=goal.metric,
+            wanted=wanted_text(goal),
+            tolerance=tolerance_text(goal),
+            current=with_unit(current, goal.unit),
+            achieved=with_unit(achieved, goal.unit),
+            variance=variance_text(goal, achieved),
+            verdict=goal.kind + "d" if goal.is_objective and achieved is not None else words,
+            is_met=met,
+        )
+
+    @property
+    def row(self) -> list[str]:
+        """The cells under ``HEADER``."""
+        return [
+            self.name, self.wanted, self.tolerance, self.current, self.achieved, self.variance,
+            self.verdict,
+        ]  # fmt: skip
+
+
+HEADER = ["target", "wanted", "tolerance", "current", "achieved", "variance", "verdict"]
+
+
+def target_views(
+    goals: tuple[Goal, ...], current: Mapping[str, float], achieved: Mapping[str, float]
+) -> list[TargetView]:
+    """Return every target with what two candidates yield."""
+    return [
+        TargetView.of(goal, current.get(goal.metric), achieved.get(goal.metric)) for goal in goals
+    ]
+
+
+def is_resolved(goal: Goal) -> bool:
+    """Return whether distances from a target are known: a change needs today's metric."""
+    return goal.kind != "equal" or goal.value is not None
+
+
+def verdict_of(goal: Goal, achieved: float | None) -> bool | None:
+    """Return whether a metric meets its target; None where that is not known or not asked."""
+    if achieved is None or goal.is_objective or not is_resolved(goal):
+        return None
+    return is_met(goal, achieved) if math.isfinite(achieved) else None
+
+
+def variance_text(goal: Goal, value: float | None) -> str:
+    """Return how far a metric is from its target.
+
+    Example:
+        >>> goal = Goal("growth", "at_least", low=0.02, unit="fraction")
+        >>> variance_text(goal, 0.03), variance_text(goal, 0.01), variance_text(goal, None)
+        ('inside', '-50.00 %', '-')
+    """
+    if value is None or goal.is_objective or not is_resolved(goal) or not math.isfinite(value):
+        return UNKNOWN
+    return off_text(goal, value)
+
+
+def wanted_text(goal: Goal) -> str:
+    """Return what a target asks for, in a few words."""
+    if goal.is_objective:
+        return goal.kind
+    if goal.kind == "between":
+        return f"{with_unit(goal.low, goal.unit)} to {with_unit(goal.high, goal.unit)}"
+    if goal.kind == "at_most":
+        return f"at most {with_unit(goal.high, goal.unit)}"
+    if goal.kind == "at_least":
+        return f"at least {with_unit(goal.low, goal.unit)}"
+    if goal.value is None and goal.change is not None:
+        return f"{goal.change * 100:+.2f} % against current"
+    return with_unit(goal.value, goal.unit)
+
+
+def tolerance_text(goal: Goal) -> str:
+    """Return a target's tolerance: relative in percent, that of a rate in points when absolute.
+
+    Example:
+        >>> tolerance_text(Goal("growth", "equal", 0.03, tolerance=0.01, unit="fraction"))
+        '±1 %'
+        >>> tolerance_text(
+        ...     Goal(
+        ...         "growth", "equal", 0.03, tolerance=0.001, is_relative_tolerance=False,
+        ...         unit="fraction",
+        ...     )
+        ... )
+        '±0.1 points'
+    """
+    if goal.is_objective or goal.tolerance == 0:
+        return UNKNOWN
+    if goal.is_relative_tolerance:
+        return f"±{goal.tolerance * 100:g} %"
+    if goal.unit == "fraction":
+        return f"±{goal.tolerance * 100:g} points"
+    return f"±{number_text(goal.tolerance)}" + (f" {goal.unit}" if goal.unit else "")
