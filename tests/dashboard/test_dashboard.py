@@ -185,7 +185,7 @@ def test_a_live_study_is_followed_and_a_snapshot_is_not(study: Path, tmp_path: P
 def test_mistakes(study: Path, tmp_path: Path) -> None:
     results = study.parent / "results"
     nothing = run_search("dashboard", study, "--results", tmp_path / "empty", cwd=tmp_path)
-    assert nothing.returncode == 2 and "must have been started" in nothing.stderr
+    assert nothing.returncode == 2 and "must have run" in nothing.stderr
     assert not (tmp_path / "empty").exists()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
