@@ -100,6 +100,32 @@ def importances_text(document: Mapping[str, Any]) -> str | None:
     return f"Importance for the loss (Optuna, PED-ANOVA): {listed}."
 
 
+def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
+    """Return which parameters do the same to every target, a sentence for each pair."""
+    lines = []
+    for one in document.get("interchangeable") or ():
+        name, other = one["parameter"], one["other"]
+        step = 0.001 if parameters.get(name) == "fraction" else 1.0
+        left = signed(step, parameters.get(name))
+        right = signed(-step * one["ratio"], parameters.get(other))
+        lines.append(
+            f"{name} and {other} act alike on all {one['targets']} targets: {left} of {name} and "
+            f"{right} of {other} change none of them."
+        )
+    return lines
+
+
+def quality_lines(document: Mapping[str, Any], metrics: Units) -> list[str]:
+    """Return for which metrics the model says little, a sentence for each."""
+    return [
+        f"The model foretells {one['metric']} badly: left out, its {one['left_out']} evaluations "
+        f"are missed by {with_unit(one['error'], metrics.get(one['metric']))} (one standard "
+        "deviation)."
+        for one in document.get("model_quality") or ()
+        if one["is_bad"]
+    ]
+
+
 def confirmation_grid(document: Mapping[str, Any], metrics: Units) -> Grid | None:
     """Return the spread of each target's metric over fresh seeds; None when not asked for."""
     found = document.get("confirmation")
@@ -161,6 +187,8 @@ def appraisal_text(document: Mapping[str, Any], metrics: Units, parameters: Unit
     if (grid := effects_grid(document, metrics, parameters)) is not None:
         parts.append(f"What one step does at the best trial. {effects_source(document)}")
         parts[-1] += f"\n{grid.text()}"
+    if lines := [*alike_lines(document, parameters), *quality_lines(document, metrics)]:
+        parts.append("\n".join(lines))
     if (sentence := confirmation_text(document)) is not None:
         grid = confirmation_grid(document, metrics)
         parts.append(sentence if grid is None else f"{sentence}\n{grid.text()}")

@@ -183,6 +183,12 @@ def test_parameters_that_act_alike_are_told_with_what_replaces_what(tmp_path: Pa
     # 1 of merit does 20 to the cost, 1 of cola does 40.
     assert (alike.parameter, alike.other, alike.targets) == ("merit", "cola", 2)
     assert alike.ratio == pytest.approx(0.5)
+    document = Appraisal("converged", interchangeable=(alike,)).document({})
+    fractions = {"merit": "fraction", "cola": "fraction"}
+    assert appraisal_text(document, {}, fractions) == [
+        "merit and cola act alike on all 2 targets: +0.1 points of merit and -0.05 points of cola "
+        "change none of them."
+    ]
 
 
 @pytest.mark.parametrize(
