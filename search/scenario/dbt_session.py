@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,7 +232,7 @@ class DbtSession:
         nodes = [_node_result(one) for one in result.result.results]
         failed = [one for one in nodes if one.is_failure]
         if failed:
-            raise _node_error(failed)
+            raise _node_error(failed, self.files.attached)
         if not result.success:
             raise _stopped(result.exception, command)
         if not nodes:
@@ -416,10 +416,10 @@ def _stopped(error: BaseException | None, command: str) -> ScenarioError:
     )
 
 
-def _node_error(failed: Sequence[NodeResult]) -> ScenarioError:
+def _node_error(failed: Sequence[NodeResult], attached: Iterable[str]) -> ScenarioError:
     first = failed[0]
     message = " ".join(_without_traceback(first.message or first.status).split())
-    advice = refusal_advice(message)
+    advice = refusal_advice(message, attached)
     more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
     return ScenarioError(
         f"{message}{advice or ''}{more}",

@@ -73,6 +73,8 @@ class OwnFiles:
         self._project_dir = project_dir
         self._is_kept = is_kept
         self._written: dict[Path, Written] = {}
+        self.attached: dict[str, None] = {}
+        """Databases that the project attached, as it names them, and that are only read."""
         self.notes: dict[str, None] = {}
         """What became of what the project writes, one sentence each."""
 
@@ -178,6 +180,7 @@ class OwnFiles:
         path = self._place(write.path)
         is_new = not (_REMOTE.match(write.path) or path.exists())
         if not is_new and path not in self._written:
+            self.attached[write.path] = None
             self._note(f"{_who(node)} attaches {write.path}", "it is attached for reading alone")
             return _for_reading(write.statement)
         if path not in self._written:

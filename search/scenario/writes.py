@@ -78,8 +78,12 @@ class Write:
         }[self.kind]
 
 
-def refusal_advice(message: str) -> str | None:
+def refusal_advice(message: str, attached: Iterable[str] = ()) -> str | None:
     """Return what to add to a message of dbt's that tells of a wall; None when it tells of none.
+
+    Args:
+        message: dbt's message.
+        attached: Databases that the project attached, as it names them.
 
     Example:
         >>> refusal_advice("Catalog Error: no such table") is None
@@ -88,9 +92,10 @@ def refusal_advice(message: str) -> str | None:
     if REFUSAL in message:
         return ""
     if _ELSEWHERE in message:
+        named = f" ({', '.join(attached)})" if attached else ""
         return (
-            f" ({REFUSAL}: databases beside the scenario's own are attached for reading alone; "
-            "leave out what writes there, or let it write to the project's own database)"
+            f" ({REFUSAL}: databases beside the scenario's own{named} are attached for reading "
+            "alone; leave out what writes there, or let it write to the project's own database)"
         )
     if "Permission denied" in message and landlock_version():
         return f" (maybe a file outside the scenario's own folder is written, {REFUSAL})"
