@@ -23,7 +23,7 @@ import psutil
 from search.errors import WorkerError
 from search.system import interrupt
 from search.system.scratch import create_scratch, remove_scratch, sweep_scratch
-from search.workers.ray import guard
+from search.workers.ray import guard, vendor
 from search.workers.ray.signals import kept_handlers, reinstall_handlers
 
 OBJECT_STORE_BYTES = 75 * 2**20
@@ -249,7 +249,7 @@ class RayHost:
         }
         if _JOB_VARIABLE not in os.environ:
             options["job_config"] = _without_folders()
-        _keep_off_stdout()
+        vendor.keep_off_stdout()
         if not self.is_private:
             if str(self.address).startswith(("http://", "https://")):
                 raise RuntimeError(
@@ -317,16 +317,6 @@ def _token() -> str:
 
 def _private_environment() -> dict[str, str]:
     return {**_ENVIRONMENT, "RAY_AUTH_TOKEN": _token()}
-
-
-def _keep_off_stdout() -> None:
-    """Stop Ray from printing raylet messages to stdout, where ``--json`` writes its summary.
-
-    Ray 2.60 prints them also with ``log_to_driver=False``; the pool logs what matters.
-    """
-    from ray._private import worker
-
-    worker._worker_logs_enabled = False
 
 
 def _restore_environment(saved: dict[str, str | None]) -> None:

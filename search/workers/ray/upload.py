@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import JobError
 from search.study.budget import format_bytes
+from search.workers.ray import vendor
 
 LIMIT_BYTES = 100 * 2**20
 """The most that is sent. It lies in the head node's memory; older releases of Ray take no more."""
@@ -109,21 +109,15 @@ def plan_upload(folder: Path, excludes: Sequence[str] = ()) -> Upload:
 
 def _files(folder: Path, excludes: Sequence[str]) -> tuple[UploadedFile, ...]:
     """Return the files that Ray's own walk visits, so that both see the same."""
-    from ray._private.ray_constants import get_runtime_env_default_excludes
-    from ray._private.runtime_env import packaging
-
     found: list[UploadedFile] = []
 
     def visit(path: Path) -> None:
         if path.is_file():
             found.append(UploadedFile(path.relative_to(folder), path.stat().st_size))
 
-    rules = [*get_runtime_env_default_excludes(), *excludes]
     quiet = logging.getLogger(f"{__name__}.walk")
     quiet.setLevel(logging.CRITICAL)
-    matchers: list[Callable[[Path], bool]] = [packaging._get_excludes(folder, rules)]
-    respect_gitignore = os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE") != "1"
-    packaging._dir_travel(folder, matchers, visit, respect_gitignore, quiet)
+    vendor.walk_upload(folder, excludes, visit, quiet)
     return tuple(sorted(found, key=lambda file: file.path))
 
 
