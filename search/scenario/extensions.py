@@ -55,9 +55,9 @@ def missing_extensions(profile: Profile, scratch: Path) -> Iterator[MissingExten
 
 def _try_to_install(name: str, repository: str, scratch: Path) -> str | None:
     """Return why an extension cannot be installed; None when it can."""
-    config = {"extension_directory": str(scratch / "extensions")}
+    folder = str(scratch / "extensions")
     try:
-        with duckdb.connect(config=config) as connection:
+        with duckdb.connect(config={"extension_directory": folder}) as connection:
             connection.install_extension(name, repository=repository or None)
             connection.load_extension(name)
     except (duckdb.Error, TypeError) as error:
