@@ -565,8 +565,8 @@ class _Preparation:
         """Return the vars of the current candidate."""
         current = current_candidate(self._spec)
         bound = {bind.var: current[bind.parameter] for bind in self._var_binds()}
-        replications, name = self._scenario.replications, self._scenario.replication_var
-        seed = {name: replications.values[0]} if replications and name is not None else {}
+        name = self._scenario.replication_var
+        seed = {} if name is None else {name: self._scenario.seeds[0]}
         return {**self._scenario.vars, **bound, **seed}
 
     # --- steps ----------------------------------------------------------------

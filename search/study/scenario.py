@@ -243,6 +243,12 @@ class ScenarioSpec(Model):
         """One thing carries the seed: the replications' var, the seed's var, or the engine."""
         replications = self.replications
         if replications is None:
+            if isinstance(self.seed, SeedVar) and type(self.vars.get(self.seed.var)) is not int:
+                raise wrong(
+                    "needs the seed that the search tunes on, a whole number: "
+                    f"vars: {{{self.seed.var}: 42}}, or replications: {{values: [42]}}",
+                    "seed",
+                )
             return self
         place = ("replications", "var")
         if replications.var is None and self.seed is None:
@@ -274,28 +280,29 @@ class ScenarioSpec(Model):
     @property
     def replication_var(self) -> str | None:
         """The dbt var that takes the replications' values; None when there are none, or no var."""
-        if self.replications is None:
-            return None
-        if self.replications.var is not None:
+        if self.replications is not None and self.replications.var is not None:
             return self.replications.var
         return self.seed.var if isinstance(self.seed, SeedVar) else None
 
     @property
     def seeds(self) -> tuple[Scalar | None, ...]:
         """The values under which each candidate runs; None alone when nothing is seeded."""
-        return self.replications.values if self.replications else (self.engine_seed,)
+        if self.replications is not None:
+            return self.replications.values
+        return (self.vars[self.seed.var] if isinstance(self.seed, SeedVar) else self.seed,)
 
     @property
     def has_chance(self) -> bool:
         """Whether the same candidate comes out otherwise under another random seed.
 
-        The replication variable is a seed when it is called one and takes whole numbers.
+        `seed` says so; without it, a replication variable that is called a seed and takes whole
+        numbers.
         """
-        replications = self.replications
-        if replications is not None and self.engine_seed is not None:
+        if self.seed is not None:
             return True
+        replications = self.replications
         return (
             replications is not None
-            and "seed" in (self.replication_var or "").lower()
+            and "seed" in (replications.var or "").lower()
             and all(type(value) is int for value in replications.values)
         )

@@ -187,6 +187,9 @@ def test_where_the_seed_goes() -> None:
     assert (var.seeds, var.replication_var, var.engine_seed) == ((1, 2), "s", None)
     same = load(seed={"var": "s"}, replications={"var": "s", "values": [1]}).scenario
     assert same.replication_var == "s"
+    alone = load(seed={"var": "s"}, vars={"s": 7}).scenario
+    assert (alone.seeds, alone.replication_var, alone.has_chance) == ((7,), "s", True)
+    assert load(seed=42).seeds_to_confirm == 20 and load().seeds_to_confirm == 0
 
 
 @pytest.mark.parametrize(
@@ -203,6 +206,7 @@ def test_where_the_seed_goes() -> None:
         ),
         ({"seed": 1, "replications": {"values": ["a"]}}, "must be whole numbers"),
         ({"seed": -1}, "seed"),
+        ({"seed": {"var": "s"}}, r"the seed that the search tunes on.*vars: \{s: 42\}"),
         ({"seed": "a"}, "seed"),
     ],
 )
