@@ -19,7 +19,7 @@ from search.scenario.plan import PlannedMetric, Profile
 from search.scenario.relations import Relations
 from search.scenario.steps import StepPlace, StepRunner, authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
-from search.study.parameters import BindSpec
+from search.study.parameters import BindSpec, ParameterSpec
 from search.study.steps import ExpandedStep, expand
 
 REFUSED = {
@@ -105,6 +105,9 @@ def by_cell(sql: str, folder: Path) -> None:
         mistaken=mistaken,
     )
     assert bind is not None
+    parameter = ParameterSpec.model_validate(
+        {"low": 0.0, "high": 1.0, "current": 0.5, "bind": {"var": "x"}}
+    )
     database = folder / "cells.duckdb"
     with duckdb.connect(str(database)) as connection:
         connection.execute("create or replace table cells as select 1 as a")
@@ -116,7 +119,7 @@ def by_cell(sql: str, folder: Path) -> None:
         allow_external_access=False,
         read_only=True,
     ) as connection:
-        check_table_bind(connection, bind, mistaken)
+        check_table_bind(connection, bind, parameter, mistaken)
 
 
 def by_dagster(sql: str, folder: Path) -> None:
