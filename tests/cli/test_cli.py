@@ -84,7 +84,7 @@ def test_words_that_are_no_command(capfd: pytest.CaptureFixture[str], words: lis
     ("words", "code"),
     [
         (["status", "no such file.yml"], "study_file"),
-        (["evaluate", "{study}", "--from-trial", "7"], "unknown_trial"),
+        (["evaluate", "{study}", "--from-trial", "7"], "results_missing"),
         (["run", "--workers", "many", "x.yml"], "usage"),
     ],
 )
@@ -280,7 +280,8 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
     running = one.start(*words)
     running.wait_for("trial 2 done")
     code, out = running.end(signal.SIGINT)
-    assert code == 130 and out == "", running.lines
+    said = json.loads(out)
+    assert (code, said["code"], said["exit_code"]) == (130, "interrupted", 130), running.lines
     assert "interrupted; the state is saved, the same command goes on" in running.lines[-1]
     assert not any("Traceback" in line for line in running.lines)
     assert one.left() == []

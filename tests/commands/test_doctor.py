@@ -68,11 +68,15 @@ def levels(findings: list[Finding], check: str) -> list[str]:
 def test_a_study_that_is_ready(retail: Path) -> None:
     before = {one.relative_to(retail.parent) for one in retail.parent.rglob("*")}
     findings = examined(retail)
-    assert not [finding for finding in findings if finding.level != "ok"], findings_text(findings)
+    told = [finding.message for finding in findings if finding.level != "ok"]
+    assert told == [
+        "models/fct_sales_log.sql draws with uuid(); set scenario.seed to a whole number, which "
+        "makes draws repeatable"
+    ]
     assert {"python", "packages", "imports", "memory", "project", "disk"} <= {
         finding.check for finding in findings
     }
-    assert findings_text(findings).endswith("ready to run")
+    assert findings_text(findings).endswith("ready to run: 1 warning")
     assert {one.relative_to(retail.parent) for one in retail.parent.rglob("*")} == before
 
 

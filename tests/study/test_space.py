@@ -159,7 +159,7 @@ def test_values_typed_by_a_person(name: str, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("merit", "3%", "must be a number, but got the text '3%'"),
+        ("merit", "3 percent", "must be a number, but got the text '3 percent'"),
         ("age", "25.5", "must be a whole number"),
         ("age", "26", "near it are"),
         ("scale", "nan", "finite"),

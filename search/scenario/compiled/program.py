@@ -225,7 +225,9 @@ def load(folder: Path) -> Program:
         return Program(
             statements=tuple(_statement(one) for one in document["statements"]),
             baseline=tuple(BaselineRelation(**one) for one in document["baseline"]),
-            metrics=tuple(PlannedMetric(**one) for one in document["metrics"]),
+            metrics=tuple(
+                PlannedMetric(**one | {"vars": tuple(one["vars"])}) for one in document["metrics"]
+            ),
             bound=tuple((schema, name) for schema, name in document["bound"]),
             catalog=document["catalog"],
             default_schema=document["default_schema"],
