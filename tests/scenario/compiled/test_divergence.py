@@ -85,7 +85,10 @@ def test_the_first_relation_that_differs_is_named_with_its_rows(compiled: Compil
 def test_verification_says_where(compiled: Compiled) -> None:
     finder = divergence_finder(ProgramEvaluatorFactory(compiled.library, "overlay"))
     lines: list[str] = []
-    found = verify(compiled.factory, [compiled.request], [{"v": -1.0}], finder, report=lines.append)
+    today = current_candidate(compiled.spec)
+    found = verify(
+        compiled.factory, [compiled.request], [{"v": -1.0}], today, finder, report=lines.append
+    )
     assert not found.is_equal
     assert found.differences[0].startswith("v = -1.0 where dbt gives")
     assert "the first relation that differs is main.after" in found.differences[1]
