@@ -289,7 +289,7 @@ class RayHost:
             for server in self._find_servers():
                 self._known.add(server)
                 self._known.update(_children(server))
-        if self.is_broken or interrupt.is_requested():  # who interrupts does not wait
+        if self.is_broken:
             _kill(self._known)
         ray.shutdown()
         _end(self._known)
