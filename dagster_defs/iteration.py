@@ -78,7 +78,7 @@ def single_iteration_job(places: Places) -> dg.JobDefinition:
                 }
             )
         )
-        return {lever.name: lever.best for lever in facts.levers}
+        return {parameter.name: parameter.best for parameter in facts.parameters}
 
     @dg.op(ins={"adjusted": dg.In(dict)})
     def check_convergence_criteria(

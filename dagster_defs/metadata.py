@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from search.report.courses import convergence_image
-from search.report.facts import Lever, StudyFacts, Target
+from search.report.facts import ParameterFacts, StudyFacts, Target
 from search.scenario.verification import DataTests
 from search.study.figures import with_unit
 from search.views.parameters import allowed_text, change_text
@@ -61,20 +61,20 @@ def parameter_rows(facts: StudyFacts) -> list[Row]:
     """Return the best parameters against today's, with their ranges."""
     return [
         {
-            "parameter": lever.name,
-            "current": with_unit(lever.current, lever.unit),
-            "best": with_unit(lever.best, lever.unit),
-            "change": change_text(lever.current, lever.best, lever.unit),
-            "allowed": allowed_of(lever),
-            "at bound": lever.bound_reached,
+            "parameter": parameter.name,
+            "current": with_unit(parameter.current, parameter.unit),
+            "best": with_unit(parameter.best, parameter.unit),
+            "change": change_text(parameter.current, parameter.best, parameter.unit),
+            "allowed": allowed_of(parameter),
+            "at bound": parameter.bound_reached,
         }
-        for lever in facts.levers
+        for parameter in facts.parameters
     ]
 
 
-def allowed_of(lever: Lever) -> str:
+def allowed_of(parameter: ParameterFacts) -> str:
     """Return a parameter's range or choices for people."""
-    return allowed_text(lever.low, lever.high, lever.choices, lever.unit)
+    return allowed_text(parameter.low, parameter.high, parameter.choices, parameter.unit)
 
 
 def test_table(facts: StudyFacts) -> dg.MetadataValue[Any] | None:

@@ -19,7 +19,7 @@ def out_of_bounds(facts: StudyFacts, spec: StudySpec) -> list[str]:
     if facts.best is None:
         return ["no trial is complete, so there are no parameters to recommend"]
     try:
-        validate_candidate(spec, {lever.name: lever.best for lever in facts.levers})
+        validate_candidate(spec, {parameter.name: parameter.best for parameter in facts.parameters})
     except SpecError as error:
         return [str(error)]
     return []

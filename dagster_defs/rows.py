@@ -106,11 +106,11 @@ def result_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
     head = {"scenario_id": scenario, "study": facts.study, "trial": facts.best}
     rows = [
         head
-        | {"kind": "parameter", "name": lever.name, "unit": lever.unit}
-        | _pair("current", lever.current)
-        | _pair("recommended", lever.best)
-        | {"allowed": allowed_of(lever)}
-        for lever in facts.levers
+        | {"kind": "parameter", "name": parameter.name, "unit": parameter.unit}
+        | _pair("current", parameter.current)
+        | _pair("recommended", parameter.best)
+        | {"allowed": allowed_of(parameter)}
+        for parameter in facts.parameters
     ]
     for target in facts.targets:
         goal, best = target.goal, target.best
@@ -138,12 +138,12 @@ def best_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
             "scenario_id": scenario,
             "study": facts.study,
             "trial": facts.best,
-            "parameter": lever.name,
-            "value": _number(lever.best),
-            "value_json": json.dumps(lever.best),
-            "unit": lever.unit,
+            "parameter": parameter.name,
+            "value": _number(parameter.best),
+            "value_json": json.dumps(parameter.best),
+            "unit": parameter.unit,
         }
-        for lever in facts.levers
+        for parameter in facts.parameters
     ]
 
 

@@ -179,7 +179,7 @@ def tuning_assets(places: Places) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         return dg.MaterializeResult(
             metadata={
                 "parameters": dg.MetadataValue.json(
-                    {lever.name: lever.best for lever in facts.levers}
+                    {parameter.name: parameter.best for parameter in facts.parameters}
                 ),
                 "trial": facts.best if facts.best is not None else -1,
                 "dagster/row_count": len(rows),

@@ -18,6 +18,7 @@ from search.study import StudySpec
 from search.study.budget import MemoryPlan
 from search.study.layout import Layout
 from search.study.values import Scalar
+from search.system import files
 from search.system.child import ChildProcess
 from search.system.scratch import sweep_scratch
 from search.workers.resources import (
@@ -82,9 +83,10 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
         SearchError: If something of the user's is wrong.
     """
     memory = memory_plan(spec)
+    layout = Layout(results, spec.study)
     sweep_scratch(scratch_parent(spec))
-    with ChildProcess() as child:
-        bench = prepared_workbench(spec, Layout(results, spec.study), memory, child, progress)
+    with files.private(layout.folder, layout.baselines, layout.programs), ChildProcess() as child:
+        bench = prepared_workbench(spec, layout, memory, child, progress)
         world = bench.prepared.plan.world
         for warning in (*bench.prepared.warnings, *(world.warnings() if world else ())):
             progress.note(f"warning: {warning}")

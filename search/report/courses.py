@@ -235,7 +235,7 @@ def tick_text(number: float, unit: str | None) -> str:
 def candidates_section(facts: StudyFacts) -> Markup:
     """Return the tried candidates as parallel coordinates, coloured by their loss."""
     complete = [trial for trial in facts.complete() if trial.loss is not None]
-    if not facts.levers or not (complete or facts.failed()):
+    if not facts.parameters or not (complete or facts.failed()):
         return Markup()
     goals = tuple(target.goal for target in facts.targets)
     ranked = sorted(complete, key=lambda trial: _key(facts, goals, trial))[:MAX_LINES]
@@ -250,11 +250,15 @@ def candidates_section(facts: StudyFacts) -> Markup:
     lines += [_polyline(facts, best, "best")] if best is not None else []
     axes = [
         Axis(
-            lever.name,
-            with_unit(lever.high, lever.unit) if lever.choices is None else _last(lever.choices),
-            with_unit(lever.low, lever.unit) if lever.choices is None else _first(lever.choices),
+            parameter.name,
+            with_unit(parameter.high, parameter.unit)
+            if parameter.choices is None
+            else _last(parameter.choices),
+            with_unit(parameter.low, parameter.unit)
+            if parameter.choices is None
+            else _first(parameter.choices),
         )
-        for lever in facts.levers
+        for parameter in facts.parameters
     ]
     plot = parallel_plot(axes, lines, label_text="parameter values of the trials")
     shown = len(ranked) + len(failed)
@@ -288,7 +292,9 @@ def _polyline(facts: StudyFacts, trial: TrialRecord, kind: str) -> Polyline:
     loss = "" if trial.loss is None else f"loss {trial.loss:.4g}; "
     few = list(values.items())[:8]
     return Polyline(
-        positions=[lever.position(values.get(lever.name)) for lever in facts.levers],
+        positions=[
+            parameter.position(values.get(parameter.name)) for parameter in facts.parameters
+        ],
         kind=kind,
         title=_title(trial, loss + ", ".join(f"{name} {number_text(one)}" for name, one in few)),
     )

@@ -46,7 +46,7 @@ def trials_section(facts: StudyFacts) -> Markup:
         ("iteration", False),
         ("state", True),
         ("loss", False),
-        *((heading(lever.name, lever.unit), False) for lever in facts.levers),
+        *((heading(parameter.name, parameter.unit), False) for parameter in facts.parameters),
         *((heading(name, unit), False) for name, unit in facts.units.items()),
         *((_variance_heading(target), False) for target in scored),
         ("evaluation (s)", False),
@@ -86,7 +86,7 @@ def _trial_row(
 ) -> Markup:
     values = trial.candidate if isinstance(trial.candidate, dict) else {}
     records = facts.metrics.get(trial.trial, {})
-    numbers = [bare(values.get(lever.name), lever.unit) for lever in facts.levers]
+    numbers = [bare(values.get(parameter.name), parameter.unit) for parameter in facts.parameters]
     numbers += [
         bare(records[name].value, unit) if name in records else ""
         for name, unit in facts.units.items()

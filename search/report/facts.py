@@ -28,7 +28,7 @@ from search.study.values import Scalar
 
 
 @dataclass(frozen=True)
-class Lever:
+class ParameterFacts:
     """A parameter as the report shows it.
 
     Attributes:
@@ -126,7 +126,7 @@ class StudyFacts:
         iterations: Its iterations, in order.
         metrics: Trial to metric to its record.
         units: Unit of each metric, by name.
-        levers: Its parameters, by name.
+        parameters: Its parameters, by name.
         targets: Its targets, those of high priority first.
         best: Number of the best trial; None while none is complete.
         other_versions: Latest run of every other version in the folder.
@@ -141,7 +141,7 @@ class StudyFacts:
     iterations: tuple[IterationRecord, ...]
     metrics: Mapping[int, Mapping[str, TrialMetric]]
     units: Mapping[str, str | None]
-    levers: tuple[Lever, ...]
+    parameters: tuple[ParameterFacts, ...]
     targets: tuple[Target, ...]
     best: int | None
     other_versions: tuple[RunRecord, ...]
@@ -240,7 +240,7 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
         iterations=tuple(reader.iterations()),
         metrics=metrics,
         units=_units(metrics),
-        levers=_levers(
+        parameters=_parameters(
             reader.parameters(),
             spec,
             current=_values(current),
@@ -286,16 +286,16 @@ def _units(metrics: Mapping[int, Mapping[str, TrialMetric]]) -> dict[str, str | 
     return {name: found[name] for name in names}
 
 
-def _levers(
+def _parameters(
     records: Sequence[TrialParameter],
     spec: StudySpec | None,
     *,
     current: Mapping[str, Scalar],
     best: Mapping[str, Scalar],
-) -> tuple[Lever, ...]:
+) -> tuple[ParameterFacts, ...]:
     if spec is not None:
         return tuple(
-            Lever(
+            ParameterFacts(
                 name=name,
                 unit=one.unit,
                 low=one.low,
@@ -313,7 +313,7 @@ def _levers(
     for record in records:
         by_name.setdefault(record.parameter, record)
     return tuple(
-        Lever(
+        ParameterFacts(
             name=name,
             unit=one.unit,
             low=one.low,

@@ -74,7 +74,7 @@ def write_report(results_folder: Path, *, study: str | None = None) -> Path:
 
 def report_html(facts: StudyFacts) -> str:
     """Return the whole page."""
-    lever_units = {lever.name: lever.unit for lever in facts.levers}
+    lever_units = {parameter.name: parameter.unit for parameter in facts.parameters}
     metrics = {trial: _values(records) for trial, records in facts.metrics.items()}
     sections = [
         targets_section(facts),

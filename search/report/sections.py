@@ -6,7 +6,7 @@ import math
 
 from markupsafe import Markup, escape
 
-from search.report.facts import Lever, StudyFacts, Target
+from search.report.facts import ParameterFacts, StudyFacts, Target
 from search.report.page import (
     badge,
     cell,
@@ -275,12 +275,14 @@ def parameters_section(facts: StudyFacts) -> Markup:
         ("range", True),
         ("highest", False),
     ]
-    rows = [_parameter_row(lever) for lever in facts.levers]
+    rows = [_parameter_row(parameter) for parameter in facts.parameters]
     body = tag("div", table(header, rows), class_="wide")
-    at_bound = [lever for lever in facts.levers if lever.bound_reached]
+    at_bound = [parameter for parameter in facts.parameters if parameter.bound_reached]
     note = Markup()
     if at_bound:
-        names = ", ".join(f"{lever.name} ({lever.bound_reached} end)" for lever in at_bound)
+        names = ", ".join(
+            f"{parameter.name} ({parameter.bound_reached} end)" for parameter in at_bound
+        )
         note = tag(
             "p",
             escape(
@@ -298,35 +300,35 @@ def parameters_section(facts: StudyFacts) -> Markup:
 
 
 def _ordered(facts: StudyFacts, candidate: dict[str, object]) -> dict[str, object]:
-    names = [lever.name for lever in facts.levers if lever.name in candidate]
+    names = [parameter.name for parameter in facts.parameters if parameter.name in candidate]
     return {name: candidate[name] for name in [*names, *sorted(set(candidate) - set(names))]}
 
 
-def _parameter_row(lever: Lever) -> Markup:
-    note = lever.description or ", ".join(lever.binds) or None
-    start = cell(escape(lever.name), is_text=True, note=note)
-    start += cell(escape(with_unit(lever.current, lever.unit)))
-    start += cell(tag("b", escape(with_unit(lever.best, lever.unit))))
-    start += cell(escape(change_text(lever.current, lever.best, lever.unit)))
-    if lever.choices is not None:
-        return tag("tr", start + tag("td", _chips(lever), colspan=3, class_="t"))
+def _parameter_row(parameter: ParameterFacts) -> Markup:
+    note = parameter.description or ", ".join(parameter.binds) or None
+    start = cell(escape(parameter.name), is_text=True, note=note)
+    start += cell(escape(with_unit(parameter.current, parameter.unit)))
+    start += cell(tag("b", escape(with_unit(parameter.best, parameter.unit))))
+    start += cell(escape(change_text(parameter.current, parameter.best, parameter.unit)))
+    if parameter.choices is not None:
+        return tag("tr", start + tag("td", _chips(parameter), colspan=3, class_="t"))
     bar = range_bar(
-        current=lever.position(lever.current),
-        best=lever.position(lever.best),
-        label=f"{lever.name} within its range",
+        current=parameter.position(parameter.current),
+        best=parameter.position(parameter.best),
+        label=f"{parameter.name} within its range",
     )
-    ends = [escape(with_unit(end, lever.unit)) for end in (lever.low, lever.high)]
-    scale = "logarithmic" if lever.is_log else None
+    ends = [escape(with_unit(end, parameter.unit)) for end in (parameter.low, parameter.high)]
+    scale = "logarithmic" if parameter.is_log else None
     return tag("tr", start + cell(ends[0]) + cell(bar, is_text=True, note=scale) + cell(ends[1]))
 
 
-def _chips(lever: Lever) -> Markup:
+def _chips(parameter: ParameterFacts) -> Markup:
     chips = []
-    choices = lever.choices or ()
+    choices = parameter.choices or ()
     for choice in choices[:MAX_CHIPS]:
         classes = ["chip"]
-        classes += ["is-best"] if str(choice) == str(lever.best) else []
-        classes += ["is-current"] if str(choice) == str(lever.current) else []
+        classes += ["is-best"] if str(choice) == str(parameter.best) else []
+        classes += ["is-current"] if str(choice) == str(parameter.current) else []
         chips.append(tag("span", escape(number_text(choice)), class_=" ".join(classes)))
     more = len(choices) - MAX_CHIPS
     return joined(chips) + (f" and {more} more" if more > 0 else "")

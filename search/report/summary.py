@@ -103,8 +103,8 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
         if result.verification is not None and result.verification.tests.failing:
             parts += ["", *verification_lines(result.verification)]
         units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-        levers = {name: one.unit for name, one in spec.parameters.items()}
-        for paragraph in appraisal_text(result.appraisal, units, levers):
+        parameters = {name: one.unit for name, one in spec.parameters.items()}
+        for paragraph in appraisal_text(result.appraisal, units, parameters):
             parts += ["", paragraph]
     parts += [""] if result.warnings else []
     parts += [f"warning: {line}" for line in result.warnings]

@@ -161,7 +161,7 @@ def test_a_scenario_is_tuned_again_when_its_inputs_change_and_only_then(
     changes: list[Callable[[], Any]] = [
         lambda: file.write_text(file.read_text().replace("55.0", "66.0")),
         lambda: (project / "seeds").mkdir(exist_ok=True),
-        lambda: (project / "seeds" / "levers.csv").write_text("a\n1\n"),
+        lambda: (project / "seeds" / "parameters.csv").write_text("a\n1\n"),
     ]
     cursor, counts = first.cursor, []
     for change in changes:

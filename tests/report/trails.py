@@ -30,14 +30,14 @@ NASTY = "<script>alert('x')</script> & \"quotes\" </style></title>"
 
 def document(*, parameters: int = 3, targets: int = 2, **more: Any) -> dict[str, Any]:
     """Return a study file with so many parameters (one with choices) and targets."""
-    levers: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         f"lever_{number}": {
             "low": 0.0, "high": 0.08, "current": 0.03, "unit": "fraction",
             "bind": {"var": f"lever_{number}"},
         }
         for number in range(parameters - 1)
     }  # fmt: skip
-    levers["timing"] = {
+    parameters["timing"] = {
         "choices": ["january", "anniversary"], "current": "january", "bind": {"var": "timing"},
     }  # fmt: skip
     metrics = {f"metric_{n}": {"sql": "select 1", "unit": "USD"} for n in range(targets)}
@@ -54,7 +54,7 @@ def document(*, parameters: int = 3, targets: int = 2, **more: Any) -> dict[str,
         "study": "pay",
         "description": "Meet next year's budget",
         "scenario": {"dbt_project": ".", "steps": [{"dbt": {"command": "run"}}]},
-        "parameters": levers,
+        "parameters": parameters,
         "metrics": metrics,
         "targets": {f"metric_{n}": forms[n % len(forms)] for n in range(targets)},
     } | more
