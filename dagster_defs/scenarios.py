@@ -23,6 +23,9 @@ FINGERPRINT_TAG = "scenario-search/fingerprint"
 TAG_LENGTH = 63
 """Dagster shows longer tag values, but does not let people filter by them."""
 
+SCENARIO_VAR = "scenario_id"
+"""The var under which projects like the flagship keep the rows of several scenarios apart."""
+
 
 def study_files(configs: Path) -> dict[str, Path]:
     """Return the study files of a folder by the name of their study, in order of names.
@@ -52,7 +55,8 @@ def load_scenario(
         places: Where study files are.
         scenario: The partition's key.
         study_file: For a scenario that was added by hand: the study file, relative to the
-            folder of study files, that it varies. Study and ``scenario_id`` take its name.
+            folder of study files, that it varies. The study takes its name, and
+            ``scenario_id`` where the file sets that var.
         overrides: ``dotted.key=value`` texts, as for ``scenario-search run --set``.
 
     Raises:
@@ -60,8 +64,11 @@ def load_scenario(
     """
     if study_file is not None:
         # Its rows, results and trials must not be mixed with those of the file's own study.
-        named = (f"study={scenario}", f"scenario.vars.scenario_id={scenario}")
-        return load_study(places.configs / study_file, overrides=(*named, *overrides))
+        file = places.configs / study_file
+        named = [f"study={scenario}"]
+        if SCENARIO_VAR in load_study(file, overrides=overrides).scenario.vars:
+            named.append(f"scenario.vars.{SCENARIO_VAR}={scenario}")
+        return load_study(file, overrides=(*named, *overrides))
     files = study_files(places.configs)
     if scenario not in files:
         known = ", ".join(files) or "none"

@@ -158,7 +158,7 @@ def var_names(text: str) -> set[str]:
     """Return the vars that a text reads by a plain name.
 
     Example:
-        >>> sorted(var_names("{{ var('a') }} {{ var(\"b\", 1) }} {{ var('c_' ~ x) }}"))
+        >>> sorted(var_names("{{ var('a') }} {{ var('b', 1) }} {{ var('c_' ~ x) }}"))
         ['a', 'b']
     """
     return {match["name"] for match in _VAR.finditer(text) if match["name"] is not None}

@@ -89,7 +89,7 @@ def set_seed(seed: Scalar, place: str) -> str:
 
     Example:
         >>> set_seed(42, "steps[0]|model.a.b|0")
-        'select setseed(-0.7331366588994066)'
+        'select setseed(-0.6629981187803471)'
     """
     digest = hashlib.sha256(f"{seed}|{place}".encode()).digest()
     number = int.from_bytes(digest[:8], "big") >> 11

@@ -140,7 +140,7 @@ def test_mistakes_in_a_what_if(refusal: Refusal, assignment: str, says: str) -> 
 
 def test_a_trial_that_does_not_exist(refusal: Refusal) -> None:
     said = refusal.of_study(tiny_document(), "--from-trial", "3", command="evaluate")
-    assert "must be a trial of the study, but got 3" in said
+    assert "study tiny must have run, but there are no results of it in" in said
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,10 @@ def test_current_against_best_trial_and_set(ran: Ran) -> None:
         ([], "--b is best, but study tiny has no complete trial yet"),
         (["--b", "trial:0"], "--b must be a trial of the study, but got 0; there are none"),
         (["--a", "set:1"], "--a must be a parameter set, but got set 1; there are none"),
-        (["--a", "bset"], "--a must be current, active, best, trial:N or set:N, but got 'bset'"),
+        (
+            ["--a", "bset"],
+            "--a must be current, active, best, alternative:N, trial:N or set:N, but got 'bset'",
+        ),
     ],
 )
 def test_names_of_nothing(

@@ -61,7 +61,7 @@ def outside(tmp_path: Path) -> Path:
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "pre.csv").write_text("a\n100\n")
-    duckdb.sql(f"copy (select 1 as id, 100.0 as a) to '{folder}/sales.parquet'")
+    duckdb.connect().execute(f"copy (select 1 as id, 100.0 as a) to '{folder}/sales.parquet'")
     return folder
 
 
@@ -126,7 +126,7 @@ def test_each_candidate_has_its_own_files(
         assert named in told
 
 
-def test_what_only_leaves_is_no_obstacle_to_replay_and_what_is_read_is(
+def test_what_only_leaves_is_no_obstacle_to_replay(
     write: Callable[..., StudySpec], tmp_path: Path
 ) -> None:
     spec = write(
@@ -140,8 +140,7 @@ def test_what_only_leaves_is_no_obstacle_to_replay_and_what_is_read_is(
     finally:
         recorder.close()
     assert recording.metrics == {"v": 2.0}
-    (why,) = recording.unsupported
-    assert "exported" in why and "COPY ... TO writes a file" in why
+    assert not recording.unsupported
 
 
 REFUSED = {

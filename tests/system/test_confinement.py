@@ -34,7 +34,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "move": lambda folder: (folder / "kept.txt").rename(folder / "other.txt"),
     "make a folder": lambda folder: (folder / "new").mkdir(),
     "make a link": lambda folder: (folder / "link").symlink_to("kept.txt"),
-    "by duckdb": lambda folder: duckdb.sql(f"copy (select 1) to '{folder}/kept.txt'"),
+    "by duckdb": lambda folder: duckdb.connect().execute(f"copy (select 1) to '{folder}/kept.txt'"),
     "by another program": lambda folder: subprocess.run(
         [sys.executable, "-c", f"open('{folder}/new.txt', 'w')"], check=True, capture_output=True
     ),
