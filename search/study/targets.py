@@ -200,7 +200,7 @@ def off_text(goal: Goal, metric_value: float) -> str:
     off = variance(goal, metric_value)
     if off == 0 and goal.kind != "equal":
         return "inside"
-    return signed(off, goal.unit) if is_distance(goal, metric_value) else f"{off * 100:+.2f} %"
+    return signed(off, goal.unit) if is_distance(goal, metric_value) else f"{off * 100:+z.2f} %"
 
 
 def standing_texts(goals: Sequence[Goal], metrics: Mapping[str, float]) -> dict[str, str]:
