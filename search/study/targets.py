@@ -237,7 +237,9 @@ def violation(goal: Goal, metric_value: float) -> float:
         if _is_within(distance, allowed, anchor):
             units = min(units, 1.0)
     else:
-        units = math.nextafter(1.0, 2.0) + abs(distance) / (DEFAULT_TOLERANCE * (abs(anchor) or 1))
+        # 2 % of a bound next to 0 may be too small for a float.
+        step = DEFAULT_TOLERANCE * (abs(anchor) or 1) or math.ulp(0.0)
+        units = math.nextafter(1.0, 2.0) + abs(distance) / step
     return min(units, MAX_VIOLATION)
 
 

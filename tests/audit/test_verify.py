@@ -243,9 +243,10 @@ def test_a_trail_that_is_not_there(
     ran: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words: list[Any] = [ran / "project" / "study.yml", "--results", tmp_path / "none"]
-    for command in (["verify"], ["export", "--to", tmp_path / "out"]):
-        code, out, err = call(capfd, "audit", command[0], *words, *command[1:])
-        assert (code, out) == (2, "") and "there are no results of it in" in err
+    code, out, err = call(capfd, "audit", "verify", *words)
+    assert (code, out) == (1, "") and "there is no audit trail at" in err
+    code, out, err = call(capfd, "audit", "export", *words, "--to", tmp_path / "out")
+    assert (code, out) == (2, "") and "there are no results of it in" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -193,6 +193,10 @@ def any_goal(draw: st.DrawFn, name: str = "m") -> Goal:
     )
 
 
+def test_a_bound_next_to_zero_is_no_division_by_zero() -> None:
+    assert violation(Goal("m", "at_most", high=5e-324, tolerance=0.0), 1.0) == 1e140
+
+
 @given(st.lists(any_goal(), min_size=1, max_size=5), numbers)
 def test_loss_is_finite_and_zero_exactly_when_all_is_met(some: list[Goal], value: float) -> None:
     metrics = {"m": value}
