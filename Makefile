@@ -35,10 +35,10 @@ endif
 endif
 
 FORCE:
-.PHONY: FORCE help install census run ui test test-faults lint format bench clean
+.PHONY: FORCE help install census run ui test test-long test-faults lint format bench clean
 
 help: ## List the commands.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON) EMPLOYEES=$(EMPLOYEES) STUDY=$(STUDY)"
 
@@ -85,6 +85,9 @@ ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenari
 test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
 	@$(BIN)/python -m compileall -q search dagster_defs # also where Python is told to keep no bytecode
 	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+
+test-long: $(INSTALLED) ## Run what takes minutes and has a short form in make test (before a release).
+	@$(BIN)/python -m pytest -q -m long -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
 	@FAULTS=all $(BIN)/python -m pytest -q -m fault
