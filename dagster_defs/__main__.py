@@ -11,17 +11,22 @@ import shutil
 import sys
 from pathlib import Path
 
-import dagster as dg
-
-from dagster_defs.places import Places
-from dagster_defs.scenarios import SCENARIOS, study_files
 from search.errors import EXIT_BAD_INPUT, EXIT_OK
+from search.system.packages import extra_missing
 
 SETTINGS = Path(__file__).with_name("dagster.yaml")
 
 
 def main() -> int:
     """Prepare the instance and say which scenarios there are; returns the exit code."""
+    try:
+        import dagster as dg
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{extra_missing(error.name or '', 'Dagster') or error}\n")
+        return EXIT_BAD_INPUT
+    from dagster_defs.places import Places
+    from dagster_defs.scenarios import SCENARIOS, study_files
+
     home = os.environ.get("DAGSTER_HOME")
     if not home or not os.path.isabs(home):
         sys.stderr.write(

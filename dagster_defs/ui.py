@@ -6,12 +6,18 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from search.system.packages import extra_missing
+
 WEB_SERVER = "dagster_webserver"
 GATED = "dagster_defs.web"
 
 
 def main() -> None:
     """Run ``dagster dev`` with the options given; its web server is started with the gate."""
+    try:
+        import_module(WEB_SERVER)
+    except ModuleNotFoundError as error:
+        sys.exit(f"{extra_missing(error.name or '', 'the UI of Dagster') or error}")
     dev: Any = import_module("dagster._cli.dev")
     dagster: Any = import_module("dagster._cli").main
     launch = dev.open_ipc_subprocess

@@ -115,6 +115,20 @@ class ProjectError(SearchError):
     kind = "dbt_project"
 
 
+class UnsupportedVersionError(SearchError):
+    """DuckDB, dbt, Optuna or Ray is installed in a version that does not fit."""
+
+    exit_code = EXIT_BAD_INPUT
+    kind = "unsupported_version"
+
+
+class ExtraMissingError(SearchError):
+    """A package is missing that an extra of this one brings."""
+
+    exit_code = EXIT_BAD_INPUT
+    kind = "extra_missing"
+
+
 class BudgetError(SearchError):
     """The memory budget cannot hold what was asked for."""
 

@@ -16,6 +16,7 @@ from search.parameter_sets.guard import require_active
 from search.study import StudySpec
 from search.study import load_study as load_spec
 from search.study.values import Scalar
+from search.system.packages import require_supported
 from search.views.news import standing_line, trial_line
 
 Show = Callable[[str], None]
@@ -67,7 +68,9 @@ def load_study(
     Raises:
         SpecError: If the file or a change breaks a rule; the message says where, what was given
             and what is allowed.
+        UnsupportedVersionError: If DuckDB, dbt, Optuna or Ray is of a version that does not fit.
     """
+    require_supported()
     changes = dict(set or {}) | {f"scenario.vars.{name}": v for name, v in (vars or {}).items()}
     overrides = [f"{key}={_text(value)}" for key, value in changes.items()]
     return require_active(lambda: load_spec(Path(path), overrides=overrides))

@@ -36,16 +36,23 @@ from search.errors import (
 )
 from search.system import interrupt
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
+from search.system.packages import extra_missing, require_supported
 from search.workers.ray.lasting import require_lasting
 
 USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
 """Codes of what is no ``SearchError``."""
 
+WITHOUT_ENGINES = ("doctor", "schema")
+"""Commands that tell, or do without, what is installed."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="scenario-search")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Find the parameters that make a dbt-on-DuckDB simulation hit its targets."""
+    if context.invoked_subcommand not in WITHOUT_ENGINES:
+        require_supported()
 
 
 @main.command()
@@ -298,6 +305,11 @@ def _told(error: Exception) -> dict[str, Any]:
     if isinstance(error, SearchError):
         _complain(str(error))
         return error.document()
+    if isinstance(error, ModuleNotFoundError):
+        missing = extra_missing(error.name or "", "this command")
+        if missing is not None:
+            _complain(str(missing))
+            return missing.document()
     if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
         raise error
     message = _unexpected(error)

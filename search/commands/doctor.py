@@ -19,9 +19,9 @@ from search.errors import LeaseError, SearchError, SpecError
 from search.study import StudySpec
 from search.study.budget import MemoryPlan, format_bytes
 from search.system.child import Report, run_in_child
+from search.system.packages import PACKAGE, fits
 from search.views.checks import check_text
 
-PACKAGE = "scenario-search"
 IMPORTED = ("duckdb", "dbt.adapters.duckdb", "dbt.cli.main", "optuna")
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "glusterfs", "lustre")
 
@@ -140,8 +140,6 @@ def _is_installed() -> bool:
 
 
 def _packages() -> Iterator[Finding]:
-    from packaging.requirements import Requirement
-
     if not _is_installed():
         yield Finding(
             "packages", "warning", f"{PACKAGE} is not installed, so versions are not compared",
@@ -149,24 +147,12 @@ def _packages() -> Iterator[Finding]:
         )  # fmt: skip
         return
     right = []
-    for text in metadata.requires(PACKAGE) or []:
-        requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        advice = f"pip install '{requirement.name}{requirement.specifier}'"
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            message = f"{requirement.name} must be {requirement.specifier}, but is not installed"
-            yield Finding("packages", "error", message, advice)
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            message = f"{requirement.name} must be {requirement.specifier}, but is {version}"
-            if requirement.name == "dbt-core":
-                message += " (dbt-core 1.12 cannot be built from the package registry alone)"
-            yield Finding("packages", "error", message, advice)
-            continue
-        right.append(f"{requirement.name} {version}")
+    for fit in fits():
+        if fit.is_fitting:
+            right.append(f"{fit.name} {fit.version}")
+        else:
+            advice = f"pip install '{fit.name}{fit.allowed}'"
+            yield Finding("packages", "error", fit.mistake(), advice)
     if right:
         yield Finding("packages", "ok", ", ".join(right))
 

@@ -24,7 +24,7 @@ from search.storage.vendor import models, numbered, trial_id_of
 
 INSTALL_HINTS = {
     "psycopg2": "pip install psycopg2-binary",
-    "psycopg": "pip install 'psycopg[binary]'",
+    "psycopg": "pip install 'scenario-search[postgresql]'",
     "pg8000": "pip install pg8000",
 }
 

@@ -170,13 +170,13 @@ def test_too_little_disk(retail: Path, without_dbt: None, monkeypatch: pytest.Mo
 
 def test_versions_that_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     version = metadata.version
-    given = {"dbt-core": "1.12.0", "duckdb": "1.5.0"}
+    given = {"dbt-core": "1.13.0", "duckdb": "1.3.2"}
     monkeypatch.setattr(metadata, "version", lambda name: given.get(name) or version(name))
     monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.2")
     findings = [*doctor._packages(), *doctor._python()]
     told = [finding.message for finding in findings if finding.is_error]
-    assert any("dbt-core must be <1.12" in one for one in told)
-    assert any("duckdb must be" in one and "1.5.0" in one for one in told)
+    assert any("dbt-core must be >=1.11.16,<1.13" in one for one in told)
+    assert any("duckdb must be" in one and "1.3.2" in one for one in told)
     assert any("Python must be" in one for one in told)
 
 
