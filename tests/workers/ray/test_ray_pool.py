@@ -21,6 +21,7 @@ from search.system.memory import MemorySampler
 from search.workers import WorkerPool, make_pool
 from search.workers.ray.host import ALLOCATOR
 from search.workers.ray.pool import RayPool
+from search.workers.ray.supervision import Allowance
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
 pytestmark = pytest.mark.ray
@@ -61,8 +62,8 @@ def ray_pool() -> Iterator[RayPool]:
 @pytest.fixture
 def pool(ray_pool: RayPool) -> Iterator[RayPool]:
     yield ray_pool
-    ray_pool._queue.clear()
-    ray_pool._retire_all()
+    ray_pool._placement.clear()
+    ray_pool._workers.end_workers()
     ray_pool._done.clear()
 
 
@@ -193,8 +194,8 @@ def test_workers_that_die_at_opening_end_the_search(pool: RayPool, tmp_path: Pat
 def test_a_worker_that_cannot_be_placed_names_what_is_missing(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_needs", {"num_cpus": 64})
-    monkeypatch.setattr(pool, "_start_timeout_seconds", 1.0)
+    monkeypatch.setattr(pool._workers._places, "needs", {"num_cpus": 64})
+    monkeypatch.setattr(pool._workers, "_allowance", Allowance(1.0, None, None))
     pool.open(FakeFactory(tmp_path))
     pool.submit(request_of(0))
     with pytest.raises(WorkerError, match="asks for CPU 64; Ray has CPU 2 free of 2"):
@@ -204,7 +205,7 @@ def test_a_worker_that_cannot_be_placed_names_what_is_missing(
 def test_more_workers_on_a_node_than_its_memory_holds_are_refused(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_per_node", 1)
+    monkeypatch.setattr(pool._workers._places, "_per_node", 1)
     pool.open(FakeFactory(tmp_path))
     pool.submit(request_of(0, "hang"))
     with pytest.raises(WorkerError, match="workers_per_node = 1 workers, but Ray placed 2 on"):
@@ -222,8 +223,9 @@ def test_the_worker_that_breaks_the_budget_is_ended_and_told(
         before = idle.look()
     budget = before + 200 * 2**20
     with MemoryWatchdog(budget_bytes=budget, share_bytes=150 * 2**20) as watchdog:
-        monkeypatch.setattr(pool, "_watchdog", watchdog)
-        monkeypatch.setattr(pool, "_trial_timeout_seconds", PATIENCE_SECONDS)
+        monkeypatch.setattr(pool._workers, "_watchdog", watchdog)
+        patient = Allowance(PATIENCE_SECONDS, PATIENCE_SECONDS, None)
+        monkeypatch.setattr(pool._workers, "_allowance", patient)
         for trial, deed in enumerate(["eat", "nap", "eat once", "nap", "square"], start=2):
             pool.submit(request_of(trial, deed))
         outcomes = collect(pool)
@@ -242,7 +244,8 @@ def test_the_worker_that_breaks_the_budget_is_ended_and_told(
 def test_an_allocation_beyond_the_limit_fails_the_trial_and_not_the_worker(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "_limit_bytes", data_limit_bytes(100 * 2**20))
+    limited = Allowance(PATIENCE_SECONDS, PATIENCE_SECONDS, data_limit_bytes(100 * 2**20))
+    monkeypatch.setattr(pool._workers, "_allowance", limited)
     pool.open(FakeFactory(tmp_path))
     submit_all(pool, ["allocate", "square", "square"])
     outcomes = collect(pool)
