@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from search.errors import ProjectError
 from search.scenario.hashing import hash_parts
 from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations, names_of
+from search.system import files
 from search.system.child import Report, run_in_child
 
 MANIFEST = "manifest.json"
@@ -40,7 +37,7 @@ def prepared_manifest(project_dir: Path, folder: Path) -> Path:
     if manifest.exists():
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with files.locked(folder):
         if not manifest.exists():
             # In a process of its own: Dagster's keep neither dbt nor what its imports leave behind.
             run_in_child(_build, project_dir, manifest.parent, report=lambda line: None)
@@ -79,8 +76,7 @@ def _build(project_dir: Path, target: Path, *, report: Report) -> None:
     from search.scenario.dbt_session import DbtSession, resolve_profile
     from search.scenario.limits import DuckLimits
 
-    private = Path(tempfile.mkdtemp(dir=target.parent, prefix=".building-"))
-    try:
+    with files.building_folder(target.parent) as private:
         profile = resolve_profile(project_dir)
         limits = DuckLimits(
             memory_limit_bytes=2**28, threads=1, temp_directory=private, max_temp_bytes=0
@@ -100,26 +96,11 @@ def _build(project_dir: Path, target: Path, *, report: Report) -> None:
                 os.replace(private / "target" / name, finished / name)
         if not (finished / MANIFEST).exists():
             raise ProjectError(f"dbt parsed {project_dir} but wrote no {MANIFEST}")
-        os.replace(finished, target)
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
+        files.publish_folder(finished, target, lambda there: (there / MANIFEST).exists())
 
 
 def _forget_old(folder: Path) -> None:
-    """Remove all but the newest manifests, and what killed builders left; under the lock."""
-    for leftover in folder.glob(".building-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Remove all but the newest manifests; under the lock."""
     built = sorted(folder.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime)
     for file in built[: -1 - KEPT_MANIFESTS]:
         shutil.rmtree(file.parent, ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other builders out; the kernel ends the lock with the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -59,12 +59,9 @@ def write_report(results_folder: Path, *, study: str | None = None) -> Path:
     """
     facts = read_facts(results_folder, study=study)
     target = results_folder / REPORT_NAME
-    temporary = files.temporary_path(target)
     try:
-        temporary.write_text(report_html(facts), encoding="utf-8")
-        files.replace_durably({temporary: target})
+        files.write_durably(target, report_html(facts).encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise AuditError(
             f"the report must be written to {target}, but that failed ({error.strerror}); check "
             "space and permissions there, then run `scenario-search report`"

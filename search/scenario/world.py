@@ -8,7 +8,6 @@ before it uses anything that was computed earlier: what they hold joins the fing
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import hashlib
 import json
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from search.errors import ProjectError
 from search.scenario.clock import ClockRead, clock_reads, started_reads, that_count
 from search.scenario.hashing import FileHashes, hash_parts
+from search.system import files
 
 FORMAT_VERSION = 1
 Kind = Literal["file", "glob", "env", "clock", "remote"]
@@ -253,9 +253,7 @@ class World:
         if new:
             with self._locked():
                 lines = dict.fromkeys([*self._notes(), *new])
-                temporary = self._file.with_name(f".{self._file.stem}-notes-{os.getpid()}")
-                temporary.write_text("\n".join(lines), encoding="utf-8")
-                temporary.replace(self._file.with_suffix(".notes"))
+                files.write_durably(self._file.with_suffix(".notes"), "\n".join(lines).encode())
 
     def _notes(self) -> list[str]:
         try:
@@ -305,8 +303,7 @@ class World:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with files.locked(self._file.with_suffix(".lock")):
             yield
 
     def _write(self, inputs: Iterable[Input], *, is_sealed: bool) -> None:
@@ -316,9 +313,7 @@ class World:
             "is_sealed": is_sealed,
             "inputs": [vars(one) for one in sorted(inputs, key=lambda one: one.key)],
         }
-        temporary = self._file.with_name(f".{self._file.stem}-{os.getpid()}")
-        temporary.write_text(json.dumps(document), encoding="utf-8")
-        temporary.replace(self._file)
+        files.write_durably(self._file, json.dumps(document).encode())
 
 
 def env_content(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ from weakref import WeakSet
 import psutil
 
 from search.errors import LeaseError, StorageError
+from search.system import files
 
 
 class StudyLock:
@@ -49,8 +49,7 @@ class StudyLock:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            while self._descriptor is None:
-                self._descriptor = self._try()
+            self._descriptor = self._locked()
             _held.add(self)
             content = json.dumps(_self_description(), sort_keys=True).encode()
             os.ftruncate(self._descriptor, 0)
@@ -86,15 +85,14 @@ class StudyLock:
         if self.is_held:
             return _read(self.path)
         try:
-            descriptor = os.open(self.path, os.O_RDWR)
+            descriptor = files.lock_path(
+                self.path, lambda: os.open(self.path, os.O_RDWR), is_patient=False
+            )
         except FileNotFoundError:
             return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if descriptor is None:
             return _read(self.path)
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
         return None
 
     def __enter__(self) -> StudyLock:
@@ -109,23 +107,15 @@ class StudyLock:
     ) -> None:
         self.release()
 
-    def _try(self) -> int | None:
-        """Return the locked descriptor, or None when the file was replaced meanwhile."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == self.path.stat().st_ino:
-                return descriptor
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise LeaseError(_refusal(self.path, _read(self.path))) from error
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        return None
+    def _locked(self) -> int:
+        descriptor = files.lock_path(
+            self.path,
+            lambda: os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644),
+            is_patient=False,
+        )
+        if descriptor is None:
+            raise LeaseError(_refusal(self.path, _read(self.path)))
+        return descriptor
 
     def _forget_in_child(self) -> None:
         if self._descriptor is not None:

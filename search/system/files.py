@@ -121,7 +121,9 @@ def building_folder(cache: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish_folder(content: Path, target: Path, is_whole: Callable[[Path], bool]) -> bool:
+def publish_folder(
+    content: Path, target: Path, is_whole: Callable[[Path], bool], *, is_lasting: bool = True
+) -> bool:
     """Move a finished folder to its place, whole and durable, its files read-only.
 
     Args:
@@ -129,6 +131,8 @@ def publish_folder(content: Path, target: Path, is_whole: Callable[[Path], bool]
         target: Where it goes.
         is_whole: Whether a folder that is there already is what was wanted: another process
             finished the same first, and its work stays.
+        is_lasting: Whether it must outlive a crash of the machine. What only living processes
+            use is moved as it is.
 
     Returns:
         Whether it is ours that stands there.
@@ -136,11 +140,8 @@ def publish_folder(content: Path, target: Path, is_whole: Callable[[Path], bool]
     Raises:
         OSError: If it cannot be moved and what stands there is not whole.
     """
-    for root, _, names in os.walk(content):
-        for name in names:
-            sync(Path(root) / name)
-            (Path(root) / name).chmod(READ_ONLY & ~_umask())
-        sync(Path(root))
+    if is_lasting:
+        _make_lasting(content)
     try:
         content.rename(target)
     except OSError:
@@ -148,8 +149,17 @@ def publish_folder(content: Path, target: Path, is_whole: Callable[[Path], bool]
             raise
         return False
     finally:
-        sync(target.parent)
+        if is_lasting:
+            sync(target.parent)
     return True
+
+
+def _make_lasting(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(root) / name)
+            (Path(root) / name).chmod(READ_ONLY & ~_umask())
+        sync(Path(root))
 
 
 def sweep_unfinished(cache: Path) -> None:
@@ -213,6 +223,21 @@ def _umask() -> int:
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out until the end of the block, waiting for whoever is in.
+
+    Args:
+        path: A folder that is there, or a lock file, which is made when it is missing and stays.
+    """
+    descriptor = lock_path(path, lambda: _open_lockable(path))
+    assert descriptor is not None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def folder_lock(folder: Path, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Keep other publishers of the folder out; needs no file and ends with the process.
 
@@ -223,31 +248,66 @@ def folder_lock(folder: Path, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) 
     Raises:
         AuditError: If another process keeps the lock for longer.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + timeout_seconds
+    while (descriptor := _lock_existing(folder)) is None:
+        if time.monotonic() > deadline:
+            raise AuditError(
+                f"one process may publish to {folder} at a time, but another one has been "
+                f"at it for {timeout_seconds:.0f} s; stop it, then try again"
+            )
+        time.sleep(LOCK_POLL_SECONDS)
     try:
-        deadline = time.monotonic() + timeout_seconds
-        while not try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise AuditError(
-                    f"one process may publish to {folder} at a time, but another one has been "
-                    f"at it for {timeout_seconds:.0f} s; stop it, then try again"
-                )
-            time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Take the kernel's lock on an open file or folder; whether nobody else holds it.
+def lock_path(path: Path, opened: Callable[[], int], *, is_patient: bool = True) -> int | None:
+    """Return a descriptor that holds the kernel's lock on what a path leads to.
 
-    It ends when the descriptor is closed, at the latest with the process.
+    The lock ends when the descriptor is closed, at the latest with the process, so a killed
+    holder locks nobody out. A holder may remove the path before it lets go: who waited for the
+    old one finds that the path no longer leads to it, and starts over.
+
+    Args:
+        path: What is locked.
+        opened: Opens the path, or makes it first; called again when it was removed meanwhile.
+        is_patient: Whether to wait for another holder.
+
+    Returns:
+        The descriptor; None when somebody else has the lock and nobody is to wait.
 
     Raises:
         OSError: If the file system knows no locks (some network file systems).
     """
+    mode = fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB
+    while True:
+        descriptor = opened()
+        try:
+            fcntl.flock(descriptor, mode)
+            if _leads_to(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock_existing(path: Path) -> int | None:
+    return lock_path(path, lambda: os.open(path, os.O_RDONLY), is_patient=False)
+
+
+def _open_lockable(path: Path) -> int:
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _leads_to(path: Path, descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
         return False
-    return True

@@ -46,3 +46,48 @@ def test_a_run_leaves_nothing_that_others_read(tmp_path: Path) -> None:
     assert done.returncode in (0, 3), done.stderr
     assert (results / "tiny" / "audit.duckdb").exists()
     assert modes(results) == {}
+
+
+def lock_from_here(path: Path) -> int | None:
+    """Return a descriptor with the lock when it is free: locks of one process exclude, too."""
+    return files.lock_path(path, lambda: os.open(path, os.O_RDONLY), is_patient=False)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_lock_is_held_until_the_end_of_its_block(tmp_path: Path, kind: str) -> None:
+    path = tmp_path if kind == "folder" else tmp_path / "made.lock"
+    with files.locked(path):
+        assert lock_from_here(path) is None
+    descriptor = lock_from_here(path)
+    assert descriptor is not None
+    os.close(descriptor)
+
+
+def test_a_lock_on_what_was_removed_meanwhile_is_taken_anew(tmp_path: Path) -> None:
+    path = tmp_path / "study.lock"
+    opened: list[int] = []
+
+    def opening() -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        opened.append(os.fstat(descriptor).st_ino)
+        if len(opened) == 1:
+            path.rename(tmp_path / "removed")  # what its holder does before it lets go
+        return descriptor
+
+    descriptor = files.lock_path(path, opening)
+    assert descriptor is not None and os.fstat(descriptor).st_ino == path.stat().st_ino
+    assert len(set(opened)) == 2
+    os.close(descriptor)
+
+
+def test_a_published_folder_is_read_only_where_it_must_last(tmp_path: Path) -> None:
+    for name, is_lasting in (("lasting", True), ("passing", False)):
+        with files.building_folder(tmp_path / "cache") as building:
+            (content := building / "content").mkdir()
+            (content / "file").write_text("whole")
+            assert files.publish_folder(
+                content, tmp_path / name, Path.is_dir, is_lasting=is_lasting
+            )
+        assert (tmp_path / name / "file").read_text() == "whole"
+        assert bool((tmp_path / name / "file").stat().st_mode & 0o200) is not is_lasting
+    assert not list((tmp_path / "cache").iterdir())

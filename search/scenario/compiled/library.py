@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Mapping
@@ -128,8 +127,7 @@ class Library:
             return found
         self.folder.mkdir(parents=True, exist_ok=True)
         # Compiling costs several dbt runs: who needs the same program waits for it.
-        with (self.folder / LOCK_FILE).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with files.locked(self.folder / LOCK_FILE):
             found = self.find(candidate)
             return found or self._compile(candidate, report)
 
@@ -144,8 +142,7 @@ class Library:
             return known
         variants = self.variants()
         known.folder.mkdir(parents=True, exist_ok=True)
-        with (known.folder / LOCK_FILE).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with files.locked(known.folder / LOCK_FILE):
             for program in self.folder.glob("[!.]*/"):
                 if not (known.folder / program.name).exists():
                     program.rename(known.folder / program.name)

@@ -9,7 +9,6 @@ order removes it, and what killed workers left goes with the next one that start
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -24,6 +23,7 @@ import psutil
 
 from search.errors import WorkspaceError
 from search.scenario.belongings import Belonging
+from search.system import files
 
 CHUNK_BYTES = 16 * 2**20
 """How much travels at once: an object store holds 75 MiB at least, and others use it as well."""
@@ -179,12 +179,13 @@ class NodeFiles:
     def _content(self, parcel: Parcel, get: Get) -> Path:
         folder = self._root / parcel.key
         if not folder.exists():
-            coming = self._root / f".coming-{os.getpid()}"
-            (coming / "users").mkdir(parents=True)
-            for file in parcel.files:
-                _write(coming / "files" / file.name, file, get)
-            # Not made durable: after a crash of the machine no worker lives, and it is swept.
-            coming.rename(folder)
+            with files.building_folder(self._root) as building:
+                content = building / "content"
+                (content / "users").mkdir(parents=True)
+                for file in parcel.files:
+                    _write(content / "files" / file.name, file, get)
+                # After a crash of the machine no worker lives, and it is swept.
+                files.publish_folder(content, folder, Path.is_dir, is_lasting=False)
         (folder / "users" / self._mark).touch()
         return folder / "files"
 
@@ -197,25 +198,20 @@ class NodeFiles:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        while True:
-            self._root.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if os.fstat(descriptor).st_uid != os.getuid():
-                    raise WorkspaceError(f"{self._root} must be this user's own folder")
-                if self._is(descriptor):
-                    yield
-                    return
-                # Another worker removed it between the two calls.
-            finally:
-                os.close(descriptor)
-
-    def _is(self, descriptor: int) -> bool:
+        descriptor = files.lock_path(self._root, self._opened)
+        assert descriptor is not None
         try:
-            return os.path.samestat(os.fstat(descriptor), self._root.stat())
-        except OSError:
-            return False
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _opened(self) -> int:
+        self._root.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        if os.fstat(descriptor).st_uid != os.getuid():
+            os.close(descriptor)
+            raise WorkspaceError(f"{self._root} must be this user's own folder")
+        return descriptor
 
 
 def _write(path: Path, file: PackedFile, get: Get) -> None:

@@ -78,7 +78,7 @@ def test_what_killed_workers_left_goes_with_the_next(
     folder = NodeFiles(tmp_path / "node").bring(Delivery((parcel,), store.__getitem__))["project"]
     (mark,) = folder.parent.glob("users/*")
     mark.rename(mark.with_name("1-0.0"))  # a pid that is another process by now
-    torn = folder.parents[1] / ".coming-1"
+    torn = folder.parents[1] / ".building-1-0-torn"
     (torn / "users").mkdir(parents=True)
 
     (stock.folder / "models" / "a.sql").write_text("select 2")
