@@ -15,8 +15,8 @@ from dagster_defs.places import Places
 from dagster_defs.quality import audit_gaps, not_reproduced, out_of_bounds
 from dagster_defs.scenarios import SCENARIOS
 from dagster_defs.steps import compare_metrics
-from search.report.appraisal import diagnosis_lines
 from search.report.facts import StudyFacts
+from search.views.appraisal import diagnosis_lines
 
 METRICS = dg.AssetKey("fct_optimization_metrics")
 

@@ -12,8 +12,7 @@ import dagster as dg
 from search.report.courses import convergence_image
 from search.report.facts import ParameterFacts, StudyFacts, Target
 from search.scenario.verification import DataTests
-from search.study.figures import with_unit
-from search.views.parameters import allowed_text, change_text
+from search.views.parameters import allowed_text, parameter_view
 from search.views.targets import TargetView
 
 Row = Mapping[str, Any]
@@ -59,17 +58,20 @@ def _target_row(target: Target) -> Row:
 
 def parameter_rows(facts: StudyFacts) -> list[Row]:
     """Return the best parameters against today's, with their ranges."""
-    return [
-        {
-            "parameter": parameter.name,
-            "current": with_unit(parameter.current, parameter.unit),
-            "best": with_unit(parameter.best, parameter.unit),
-            "change": change_text(parameter.current, parameter.best, parameter.unit),
-            "allowed": allowed_of(parameter),
-            "at bound": parameter.bound_reached,
-        }
-        for parameter in facts.parameters
-    ]
+    rows: list[Row] = []
+    for parameter in facts.parameters:
+        view = parameter_view(parameter.name, parameter, parameter.best)
+        rows.append(
+            {
+                "parameter": view.name,
+                "current": view.current,
+                "best": view.best,
+                "change": view.change,
+                "allowed": view.allowed,
+                "at bound": parameter.bound_reached,
+            }
+        )
+    return rows
 
 
 def allowed_of(parameter: ParameterFacts) -> str:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from dagster_defs.database import Table
 from dagster_defs.metadata import allowed_of
 from search.report.facts import StudyFacts
-from search.study.targets import is_met, variance, variances
+from search.study.targets import variances
 from search.study.values import Scalar
-from search.views.targets import wanted_text
+from search.views.targets import Judgement, wanted_text
 
 STATE_TABLE = Table(
     "optimization_scenario_state",
@@ -113,18 +113,18 @@ def result_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
         for parameter in facts.parameters
     ]
     for target in facts.targets:
-        goal, best = target.goal, target.best
-        judged: dict[str, Any] = {}
-        if best is not None and target.is_resolved:
-            judged = {"variance": variance(goal, best)}
-            judged |= {} if goal.is_objective else {"is_met": is_met(goal, best)}
+        goal = target.goal
+        judged = Judgement.of(goal, target.best)
         rows.append(
             head
             | {"kind": "metric", "name": goal.metric, "unit": goal.unit}
             | _pair("current", target.current)
-            | _pair("recommended", best)
-            | {"wanted": wanted_text(goal)}
-            | judged
+            | _pair("recommended", target.best)
+            | {
+                "wanted": wanted_text(goal),
+                "variance": judged.variance,
+                "is_met": None if goal.is_objective else judged.is_met,
+            }
         )
     return rows
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from search.report.page import cell, section, table
-from search.report.plots import tag
-from search.report.render import joined
+from search.report.page import Row, cell, section, small, table, wide
+from search.report.render import part
 from search.views.checks import check_title
 
 
@@ -23,20 +22,15 @@ def checks_section(tables: Sequence[Mapping[str, Any]]) -> Markup:
         ]
         heads = list(zip(shown["columns"], is_text, strict=True))
         rows = [
-            tag(
-                "tr",
-                joined(
-                    cell(escape(one), is_text=text) for one, text in zip(row, is_text, strict=True)
-                ),
-            )
+            Row([cell(one, is_text=text) for one, text in zip(row, is_text, strict=True)])
             for row in shown["rows"]
         ]
-        parts.append(tag("h3", escape(check_title(shown))))
-        parts.append(tag("div", table(heads, rows), class_="wide"))
+        parts.append(part("subtitle", check_title(shown)))
+        parts.append(wide(table(heads, rows)))
         if not shown["rows"]:
-            parts.append(tag("p", "No rows.", class_="soft small"))
+            parts.append(small("No rows."))
         if shown["is_cut"]:
-            parts.append(tag("p", "There are more rows.", class_="soft small"))
+            parts.append(small("There are more rows."))
     return section("checks", "The data before the search", *parts) if parts else Markup()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from search.audit.records import TrialRecord
 from search.report.facts import StudyFacts, Target
-from search.report.page import section
+from search.report.page import section, wide
 from search.report.plots import (
     SHADES,
     Axis,
@@ -18,11 +18,10 @@ from search.report.plots import (
     Polyline,
     course_plot,
     parallel_plot,
-    tag,
 )
-from search.report.render import joined
-from search.report.sections import MARKS, accepted_band
-from search.report.style import CSS
+from search.report.render import part, styled_file
+from search.report.sections import MARKS, accepted_band, key_mark
+from search.report.shapes import strokes
 from search.study.figures import number_text, with_unit
 from search.study.targets import Goal, rank_key, variance
 from search.views.targets import variance_text
@@ -59,9 +58,7 @@ def convergence_section(facts: StudyFacts) -> Markup:
         + (f" {left_out} targets that are closer to being met are left out." if left_out else "")
     )
     legend = MARKS
-    return section(
-        "convergence", "Convergence", legend, tag("div", joined(plots), class_="grid"), intro=intro
-    )
+    return section("convergence", "Convergence", legend, part("figures", plots), intro=intro)
 
 
 def convergence_image(facts: StudyFacts) -> str | None:
@@ -74,14 +71,11 @@ def convergence_image(facts: StudyFacts) -> str | None:
     plot = course_plot(
         _loss_course(facts, trials, record), label_text="loss over the trials", width=720
     )
-    look = tag("style", Markup(CSS)) + tag("rect", width="100%", height="100%", fill="var(--card)")
-    opening, closing = plot.split(">", maxsplit=1)
-    return f'{opening} xmlns="http://www.w3.org/2000/svg">{look}{closing}'
+    return styled_file(plot)
 
 
-def _figure(name: str, unit: str, course: Course) -> Markup:
-    caption = tag("figcaption", escape(name) + " " + tag("span", f"({unit})"))
-    return tag("figure", caption + course_plot(course, label_text=f"{name} over the trials"))
+def _figure(name: str, unit: str, course: Course) -> tuple[str, str, Markup]:
+    return name, unit, course_plot(course, label_text=f"{name} over the trials")
 
 
 def _shown_targets(facts: StudyFacts) -> list[Target]:
@@ -268,23 +262,14 @@ def candidates_section(facts: StudyFacts) -> Markup:
         "colour, the smaller its loss."
         + (f" The best {shown:,} of {ended:,} trials are drawn." if shown < ended else "")
     )
-    return section(
-        "candidates", "Candidates", _legend(bool(failed)), tag("div", plot, class_="wide"),
-        intro=intro,
-    )  # fmt: skip
+    return section("candidates", "Candidates", _legend(bool(failed)), wide(plot), intro=intro)
 
 
 def _legend(has_failed: bool) -> Markup:
     names = [("best", "best"), ("now", "current"), ("0", "small loss"), ("5", "large loss")]
     names += [("fail", "failed")] if has_failed else []
-    items = [
-        tag(
-            "span",
-            tag("svg", tag("path", class_=f"l l{kind}", d="M0 4h26"), width=26, height=8) + name,
-        )
-        for kind, name in names
-    ]
-    return tag("div", joined(items), class_="legend")
+    marks = [key_mark(26, 8, strokes("M0 4h26", f"l l{kind}"), name) for kind, name in names]
+    return part("legend", marks)
 
 
 def _polyline(facts: StudyFacts, trial: TrialRecord, kind: str) -> Polyline:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from search.audit.records import RunRecord, TrialMetric, TrialRecord
 from search.report.facts import StudyFacts, Target
 from search.report.page import (
+    Cell,
+    Row,
     bare,
     cell,
     command,
@@ -18,13 +20,17 @@ from search.report.page import (
     moment,
     percent,
     repeat_words,
+    row,
     seconds_text,
     section,
+    small,
     table,
     what_if_words,
+    wide,
 )
-from search.report.plots import SHADES, filled_bar, stacked_bar, tag
-from search.report.render import joined
+from search.report.plots import SHADES, filled_bar, stacked_bar
+from search.report.render import joined, part
+from search.report.shapes import box, svg
 from search.study.budget import format_bytes
 from search.views.text import whole_shares
 
@@ -58,9 +64,7 @@ def trials_section(facts: StudyFacts) -> Markup:
     has_errors = any(trial.error_message for trial in shown)
     header += [("error", True)] if has_errors else []
     rows = [_trial_row(facts, trial, scored, has_errors=has_errors) for trial in shown]
-    body = tag(
-        "div", table(header, rows, class_="dense", is_sortable=True), class_="scroll", tabindex=0
-    )
+    body = part("frame", table(header, rows, class_="dense", is_sortable=True), "scroll")
     total = len(facts.trials)
     intro = "A click on a heading sorts; the best trial is marked."
     if len(shown) < total:
@@ -83,7 +87,7 @@ def _listed(facts: StudyFacts, most: int) -> Sequence[TrialRecord]:
 
 def _trial_row(
     facts: StudyFacts, trial: TrialRecord, scored: Sequence[Target], *, has_errors: bool
-) -> Markup:
+) -> Row:
     values = trial.candidate if isinstance(trial.candidate, dict) else {}
     records = facts.metrics.get(trial.trial, {})
     numbers = [bare(values.get(parameter.name), parameter.unit) for parameter in facts.parameters]
@@ -99,19 +103,19 @@ def _trial_row(
     numbers.append(f"{memory / 1e6:,.0f}" if memory else "")
     texts = [trial.worker or "", trial.lineage or ""]
     cells = [
-        tag("td", str(trial.trial)),
-        tag("td", "" if trial.iteration is None else str(trial.iteration)),
-        tag("td", trial.state, class_="t"),
-        tag("td", "" if trial.loss is None else f"{trial.loss:.4g}"),
-        *(tag("td", one) for one in numbers),
-        *(tag("td", one, class_="t") for one in texts),
+        Cell(str(trial.trial)),
+        Cell("" if trial.iteration is None else str(trial.iteration)),
+        Cell(trial.state, "t"),
+        Cell("" if trial.loss is None else f"{trial.loss:.4g}"),
+        *(Cell(one) for one in numbers),
+        *(Cell(one, "t") for one in texts),
     ]
     if has_errors:
         message = trial.error_message or ""
         short = message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + " …"
-        cells.append(tag("td", short, class_="t m"))
+        cells.append(Cell(short, "t m"))
     kind = "best" if trial.trial == facts.best else "failed" if trial.state == "failed" else None
-    return tag("tr", joined(cells), class_=kind)
+    return Row(cells, kind)
 
 
 def _variance_heading(target: Target) -> str:
@@ -122,7 +126,7 @@ def _variance_heading(target: Target) -> str:
 def _variance_cell(target: Target, record: TrialMetric) -> str:
     off = record.variance
     if off is None:
-        return Markup()
+        return ""
     is_absolute = record.value is not None and target.is_absolute(record.value)
     return bare(off, target.goal.unit) if is_absolute else f"{off * 100:+.4g}"
 
@@ -143,23 +147,20 @@ def failures_section(facts: StudyFacts) -> Markup:
         numbers = ", ".join(str(trial.trial) for trial in trials[:12])
         numbers += f" and {len(trials) - 12:,} more" if len(trials) > 12 else ""
         rows.append(
-            tag(
-                "tr",
-                cell(f"{len(trials):,}")
-                + cell(escape(numbers), is_text=True)
-                + cell(escape(where), is_text=True)
-                + cell(escape(message), is_text=True),
+            row(
+                cell(f"{len(trials):,}"),
+                cell(numbers, is_text=True),
+                cell(where, is_text=True),
+                cell(message, is_text=True),
             )
         )
     header = [("failed trials", False), ("numbers", True), ("where", True), ("why", True)]
     intro = f"{len(facts.failed()):,} of {len(facts.trials):,} trials failed."
     if len(ordered) > MAX_GROUPS:
         intro += f" The {MAX_GROUPS} most frequent of {len(ordered):,} failures are listed."
-    example = tag("p", "Run the first of them alone, to look closer:", class_="soft small")
+    example = small("Run the first of them alone, to look closer:")
     example += command(_again(facts, ordered[0][1][0]))
-    return section(
-        "failures", "Failures", tag("div", table(header, rows), class_="wide"), example, intro=intro
-    )
+    return section("failures", "Failures", wide(table(header, rows)), example, intro=intro)
 
 
 def _again(facts: StudyFacts, trial: TrialRecord) -> list[str]:
@@ -188,10 +189,8 @@ def costs_section(facts: StudyFacts) -> Markup:
     parts = [definitions(pairs)]
     if totals and evaluated > 0:
         parts.append(_stages(totals, evaluated, count))
-    return section(
-        "costs", "Time and memory",
-        tag("div", tag("div", joined(parts)) + tag("div", _memory(facts)), class_="two"),
-    )  # fmt: skip
+    body = part("columns", [joined(parts), _memory(facts)])
+    return section("costs", "Time and memory", body)
 
 
 def _known(seconds: float | None) -> str | None:
@@ -210,20 +209,18 @@ def _stages(totals: Mapping[str, float], evaluated: float, count: int) -> Markup
     rows = []
     shares = whole_shares([seconds for _, seconds in ordered])
     for number, (stage, seconds) in enumerate(ordered):
-        square = tag("rect", width=10, height=10, rx=2, class_=f"s{number}")
-        key = tag("svg", square, width=10, height=10)
+        key = svg(10, 10, [box(0, 0, 10, 10, f"s{number}", 2)], label="")
         rows.append(
-            tag(
-                "tr",
-                cell(key + " " + stage, is_text=True)
-                + cell(seconds_text(seconds))
-                + cell(percent(shares[number], has_sign=False))
-                + cell(seconds_text(seconds / max(1, count))),
+            row(
+                cell(key + " " + stage, is_text=True),
+                cell(seconds_text(seconds)),
+                cell(percent(shares[number], has_sign=False)),
+                cell(seconds_text(seconds / max(1, count))),
             )
         )
     bar = stacked_bar(shares, label_text="time by stage")
     header = [("stage", True), ("total", False), ("share", False), ("per trial", False)]
-    return tag("h3", "Evaluation by stage") + bar + table(header, rows)
+    return part("subtitle", "Evaluation by stage") + bar + table(header, rows)
 
 
 def _memory(facts: StudyFacts) -> Markup:
@@ -238,7 +235,7 @@ def _memory(facts: StudyFacts) -> Markup:
     if run.peak_memory_bytes and run.memory_budget_bytes:
         share = run.peak_memory_bytes / run.memory_budget_bytes
         words = f"{percent(share, has_sign=False)} of the budget"
-        bar = tag("p", escape(words), class_="small soft") + filled_bar(share, label_text=words)
+        bar = small(words) + filled_bar(share, label_text=words)
     return definitions(pairs) + bar
 
 
@@ -256,11 +253,9 @@ def repeat_section(facts: StudyFacts) -> Markup:
     if facts.is_newest:
         parts.append(command(repeat_words(facts, trial.trial)))
         parts.append(
-            tag(
-                "p",
+            small(
                 "Put any other trial's number there. The command evaluates the same candidate "
-                "again and says whether every metric is exactly the same.",
-                class_="soft small",
+                "again and says whether every metric is exactly the same."
             )
         )
     else:
@@ -269,7 +264,7 @@ def repeat_section(facts: StudyFacts) -> Markup:
             f"{facts.study} is an earlier version of the study, so its trials are repeated by "
             "their values, with the inputs of that time."
         )
-        parts.append(tag("p", escape(words), class_="soft small"))
+        parts.append(small(words))
     conditions = []
     if run.git_commit:
         dirty = ", which had uncommitted changes then" if run.git_is_dirty else ""
@@ -279,7 +274,7 @@ def repeat_section(facts: StudyFacts) -> Markup:
         conditions.append(
             f"sums to about 1e-9 only, since a worker had {run.threads_per_worker} threads"
         )
-    parts.append(tag("p", escape("It takes " + ", ".join(conditions) + "."), class_="soft small"))
+    parts.append(small("It takes " + ", ".join(conditions) + "."))
     return section("repeat", "Repeat a trial", *parts)
 
 
@@ -308,29 +303,23 @@ def provenance_section(facts: StudyFacts) -> Markup:
         [(name.replace("_", "-"), getattr(run, f"{name}_version")) for name in names]
     )
     parts = [
-        tag(
-            "div",
-            tag("div", tag("h3", "Inputs") + inputs) + tag("div", tag("h3", "Versions") + versions),
-            class_="two",
+        part(
+            "columns",
+            [part("subtitle", "Inputs") + inputs, part("subtitle", "Versions") + versions],
         ),
-        tag("h3", "Runs"),
-        tag("div", _runs(facts.runs), class_="wide"),
+        part("subtitle", "Runs"),
+        wide(_runs(facts.runs)),
     ]
     if facts.other_versions:
         parts += [
-            tag("h3", "Other versions of this study"),
-            tag("div", _runs(facts.other_versions, has_study=True), class_="wide"),
+            part("subtitle", "Other versions of this study"),
+            wide(_runs(facts.other_versions, has_study=True)),
         ]
     if facts.parameter_sets:
-        parts += [tag("h3", "Applied parameter sets"), _parameter_sets(facts)]
+        parts += [part("subtitle", "Applied parameter sets"), _parameter_sets(facts)]
     if facts.document:
         text = json.dumps(facts.document, indent=2, ensure_ascii=False)
-        parts.append(
-            tag(
-                "details",
-                tag("summary", "Study file, defaults filled in") + tag("pre", escape(text)),
-            )
-        )
+        parts.append(part("folded", "Study file, defaults filled in", part("plain", text)))
     return section("provenance", "Provenance", *parts)
 
 
@@ -345,17 +334,17 @@ def _runs(runs: Sequence[RunRecord], *, has_study: bool = False) -> Markup:
     rows = []
     for run in runs:
         who = "@".join(part for part in (run.user_name, run.host) if part)
-        cells = [cell(escape(run.study), is_text=True)] if has_study else []
+        cells = [cell(run.study, is_text=True)] if has_study else []
         cells += [
-            cell(escape(run.run_id), is_text=True),
-            cell(escape(run.state), is_text=True),
-            cell(escape(moment(run.started_at) or ""), is_text=True),
+            cell(run.run_id, is_text=True),
+            cell(run.state, is_text=True),
+            cell(moment(run.started_at) or "", is_text=True),
             cell(seconds_text(run.wall_seconds)),
             cell("-" if run.trials is None else f"{run.trials:,}"),
-            cell(escape(who), is_text=True),
-            cell(escape(run.reason or "-"), is_text=True),
+            cell(who, is_text=True),
+            cell(run.reason or "-", is_text=True),
         ]
-        rows.append(tag("tr", joined(cells)))
+        rows.append(Row(cells))
     return table(header, rows)
 
 
@@ -363,16 +352,15 @@ def _parameter_sets(facts: StudyFacts) -> Markup:
     header = [("set", True), ("version", False), ("active", True), ("trial", False)]
     header += [("applied", True), ("by", True), ("reason", True)]
     rows = [
-        tag(
-            "tr",
-            cell(escape(one.parameter_set), is_text=True)
-            + cell(str(one.version))
-            + cell("active" if one.is_active else "-", is_text=True)
-            + cell("-" if one.trial is None else str(one.trial))
-            + cell(escape(moment(one.applied_at) or "-"), is_text=True)
-            + cell(escape(one.applied_by or "-"), is_text=True)
-            + cell(escape(one.reason or "-"), is_text=True),
+        row(
+            cell(one.parameter_set, is_text=True),
+            cell(str(one.version)),
+            cell("active" if one.is_active else "-", is_text=True),
+            cell("-" if one.trial is None else str(one.trial)),
+            cell(moment(one.applied_at) or "-", is_text=True),
+            cell(one.applied_by or "-", is_text=True),
+            cell(one.reason or "-", is_text=True),
         )
         for one in facts.parameter_sets
     ]
-    return tag("div", table(header, rows), class_="wide")
+    return wide(table(header, rows))

@@ -307,7 +307,7 @@ def _parameters(
                 description=one.description,
                 binds=tuple(bind.place for bind in one.bind),
             )
-            for name, one in sorted(spec.parameters.items(), key=lambda item: natural_key(item[0]))
+            for name, one in spec.parameters.items()
         )
     by_name: dict[str, TrialParameter] = {}
     for record in records:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from search.report.facts import StudyFacts
-from search.report.plots import tag
 from search.report.render import environment, part, policy
 from search.report.style import CSS, JS
 from search.study.figures import number_text, with_unit
 from search.study.values import Scalar
+from search.views.grid import Grid
 from search.views.text import duration_text
 
 
@@ -47,22 +48,77 @@ def section(name: str, title: str, *parts: str, intro: str = "") -> Markup:
     return part("section", name, title, intro, parts)
 
 
-def cell(content: str, *, is_text: bool = False, note: str | None = None) -> Markup:
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        content: What it shows.
+        kind: Classes of the page's style.
+        note: A small plain note below.
+        span: Columns that it takes.
+        is_strong: Whether it stands out.
+    """
+
+    content: str
+    kind: str | None = None
+    note: str | None = None
+    span: int = 1
+    is_strong: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table; ``kind`` is a class of the page's style."""
+
+    cells: Sequence[Cell]
+    kind: str | None = None
+
+
+def cell(
+    content: str,
+    *,
+    is_text: bool = False,
+    note: str | None = None,
+    is_strong: bool = False,
+    span: int = 1,
+) -> Cell:
     """Return a table cell, with a small plain note below."""
-    below = tag("small", note) if note else Markup()
-    return tag("td", escape(content) + below, class_="t" if is_text else None)
+    return Cell(content, "t" if is_text else None, note, span, is_strong)
+
+
+def row(*cells: Cell, kind: str | None = None) -> Row:
+    """Return a row of cells."""
+    return Row(cells, kind)
 
 
 def table(
     header: Sequence[tuple[str, bool]],
-    rows: Iterable[str],
+    rows: Iterable[Row],
     *,
     class_: str | None = None,
     is_sortable: bool = False,
 ) -> Markup:
-    """Return a table of ready rows; a heading is its plain text and whether it is of text."""
+    """Return a table; a heading is its plain text and whether it is of text."""
     classes = " ".join(one for one in (class_, "sortable" if is_sortable else None) if one)
     return part("table", header, rows, classes, is_sortable)
+
+
+def wide(content: str) -> Markup:
+    """Return something that may be wider than the page, in a frame that scrolls."""
+    return part("frame", content, "wide")
+
+
+def small(text: str) -> Markup:
+    """Return a paragraph that explains."""
+    return part("paragraph", text, "soft small")
+
+
+def grid_table(grid: Grid) -> Markup:
+    """Return a table of text cells; its first column is of text."""
+    heads = [(name, position == 0) for position, name in enumerate(grid.header)]
+    rows = [Row([cell(one, is_text=i == 0) for i, one in enumerate(row)]) for row in grid.rows]
+    return wide(table(heads, rows))
 
 
 def definitions(pairs: Iterable[tuple[str, str | None]]) -> Markup:

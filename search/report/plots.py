@@ -1,4 +1,4 @@
-"""The report's figures as inline SVG: pure functions from numbers to text.
+"""The report's figures about a search: pure functions from numbers to SVG.
 
 Colours and fonts come from the page's style, so that a figure follows light and dark.
 """
@@ -6,110 +6,29 @@ Colours and fonts come from the page's style, so that a figure follows light and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from search.report.render import joined
+from search.report.shapes import (
+    Shape,
+    box,
+    dot,
+    label,
+    line,
+    nice_ticks,
+    path,
+    pixels,
+    polygon,
+    strokes,
+    svg,
+)
 
 SHADES = 6
 """Classes of colour, from the least loss to the greatest."""
 MANY_POINTS = 400
 """Above this many a plot draws its points as one path, without a tooltip each."""
-
-
-def tag(name: str, content: str = "", **attributes: Any) -> Markup:
-    """Return an element; attribute values and content are escaped, unless they are markup.
-
-    A trailing underscore of a name is dropped and inner ones become hyphens.
-
-    Example:
-        >>> print(tag("g", "a < b", class_="a", stroke_width=2), tag("path", d='M0 0"'))
-        <g class="a" stroke-width="2">a &lt; b</g> <path d="M0 0&#34;"></path>
-    """
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_text(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return Markup(f"<{name}{given}>{escape(content)}</{name}>")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0")
-    return str(value)
-
-
-def svg(width: float, height: float, content: str, *, label: str, **attributes: Any) -> Markup:
-    """Return a figure of a size in pixels; the label is what a screen reader says."""
-    return tag(
-        "svg",
-        content,
-        viewBox=f"0 0 {_text(float(width))} {_text(float(height))}",
-        width=width,
-        height=height,
-        role="img",
-        aria_label=label,
-        **attributes,
-    )
-
-
-def label(x: float, y: float, content: str, *, anchor: str = "start", **attributes: Any) -> Markup:
-    """Return a text at a place."""
-    return tag("text", content, x=x, y=y, text_anchor=anchor, **attributes)
-
-
-def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
-    """Return a straight line."""
-    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
-
-
-def box(x: float, y: float, width: float, height: float, class_: str, radius: float = 0) -> Markup:
-    """Return a rectangle; one without extent is left out."""
-    if width <= 0 or height <= 0:
-        return Markup()
-    return tag(
-        "rect", x=x, y=y, width=width, height=height, class_=class_, rx=radius if radius else None
-    )
-
-
-def dot(x: float, y: float, radius: float, class_: str, title: str | None = None) -> Markup:
-    """Return a round mark, with a tooltip when it has a title."""
-    inner = tag("title", title) if title else Markup()
-    return tag("circle", inner, cx=x, cy=y, r=radius, class_=class_)
-
-
-def path(points: Iterable[tuple[float, float]], class_: str, title: str | None = None) -> Markup:
-    """Return a line through points."""
-    steps = "L".join(f"{_text(float(x))} {_text(float(y))}" for x, y in points)
-    inner = tag("title", title) if title else Markup()
-    return tag("path", inner, d=f"M{steps}", class_=class_) if steps else Markup()
-
-
-def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Return round numbers within a range.
-
-    Example:
-        >>> nice_ticks(0, 10), nice_ticks(0.012, 0.031)
-        ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [0.015, 0.02, 0.025, 0.03])
-    """
-    if not (math.isfinite(low) and math.isfinite(high) and high > low):
-        return [low] if math.isfinite(low) else []
-    raw = (high - low) / max(1, most)
-    power = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 0.0
-    if power == 0.0 or not math.isfinite(power):
-        return [low]
-    step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= raw * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    ticks = []
-    for number in range(first, first + 2 * most + 2):
-        if number * step > high + step * 1e-9:
-            break
-        ticks.append(float(f"{number * step:.12g}"))
-    return ticks
 
 
 @dataclass(frozen=True)
@@ -129,7 +48,7 @@ class Distance:
     best: float | None
 
 
-def distance_bar(distance: Distance, *, label: str) -> Markup:
+def distance_bar(distance: Distance, *, label_text: str) -> Markup:
     """Return a small bar: the accepted band, a hollow mark for current, a full one for best.
 
     What is too far away for the bar becomes an arrow.
@@ -159,20 +78,19 @@ def distance_bar(distance: Distance, *, label: str) -> Markup:
             sign = math.copysign(1, units)
             tip = at(units) + sign * 7
             ends = [(tip - sign * 8, middle - 5), (tip, middle), (tip - sign * 8, middle + 5)]
-            points = " ".join(f"{_text(x)},{_text(y)}" for x, y in ends)
-            parts.append(tag("polygon", points=points, class_=class_))
+            parts.append(polygon(ends, class_))
         else:
             parts.append(dot(at(units), middle, radius, class_))
-    return svg(width, height, joined(parts), label=label)
+    return svg(width, height, parts, label=label_text)
 
 
-def range_bar(*, current: float | None, best: float | None, label: str) -> Markup:
+def range_bar(*, current: float | None, best: float | None, label_text: str) -> Markup:
     """Return a parameter's range: a hollow mark for current, a full one for best.
 
     Args:
         current: Position between 0 and 1; None if unknown.
         best: Position between 0 and 1; None if unknown.
-        label: For screen readers.
+        label_text: For screen readers.
     """
     width, height, edge = 150.0, 20.0, 7.0
     middle = height / 2
@@ -188,7 +106,7 @@ def range_bar(*, current: float | None, best: float | None, label: str) -> Marku
         parts.append(dot(at(current), middle, 4.2, "hollow"))
     if best is not None:
         parts.append(dot(at(best), middle, 5.2, "mark"))
-    return svg(width, height, joined(parts), label=label)
+    return svg(width, height, parts, label=label_text)
 
 
 @dataclass(frozen=True)
@@ -291,12 +209,12 @@ def course_plot(
     if stairs:
         stairs.append((x(last), stairs[-1][1]))
     parts.append(path(stairs, "bestline"))
-    parts.append(_points(course.points, x, lambda value: y(course.scale(value)), floor))
+    parts += _points(course.points, x, lambda value: y(course.scale(value)), floor)
     for tick in nice_ticks(first, last, 8) if last > first else [first]:
         if tick == int(tick):
             parts.append(label(x(tick), floor + 15, f"{int(tick):,}", anchor="middle"))
     parts.append(label((left + width - right) / 2, height - 3, "trial", anchor="middle"))
-    return svg(width, height, joined(parts), label=label_text)
+    return svg(width, height, parts, label=label_text)
 
 
 def _points(
@@ -304,20 +222,19 @@ def _points(
     x: Callable[[float], float],
     y: Callable[[float], float],
     floor: float,
-) -> Markup:
+) -> list[Shape]:
     parts = []
     done = [(x(p.trial), y(p.value), p) for p in points if p.value is not None]
     if len(done) > MANY_POINTS:
-        steps = "".join(f"M{_text(px)} {_text(py)}h0" for px, py, _ in done)
-        parts.append(tag("path", d=steps, class_="dots"))
+        steps = "".join(f"M{pixels(px)} {pixels(py)}h0" for px, py, _ in done)
+        parts.append(strokes(steps, "dots"))
     else:
         parts += [dot(px, py, 3, "dot", point.title) for px, py, point in done]
     failed = [x(p.trial) for p in points if p.value is None]
     if failed:
-        steps = "".join(f"M{_text(px - 3)} {_text(floor - 7)}l6 6m0 -6l-6 6" for px in failed)
-        parts.append(tag("path", d=steps, class_="cross"))
-    parts += [dot(px, py, 5, "mark", point.title) for px, py, point in done if point.is_best]
-    return joined(parts)
+        steps = "".join(f"M{pixels(px - 3)} {pixels(floor - 7)}l6 6m0 -6l-6 6" for px in failed)
+        parts.append(strokes(steps, "cross"))
+    return [*parts, *(dot(px, py, 5, "mark", one.title) for px, py, one in done if one.is_best)]
 
 
 @dataclass(frozen=True)
@@ -374,14 +291,10 @@ def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text
         parts.append(line(at, top, at, floor, "axis"))
         name = _short(axis.name, 24)
         if is_slanted:
-            parts.append(
-                tag(
-                    "text", name, class_="strong", transform=f"translate({_text(at)} "
-                    f"{_text(top - 22)}) rotate(-40)",
-                )
-            )  # fmt: skip
+            turned = f"translate({pixels(at)} {pixels(top - 22)}) rotate(-40)"
+            parts.append(label(0, 0, name, look="strong", transform=turned))
         else:
-            parts.append(label(at, top - 24, name, anchor="middle", class_="strong"))
+            parts.append(label(at, top - 24, name, anchor="middle", look="strong"))
         most = 9 if is_slanted else 16
         parts.append(label(at, top - 8, _short(axis.top, most), anchor="middle"))
         parts.append(label(at, floor + 16, _short(axis.bottom, most), anchor="middle"))
@@ -392,14 +305,14 @@ def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text
     height = floor + 26
     # One that would be too small to read keeps its size, and its frame scrolls.
     kept = "broad fixed" if width > 1120 else "broad"
-    return svg(width, height, joined(parts), label=label_text, class_=kept)
+    return svg(width, height, parts, label=label_text, look=kept)
 
 
 def _merged(
     lines: Sequence[Polyline], points: Callable[[Polyline], list[tuple[float, float]]]
-) -> list[Markup]:
+) -> list[Shape]:
     """Return one path for each run of lines of the same kind."""
-    parts: list[Markup] = []
+    parts: list[Shape] = []
     steps: list[str] = []
     for number, one in enumerate(lines):
         ends = points(one)
@@ -407,7 +320,7 @@ def _merged(
             steps.append("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in ends))
         following = lines[number + 1].kind if number + 1 < len(lines) else None
         if following != one.kind and steps:
-            parts.append(tag("path", d="".join(steps), class_=f"l l{one.kind}"))
+            parts.append(strokes("".join(steps), f"l l{one.kind}"))
             steps = []
     return parts
 
@@ -422,7 +335,7 @@ def stacked_bar(shares: Sequence[float], *, label_text: str, width: float = 1100
     for number, share in enumerate(shares):
         parts.append(box(at, 3, max(0.0, share * width - 1), 16, f"s{number % SHADES}"))
         at += share * width
-    return svg(width, 22, joined(parts), label=label_text)
+    return svg(width, 22, parts, label=label_text)
 
 
 def filled_bar(share: float, *, label_text: str, width: float = 320) -> Markup:
@@ -431,4 +344,4 @@ def filled_bar(share: float, *, label_text: str, width: float = 320) -> Markup:
         box(0, 3, width, 12, "track", 6),
         box(0, 3, max(3.0, min(1.0, share) * width), 12, "used", 6),
     ]
-    return svg(width, 18, joined(parts), label=label_text)
+    return svg(width, 18, parts, label=label_text)

@@ -12,6 +12,8 @@ from typing import Any, cast
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from search.report.style import CSS
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -37,6 +39,16 @@ def _parts() -> Any:
     return environment().get_template("parts.html.j2").module
 
 
+@cache
+def _drawing() -> Any:
+    return environment().get_template("figure.svg.j2").module
+
+
+def figure(width: str, height: str, shapes: Any, label: str, look: str | None) -> Markup:
+    """Return shapes as SVG; see ``shapes.svg``."""
+    return cast("Markup", _drawing().figure(width, height, shapes, label, look))
+
+
 def joined(parts: Iterable[str], between: str = "") -> Markup:
     """Return parts one after the other; those that are no markup are escaped.
 
@@ -45,6 +57,12 @@ def joined(parts: Iterable[str], between: str = "") -> Markup:
         Markup('<b>a &lt; b')
     """
     return Markup(between).join(parts)
+
+
+def styled_file(plot: Markup) -> str:
+    """Return a figure as a file of its own, with the page's style."""
+    opening, closing = plot.split(">", maxsplit=1)
+    return part("picture", Markup(opening), Markup(CSS), Markup(closing))
 
 
 def policy(script: str, style: str) -> str:

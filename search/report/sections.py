@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import math
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from search.report.facts import ParameterFacts, StudyFacts, Target
 from search.report.page import (
+    Row,
     badge,
     cell,
     command,
     moment,
     percent,
+    row,
     seconds_text,
     section,
+    small,
     table,
     what_if_words,
+    wide,
 )
-from search.report.plots import Distance, distance_bar, range_bar, tag
-from search.report.render import joined, part
+from search.report.plots import Distance, distance_bar, range_bar
+from search.report.render import part
+from search.report.shapes import Shape, box, dot, svg
 from search.study.budget import format_bytes
 from search.study.figures import number_text, with_unit
 from search.study.targets import DEFAULT_TOLERANCE, Goal
@@ -110,29 +115,29 @@ def verification_section(facts: StudyFacts) -> Markup:
         return Markup()
     tests = verification.tests
     rows = [
-        tag(
-            "tr",
-            cell(escape(name), is_text=True)
-            + cell(
+        row(
+            cell(name, is_text=True),
+            cell(
                 badge("today too", "warn")
                 if name in tests.failing_today
                 else badge("new failure", "bad"),
                 is_text=True,
-            )
-            + cell(escape(tests.messages.get(name, "")), is_text=True),
+            ),
+            cell(tests.messages.get(name, ""), is_text=True),
         )
         for name in tests.failing
     ]
     header = [("dbt test that fails", True), ("", True), ("why", True)]
-    body = tag("div", table(header, rows), class_="wide") if rows else Markup()
+    body = wide(table(header, rows)) if rows else Markup()
     return section("verification", "Verification", body, intro=verification.text())
 
 
 def warnings_section(facts: StudyFacts) -> Markup:
     """Return what the user should know of the latest run; empty when there is nothing."""
     lines = facts.run.warnings if isinstance(facts.run.warnings, list) else []
-    items = [tag("li", escape(str(line))) for line in lines]
-    return section("warnings", "Warnings", tag("ul", joined(items))) if items else Markup()
+    if not lines:
+        return Markup()
+    return section("warnings", "Warnings", part("lines", [str(line) for line in lines]))
 
 
 def targets_section(facts: StudyFacts) -> Markup:
@@ -147,7 +152,7 @@ def targets_section(facts: StudyFacts) -> Markup:
         ("variance", False),
         ("distance from target", True),
     ]
-    body = tag("div", table(header, rows), class_="wide")
+    body = wide(table(header, rows))
     intro = (
         f"Achieved by the best trial, number {facts.best}."
         if facts.best is not None
@@ -156,20 +161,22 @@ def targets_section(facts: StudyFacts) -> Markup:
     return section("targets", "Targets", MARKS, body, intro=intro)
 
 
-def _mark(width: int, height: int, shape: Markup, name: str) -> Markup:
-    return tag("span", tag("svg", shape, width=width, height=height) + name)
+def key_mark(width: int, height: int, shape: Shape, name: str) -> tuple[Markup, str]:
+    """Return an entry of a legend: its mark and what it means."""
+    return svg(width, height, [shape], label=""), name
 
 
-MARKS = tag(
-    "div",
-    _mark(12, 12, tag("circle", cx=6, cy=6, r=5, class_="mark"), "best")
-    + _mark(12, 12, tag("circle", cx=6, cy=6, r=4.2, class_="hollow"), "current")
-    + _mark(22, 10, tag("rect", y=1, width=22, height=8, rx=2, class_="band"), "within tolerance"),
-    class_="legend",
+MARKS = part(
+    "legend",
+    [
+        key_mark(12, 12, dot(6, 6, 5, "mark"), "best"),
+        key_mark(12, 12, dot(6, 6, 4.2, "hollow"), "current"),
+        key_mark(22, 10, box(0, 1, 22, 8, "band", 2), "within tolerance"),
+    ],
 )
 
 
-def _target_row(target: Target) -> Markup:
+def _target_row(target: Target) -> Row:
     goal = target.goal
     verdict = _is_met(target)
     off = target.distance(target.best)
@@ -182,19 +189,18 @@ def _target_row(target: Target) -> Markup:
             "met" if verdict else "missed", "good" if verdict else "bad"
         )  # fmt: skip
         distance = distance_bar(
-            tolerance_axis(target), label=f"{goal.metric}: {_distance_text(goal, off)}"
+            tolerance_axis(target), label_text=f"{goal.metric}: {_distance_text(goal, off)}"
         )
         note = _distance_text(goal, off)
     priority = None if goal.priority == "medium" else f"priority {goal.priority}"
-    return tag(
-        "tr",
-        cell(escape(goal.metric), is_text=True, note=priority)
-        + cell(words, is_text=True)
-        + cell(escape(wanted_text(goal)), note=tolerance_text(goal).replace("-", "") or None)
-        + cell(escape(with_unit(target.current, goal.unit)))
-        + cell(tag("b", escape(with_unit(target.best, goal.unit))))
-        + cell(escape(shown))
-        + cell(distance, is_text=True, note=note),
+    return row(
+        cell(goal.metric, is_text=True, note=priority),
+        cell(words, is_text=True),
+        cell(wanted_text(goal), note=tolerance_text(goal).replace("-", "") or None),
+        cell(with_unit(target.current, goal.unit)),
+        cell(with_unit(target.best, goal.unit), is_strong=True),
+        cell(shown),
+        cell(distance, is_text=True, note=note),
     )
 
 
@@ -276,25 +282,20 @@ def parameters_section(facts: StudyFacts) -> Markup:
         ("highest", False),
     ]
     rows = [_parameter_row(parameter) for parameter in facts.parameters]
-    body = tag("div", table(header, rows), class_="wide")
+    body = wide(table(header, rows))
     at_bound = [parameter for parameter in facts.parameters if parameter.bound_reached]
     note = Markup()
     if at_bound:
         names = ", ".join(
             f"{parameter.name} ({parameter.bound_reached} end)" for parameter in at_bound
         )
-        note = tag(
-            "p",
-            escape(
-                f"At an end of its range: {names}. If the study may go further there, widen the "
-                "range."
-            ),
-            class_="soft small",
+        note = small(
+            f"At an end of its range: {names}. If the study may go further there, widen the range."
         )
     best = facts.best_trial
     again = Markup()
     if best is not None and isinstance(best.candidate, dict):
-        again = tag("p", "Evaluate these values again, or change one first:", class_="small soft")
+        again = small("Evaluate these values again, or change one first:")
         again += command(what_if_words(facts, _ordered(facts, best.candidate), best.trial))
     return section("parameters", "Parameters", body, note, again)
 
@@ -304,31 +305,34 @@ def _ordered(facts: StudyFacts, candidate: dict[str, object]) -> dict[str, objec
     return {name: candidate[name] for name in [*names, *sorted(set(candidate) - set(names))]}
 
 
-def _parameter_row(parameter: ParameterFacts) -> Markup:
+def _parameter_row(parameter: ParameterFacts) -> Row:
     note = parameter.description or ", ".join(parameter.binds) or None
-    start = cell(escape(parameter.name), is_text=True, note=note)
-    start += cell(escape(with_unit(parameter.current, parameter.unit)))
-    start += cell(tag("b", escape(with_unit(parameter.best, parameter.unit))))
-    start += cell(escape(change_text(parameter.current, parameter.best, parameter.unit)))
+    start = [
+        cell(parameter.name, is_text=True, note=note),
+        cell(with_unit(parameter.current, parameter.unit)),
+        cell(with_unit(parameter.best, parameter.unit), is_strong=True),
+        cell(change_text(parameter.current, parameter.best, parameter.unit)),
+    ]
     if parameter.choices is not None:
-        return tag("tr", start + tag("td", _chips(parameter), colspan=3, class_="t"))
+        return row(*start, cell(_chips(parameter), is_text=True, span=3))
     bar = range_bar(
         current=parameter.position(parameter.current),
         best=parameter.position(parameter.best),
-        label=f"{parameter.name} within its range",
+        label_text=f"{parameter.name} within its range",
     )
-    ends = [escape(with_unit(end, parameter.unit)) for end in (parameter.low, parameter.high)]
+    ends = [with_unit(end, parameter.unit) for end in (parameter.low, parameter.high)]
     scale = "logarithmic" if parameter.is_log else None
-    return tag("tr", start + cell(ends[0]) + cell(bar, is_text=True, note=scale) + cell(ends[1]))
+    return row(*start, cell(ends[0]), cell(bar, is_text=True, note=scale), cell(ends[1]))
 
 
 def _chips(parameter: ParameterFacts) -> Markup:
-    chips = []
     choices = parameter.choices or ()
-    for choice in choices[:MAX_CHIPS]:
-        classes = ["chip"]
-        classes += ["is-best"] if str(choice) == str(parameter.best) else []
-        classes += ["is-current"] if str(choice) == str(parameter.current) else []
-        chips.append(tag("span", escape(number_text(choice)), class_=" ".join(classes)))
-    more = len(choices) - MAX_CHIPS
-    return joined(chips) + (f" and {more} more" if more > 0 else "")
+    chips = [
+        (
+            number_text(choice),
+            str(choice) == str(parameter.best),
+            str(choice) == str(parameter.current),
+        )
+        for choice in choices[:MAX_CHIPS]
+    ]
+    return part("chips", chips, len(choices) - MAX_CHIPS)

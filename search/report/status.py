@@ -16,7 +16,6 @@ from search.audit.assemble import best_stored, resolved_goals
 from search.audit.earlier import RUNS, SPEC
 from search.driver.continuation import FINGERPRINTS
 from search.errors import SpecError
-from search.report.facts import Target
 from search.report.html import REPORT_NAME
 from search.scenario.verification import VERIFIED, Verification
 from search.storage.database import masked
@@ -29,8 +28,8 @@ from search.study import StudySpec, changed_keys, study_fingerprint, study_from_
 from search.study.figures import with_unit
 from search.study.layout import Layout
 from search.study.preference import Preference
-from search.study.targets import Goal, all_met, goals_of, is_met, variance
-from search.views.targets import variance_text, wanted_text
+from search.study.targets import Goal, all_met, goals_of, variance
+from search.views.targets import target_document
 from search.views.text import counted, duration_text, table_text
 
 
@@ -178,7 +177,7 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
                 if _is_judged(goal, metrics)
             },
         },
-        "targets": [_target_document(goal, metrics) for goal in goals],
+        "targets": [target_document(goal, metrics.get(goal.metric)) for goal in goals],
         "is_all_targets_met": all_met(goals, metrics) if is_judged else None,
         "verification": None
         if verification is None
@@ -205,23 +204,6 @@ def _own_spec(spec: StudySpec, latest: _Version) -> StudySpec:
 
 def _is_judged(goal: Goal, metrics: Mapping[str, float]) -> bool:
     return goal.metric in metrics and (goal.kind != "equal" or goal.value is not None)
-
-
-def _target_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]:
-    achieved = metrics.get(goal.metric)
-    is_known = achieved is not None and _is_judged(goal, metrics)
-    return {
-        "metric": goal.metric,
-        "wanted": wanted_text(goal),
-        "unit": goal.unit,
-        "achieved": achieved,
-        "variance": variance(goal, achieved) if is_known and achieved is not None else None,
-        "variance_text": variance_text(goal, achieved),
-        "is_objective": goal.is_objective,
-        "is_of_zero": achieved is not None
-        and Target(goal, current=None, best=achieved).is_absolute(achieved),
-        "is_met": is_met(goal, achieved) if is_known and achieved is not None else None,
-    }
 
 
 def _last_end(trials: Sequence[FrozenTrial]) -> str | None:

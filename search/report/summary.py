@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.driver.results import Evaluation, RunResult
-from search.report.appraisal import appraisal_text
 from search.report.tables import parameters_table, targets_table
 from search.scenario.verification import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes
 from search.study.figures import with_unit
-from search.study.targets import Goal, is_met, variance, variances
-from search.views.targets import TargetView
+from search.study.targets import variances
+from search.views.appraisal import appraisal_text
+from search.views.targets import TargetView, goal_document
 from search.views.text import counted, duration_text, table_text
 
 
@@ -49,7 +49,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         ],
         "prefer": result.prefer,
         "polished": end.polished,
-        "targets": [_goal_document(goal, achieved) for goal in end.goals],
+        "targets": [goal_document(goal, achieved.get(goal.metric)) for goal in end.goals],
         "sampler": result.sampler,
         "batch_size": result.batch_size,
         "engine": result.engine,
@@ -68,23 +68,6 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "report_path": str(result.report_path),
         "warnings": list(result.warnings),
         "appraisal": dict(result.appraisal),
-    }
-
-
-def _goal_document(goal: Goal, metrics: Mapping[str, float]) -> dict[str, Any]:
-    achieved = metrics.get(goal.metric)
-    return {
-        "metric": goal.metric,
-        "kind": goal.kind,
-        "value": goal.value,
-        "low": goal.low,
-        "high": goal.high,
-        "tolerance": goal.tolerance,
-        "is_relative_tolerance": goal.is_relative_tolerance,
-        "unit": goal.unit,
-        "achieved": achieved,
-        "variance": None if achieved is None else variance(goal, achieved),
-        "is_met": None if achieved is None else is_met(goal, achieved),
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from search.study import StudySpec
 from search.study.figures import number_text, signed, with_unit
@@ -34,18 +35,35 @@ class ParameterView:
         return [self.name, self.current, self.best, self.change, self.allowed]
 
 
-def parameter_views(spec: StudySpec, values: dict[str, Scalar]) -> list[ParameterView]:
+class HasRange(Protocol):
+    """What a parameter may be and is today: of a study file, or of its trail."""
+
+    @property
+    def unit(self) -> str | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def choices(self) -> Sequence[Scalar] | None: ...
+    @property
+    def current(self) -> Scalar | None: ...
+
+
+def parameter_view(name: str, one: HasRange, value: Scalar | None) -> ParameterView:
+    """Return a parameter with a candidate's value."""
+    return ParameterView(
+        name=name,
+        current=with_unit(one.current, one.unit),
+        best=with_unit(value, one.unit),
+        change=change_text(one.current, value, one.unit),
+        allowed=allowed_text(one.low, one.high, one.choices, one.unit),
+    )
+
+
+def parameter_views(spec: StudySpec, values: Mapping[str, Scalar]) -> list[ParameterView]:
     """Return every parameter of a study with a candidate's value, in the study's order."""
-    return [
-        ParameterView(
-            name=name,
-            current=with_unit(one.current, one.unit),
-            best=with_unit(values.get(name), one.unit),
-            change=change_text(one.current, values.get(name), one.unit),
-            allowed=allowed_text(one.low, one.high, one.choices, one.unit),
-        )
-        for name, one in spec.parameters.items()
-    ]
+    return [parameter_view(name, one, values.get(name)) for name, one in spec.parameters.items()]
 
 
 def allowed_text(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from search.study.figures import number_text, with_unit
-from search.study.targets import Goal, is_met, off_text
+from search.study.targets import Goal, is_distance, is_met, off_text, variance
 
 UNKNOWN = "-"
 """Shown where there is no value."""
@@ -60,6 +61,63 @@ class TargetView:
             self.name, self.wanted, self.tolerance, self.current, self.achieved, self.variance,
             self.verdict,
         ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A metric against its target, for programs.
+
+    Attributes:
+        achieved: The metric; None when unknown.
+        variance: As ``search.study.targets.variance``; None when unknown.
+        is_met: Whether it meets the target; None when unknown.
+    """
+
+    achieved: float | None
+    variance: float | None
+    is_met: bool | None
+
+    @classmethod
+    def of(cls, goal: Goal, achieved: float | None) -> Judgement:
+        """Return what is known of a metric against its target."""
+        if achieved is None or not is_resolved(goal):
+            return cls(achieved, None, None)
+        return cls(achieved, variance(goal, achieved), is_met(goal, achieved))
+
+
+def goal_document(goal: Goal, achieved: float | None) -> dict[str, Any]:
+    """Return a target with what was achieved, as ``run --json`` prints it."""
+    judged = Judgement.of(goal, achieved)
+    return {
+        "metric": goal.metric,
+        "kind": goal.kind,
+        "value": goal.value,
+        "low": goal.low,
+        "high": goal.high,
+        "tolerance": goal.tolerance,
+        "is_relative_tolerance": goal.is_relative_tolerance,
+        "unit": goal.unit,
+        "achieved": judged.achieved,
+        "variance": judged.variance,
+        "is_met": judged.is_met,
+    }
+
+
+def target_document(goal: Goal, achieved: float | None) -> dict[str, Any]:
+    """Return a target with what was achieved, as ``status --json`` prints it."""
+    judged = Judgement.of(goal, achieved)
+    is_known = achieved is not None and is_resolved(goal)
+    return {
+        "metric": goal.metric,
+        "wanted": wanted_text(goal),
+        "unit": goal.unit,
+        "achieved": judged.achieved,
+        "variance": judged.variance,
+        "variance_text": variance_text(goal, achieved),
+        "is_objective": goal.is_objective,
+        "is_of_zero": is_known and achieved is not None and is_distance(goal, achieved),
+        "is_met": judged.is_met,
+    }
 
 
 HEADER = ["target", "wanted", "tolerance", "current", "achieved", "variance", "verdict"]

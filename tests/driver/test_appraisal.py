@@ -15,11 +15,11 @@ from search.driver.appraisal import Appraisal, Appraiser
 from search.driver.effects import Effect, interchangeable
 from search.driver.loop import Driver
 from search.driver.progress import SilentProgress
-from search.report.appraisal import appraisal_text, confirmation_text, effects_grid
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study.figures import signed
 from search.study.targets import Goal, goals_of
+from search.views.appraisal import appraisal_text, confirmation_text, effects_grid
 from search.workers import InlinePool
 
 

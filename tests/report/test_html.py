@@ -21,8 +21,8 @@ from search.errors import AuditError
 from search.report.facts import read_facts
 from search.report.html import report_html, write_report
 from search.report.page import section, what_if_words
-from search.report.plots import tag
 from search.report.render import part
+from search.report.shapes import label, svg
 from search.scenario.outcome import Failure
 from search.study import study_from_document
 
@@ -165,8 +165,10 @@ def test_nothing_is_fetched(folder: Path) -> None:
 
 
 def test_what_is_given_to_a_template_is_escaped_unless_it_is_markup() -> None:
-    shown = section("x", NASTY, tag("p", NASTY), NASTY, intro=NASTY)  # type: ignore[arg-type]
+    shown = section("x", NASTY, part("plain", NASTY), NASTY, intro=NASTY)
     assert "<script>" not in shown and shown.count("&lt;script&gt;") == 4
+    drawn = svg(10, 10, [label(1, 2, NASTY, anchor=NASTY, look=NASTY)], label=NASTY)
+    assert "<script>" not in drawn and drawn.count("&lt;script&gt;") == 4
     assert part("badge", NASTY, NASTY).count("&lt;script&gt;") == 2
 
 

@@ -17,11 +17,11 @@ from search.report.plots import (
     Polyline,
     course_plot,
     distance_bar,
-    nice_ticks,
     parallel_plot,
     range_bar,
     stacked_bar,
 )
+from search.report.shapes import nice_ticks
 
 numbers = st.floats(
     allow_nan=False, allow_infinity=False, width=64, min_value=-1e200, max_value=1e200
@@ -54,7 +54,7 @@ def test_any_course_is_drawn_within_its_frame(values: list[float | None], has_ba
 @given(st.one_of(st.none(), numbers), st.one_of(st.none(), numbers))
 def test_any_distance_is_drawn_within_its_bar(current: float | None, best: float | None) -> None:
     for low, high in ((-1.0, 1.0), (-math.inf, 0.0), (-1.0, math.inf)):
-        figure = distance_bar(Distance(low, high, current, best), label="distance")
+        figure = distance_bar(Distance(low, high, current, best), label_text="distance")
         assert all(-1 <= number <= 151 for number in numbers_of(figure))
 
 
@@ -74,5 +74,5 @@ def test_parallel_coordinates(count: int) -> None:
 
 
 def test_bars() -> None:
-    assert numbers_of(range_bar(current=0.2, best=None, label="x"))
+    assert numbers_of(range_bar(current=0.2, best=None, label_text="x"))
     assert numbers_of(stacked_bar([0.5, 0.25, 0.0], label_text="x"))

@@ -1,0 +1,163 @@
+"""What was found out at the end of a study, as tables and sentences.
+
+They are made from the stored document (``Appraisal.document``), so that a report from the trail
+says what the run said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.study.figures import signed, with_unit
+from search.views.grid import Grid
+
+Units = Mapping[str, str | None]
+MAX_FRONT = 20
+"""Trials of a front that are listed; the others are counted."""
+
+
+def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units) -> Grid | None:
+    """Return what a step of each parameter does to each target's metric; None when unknown."""
+    effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
+    if not effects:
+        return None
+    names = list(dict.fromkeys(one["metric"] for one in effects))
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for one in effects:
+        unit = parameters.get(one["parameter"])
+        step = f"{with_unit(one['start'], unit)} to {with_unit(one['end'], unit)}"
+        row = found.setdefault((one["parameter"], step), {})
+        row[one["metric"]] = _effect_text(one, metrics.get(one["metric"]))
+    return Grid(
+        ("parameter", "step", *names),
+        tuple((*key, *(row.get(name, "-") for name in names)) for key, row in found.items()),
+    )
+
+
+def _effect_text(effect: Mapping[str, Any], unit: str | None) -> str:
+    """Return an effect, with its interval where it is the model's; no figure of unsure sign."""
+    if effect["evaluated"] is not None:
+        return signed(effect["evaluated"], unit)
+    interval = effect.get("interval")
+    if effect.get("is_known") is False or interval is None:
+        return "not known"
+    low, high = (signed(end, unit) for end in interval)
+    return f"{signed(effect['modelled'], unit)} ({low} to {high})"
+
+
+def effects_source(document: Mapping[str, Any]) -> str:
+    """Return where the figures of ``effects_grid`` come from, in a sentence."""
+    effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
+    if all(one["evaluated"] is not None for one in effects):
+        return "Evaluated: half the difference of one step up and one down, where both are allowed."
+    if any(one["evaluated"] is not None for one in effects):
+        return "Evaluated where the neighbour is allowed; the others are the model's estimates."
+    return (
+        "Estimates of the model of the metrics with their 95 % interval, not evaluated; "
+        "`search.sensitivity: checked` evaluates what is not known."
+    )
+
+
+def importances_text(document: Mapping[str, Any]) -> str | None:
+    """Return how much of the loss's variation each parameter explains, in a sentence."""
+    shares: Mapping[str, float] = document.get("importances") or {}
+    if not shares:
+        return None
+    listed = ", ".join(f"{name} {share * 100:.0f} %" for name, share in shares.items())
+    return f"Importance for the loss (Optuna, PED-ANOVA): {listed}."
+
+
+def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
+    """Return which parameters do the same to every target, a sentence for each pair."""
+    lines = []
+    for one in document.get("interchangeable") or ():
+        name, other = one["parameter"], one["other"]
+        step = 0.001 if parameters.get(name) == "fraction" else 1.0
+        left = signed(step, parameters.get(name))
+        right = signed(-step * one["ratio"], parameters.get(other))
+        lines.append(
+            f"{name} and {other} act alike on all {one['targets']} targets: {left} of {name} and "
+            f"{right} of {other} change none of them."
+        )
+    return lines
+
+
+def quality_lines(document: Mapping[str, Any], metrics: Units) -> list[str]:
+    """Return for which metrics the model says little, a sentence for each."""
+    return [
+        f"The model foretells {one['metric']} badly: left out, its {one['left_out']} evaluations "
+        f"are missed by {with_unit(one['error'], metrics.get(one['metric']))} (one standard "
+        "deviation)."
+        for one in document.get("model_quality") or ()
+        if one["is_bad"]
+    ]
+
+
+def confirmation_grid(document: Mapping[str, Any], metrics: Units) -> Grid | None:
+    """Return the spread of each target's metric over fresh seeds; None when not asked for."""
+    found = document.get("confirmation")
+    if not found:
+        return None
+    rows = []
+    for one in found["spreads"]:
+        unit = metrics.get(one["metric"])
+        names = ("mean", "deviation", "p10", "p50", "p90")
+        # Written before 0.2 without the median.
+        figures = ["-" if one.get(n) is None else with_unit(one[n], unit) for n in names]
+        rows.append((one["metric"], *figures, f"{one['share_met'] * 100:.0f} %"))
+    return Grid(("target", "mean", "deviation", "p10", "p50", "p90", "seeds met"), tuple(rows))
+
+
+def confirmation_text(document: Mapping[str, Any]) -> str | None:
+    """Return how the winner does under fresh seeds, in a sentence."""
+    found = document.get("confirmation")
+    if not found:
+        return None
+    seeds = len(found["seeds"]) + found["failed"]
+    failed = f" ({found['failed']} failed)" if found["failed"] else ""
+    if "met" not in found:  # written before 0.2
+        share = f"{found['share_met'] * 100:.0f} %"
+        return f"Under {seeds} fresh seeds{failed} all targets are met in {share}."
+    low, high = (f"{end * 100:.0f} %" for end in found["interval"])
+    text = (
+        f"In {found['met']} of {seeds} random futures{failed} all targets are met; the chance is "
+        f"{low} to {high} (95 %, Jeffreys)."
+    )
+    if found["asked"] > seeds:
+        text += f" {found['asked']} were asked for; these are what fits into a minute."
+    return text
+
+
+def diagnosis_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return why targets are missed; empty when they are met or nothing is known."""
+    found = document.get("diagnosis")
+    return list(found["text"]) if found else []
+
+
+def front_text(document: Mapping[str, Any]) -> str | None:
+    """Return the trials of the Pareto front; None with fewer than two objectives."""
+    front: Sequence[int] = document.get("front") or ()
+    if not front:
+        return None
+    listed = ", ".join(map(str, front[:MAX_FRONT]))
+    more = f" and {len(front) - MAX_FRONT} more" if len(front) > MAX_FRONT else ""
+    return f"Pareto front, {len(front)} trials that none beats in all objectives: {listed}{more}."
+
+
+def appraisal_text(document: Mapping[str, Any], metrics: Units, parameters: Units) -> list[str]:
+    """Return everything as paragraphs of plain text."""
+    parts = []
+    if lines := diagnosis_lines(document):
+        parts.append("\n".join(lines))
+    if (sentence := front_text(document)) is not None:
+        parts.append(sentence)
+    if (grid := effects_grid(document, metrics, parameters)) is not None:
+        parts.append(f"What one step does at the best trial. {effects_source(document)}")
+        parts[-1] += f"\n{grid.text()}"
+    if lines := [*alike_lines(document, parameters), *quality_lines(document, metrics)]:
+        parts.append("\n".join(lines))
+    if (sentence := confirmation_text(document)) is not None:
+        grid = confirmation_grid(document, metrics)
+        parts.append(sentence if grid is None else f"{sentence}\n{grid.text()}")
+    return parts

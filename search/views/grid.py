@@ -1,0 +1,24 @@
+"""A table as plain text cells, for whoever renders it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.views.text import table_text
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as plain text cells.
+
+    Attributes:
+        header: Names of the columns; the first one is of text.
+        rows: Cells, as many as columns.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """Return the table as aligned text."""
+        return table_text(self.header, self.rows)
