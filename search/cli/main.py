@@ -167,13 +167,18 @@ def status(study: Path, results: Path, as_json: bool) -> int:
 @main.command()
 @_study
 @_results
-def report(study: Path, results: Path) -> int:
+@click.option(
+    "--full", is_flag=True,
+    help="With users, hosts and absolute paths, which a page that is passed on should not have.",
+)  # fmt: skip
+def report(study: Path, results: Path, full: bool) -> int:
     """Write the report of STUDY, one page for a browser, and print its path."""
     from search.report.html import write_report
     from search.study.layout import Layout
 
     spec = _load(study, (), (), None)
-    click.echo(write_report(Layout(results_of(spec, results), spec.study).folder))
+    folder = Layout(results_of(spec, results), spec.study).folder
+    click.echo(write_report(folder, is_full=full))
     return EXIT_OK
 
 

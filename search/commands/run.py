@@ -468,7 +468,7 @@ class _StudyRun:
             return dict(known["appraisal"])
         found = Appraiser(self._spec, end, store, pool, self._progress).appraise()
         units = {name: one.unit for name, one in self._spec.parameters.items()}
-        document = found.document(units)
+        document = found.document(units) | {"order": _order(self._spec)}
         store.set_attributes({APPRAISED: {"mark": mark, "appraisal": document}})
         return document
 
@@ -554,6 +554,11 @@ def _ending(result: RunResult) -> dict[str, Any]:
         "wall_seconds": result.wall_seconds,
         "appraisal": dict(result.appraisal),
     }
+
+
+def _order(spec: StudySpec) -> dict[str, list[str]]:
+    """Return the names of a study file in its order, which a trail of sorted keys does not keep."""
+    return {name: list(getattr(spec, name)) for name in ("parameters", "metrics", "targets")}
 
 
 def _is_known(spec: StudySpec, cache: ResultCache | None, values: Mapping[str, Scalar]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from search.audit.records import TrialRecord
+from search.report.charts import axis_text
 from search.report.facts import StudyFacts, Target
 from search.report.page import section, wide
 from search.report.plots import (
@@ -20,11 +21,11 @@ from search.report.plots import (
     parallel_plot,
 )
 from search.report.render import part, styled_file
-from search.report.sections import MARKS, accepted_band, key_mark
+from search.report.sections import MARKS, key_mark
 from search.report.shapes import strokes
 from search.study.figures import number_text, with_unit
 from search.study.targets import Goal, rank_key, variance
-from search.views.targets import variance_text
+from search.views.targets import accepted_band, variance_text
 
 MAX_PLOTS = 40
 """Targets that have a plot of their own; of more, those furthest from being met."""
@@ -186,9 +187,6 @@ def _metric_course(
             off = f", variance {variance_text(goal, found)}"
         return f"{with_unit(found, goal.unit)}{off}"
 
-    def axis_text(number: float) -> str:
-        return tick_text(number, goal.unit)
-
     return Course(
         points=[
             Point(
@@ -204,26 +202,11 @@ def _metric_course(
         band=accepted_band(goal),
         goal=goal.value if goal.kind == "equal" else None,
         best_so_far=[(number, found) for number in record if (found := value(number)) is not None],
-        tick_text=axis_text,
+        tick_text=lambda number: axis_text(number, goal.unit),
         side_text=(
             (lambda number: f"{variance(goal, number) * 100:+.3g} %") if _has_side(target) else None
         ),
     )
-
-
-def tick_text(number: float, unit: str | None) -> str:
-    """Return a number at an axis, short.
-
-    Example:
-        >>> tick_text(1_250_000, "USD"), tick_text(0.035, "fraction"), tick_text(12.5, None)
-        ('1.25M', '3.5 %', '12.5')
-    """
-    if unit == "fraction":
-        return f"{number * 100:.4g} %"
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if abs(number) >= size:
-            return f"{number / size:.4g}{letter}"
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def candidates_section(facts: StudyFacts) -> Markup:

@@ -132,6 +132,8 @@ class StudyFacts:
         other_versions: Latest run of every other version in the folder.
         parameter_sets: Applied sets.
         document: The study file as it was read for the last run.
+        spec: The same as a study; None when it was written under other rules.
+        alternatives: Name and trial of the other plans that meet every target.
     """
 
     folder: Path
@@ -147,6 +149,8 @@ class StudyFacts:
     other_versions: tuple[RunRecord, ...]
     parameter_sets: tuple[ParameterSetRecord, ...]
     document: Mapping[str, Any]
+    spec: StudySpec | None = None
+    alternatives: tuple[tuple[str, int], ...] = ()
 
     @property
     def run(self) -> RunRecord:
@@ -229,7 +233,7 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
         metrics.setdefault(record.trial, {})[record.metric] = record
     best = next((one.trial for one in reader.best()), None)
     document = runs[-1].spec if isinstance(runs[-1].spec, dict) else {}
-    spec = _spec(document)
+    spec = _in_order(_spec(document), runs)
     current = next((t for t in trials if t.iteration == 0), None)
     by_number = {trial.trial: trial for trial in trials}
     return StudyFacts(
@@ -251,6 +255,8 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
         other_versions=_latest_runs(run for run in everyone if run.study != name),
         parameter_sets=tuple(reader.parameter_sets()),
         document=document,
+        spec=spec,
+        alternatives=tuple(dict.fromkeys((one.name, one.trial) for one in reader.alternatives())),
     )
 
 
@@ -271,6 +277,23 @@ def _spec(document: Mapping[str, Any]) -> StudySpec | None:
     except SpecError:
         # Written by a version with other rules; what the trials carry is shown.
         return None
+
+
+def _in_order(spec: StudySpec | None, runs: Sequence[RunRecord]) -> StudySpec | None:
+    """Return a study with its parameters, metrics and targets in the order of its file.
+
+    The trail sorts keys; the order stands beside it since 0.3.
+    """
+    last = runs[-1].appraisal if runs and isinstance(runs[-1].appraisal, dict) else {}
+    order: Mapping[str, Sequence[str]] = last.get("order") or {}
+    if spec is None or not order:
+        return spec
+    sections = {}
+    for section in ("parameters", "metrics", "targets"):
+        given: Mapping[str, Any] = getattr(spec, section)
+        names = [name for name in order.get(section, ()) if name in given]
+        sections[section] = {name: given[name] for name in dict.fromkeys([*names, *given])}
+    return spec.model_copy(update=sections)
 
 
 def _values(trial: TrialRecord | None) -> Mapping[str, Scalar]:
@@ -336,6 +359,7 @@ def _targets(
 ) -> tuple[Target, ...]:
     """Return the targets as the trials carry them, resolved; without trials as the study asks."""
     goals = {goal.metric: goal for goal in (goals_of(spec) if spec is not None else ())}
+    order = {name: place for place, name in enumerate(goals)}
     source = metrics.get(best) if best is not None else next(iter(metrics.values()), None)
     for record in (source or {}).values():
         if record.target_kind is not None:
@@ -346,9 +370,14 @@ def _targets(
             current=_value(metrics, current, name),
             best=_value(metrics, best, name),
         )
-        # The trail does not keep the file's order: what matters most comes first.
+        # What matters most comes first, then the file's order, which a trail alone does not keep.
         for name, goal in sorted(
-            goals.items(), key=lambda item: (-item[1].weight, natural_key(item[0]))
+            goals.items(),
+            key=lambda item: (
+                -item[1].weight,
+                order.get(item[0], len(order)),
+                natural_key(item[0]),
+            ),
         )
     )
 

@@ -17,6 +17,13 @@ from search.report.appraisal import (
 )
 from search.report.checks import checks_section
 from search.report.courses import candidates_section, convergence_section
+from search.report.decision import (
+    decision_section,
+    drivers_section,
+    futures_section,
+    plans_section,
+    repeats_section,
+)
 from search.report.details import (
     costs_section,
     failures_section,
@@ -25,8 +32,11 @@ from search.report.details import (
     trials_section,
 )
 from search.report.facts import StudyFacts, read_facts
+from search.report.findings import findings_of
 from search.report.page import page
+from search.report.passing import without_names, without_paths
 from search.report.sections import (
+    figures_line,
     head,
     parameters_section,
     targets_section,
@@ -37,15 +47,8 @@ from search.system import files
 
 REPORT_NAME = "report.html"
 
-_PLACES = (
-    *("targets", "diagnosis", "verification", "warnings", "parameters"),
-    *("effects", "confirmation", "front"),
-    *("convergence", "candidates", "trials", "failures"),
-    *("checks", "costs", "repeat", "provenance"),
-)
 
-
-def write_report(results_folder: Path, *, study: str | None = None) -> Path:
+def write_report(results_folder: Path, *, study: str | None = None, is_full: bool = False) -> Path:
     """Write the report of a study, whole or not at all, and return its path.
 
     The page needs no network and no other file.
@@ -53,14 +56,23 @@ def write_report(results_folder: Path, *, study: str | None = None) -> Path:
     Args:
         results_folder: The study's results folder, with its published trail.
         study: Name in the storage, version included; the newest version when None.
+        is_full: Show absolute paths, user and host as well; a page that is passed on should not.
 
     Raises:
         AuditError: If nothing is published there, or the page cannot be written.
     """
     facts = read_facts(results_folder, study=study)
-    target = results_folder / REPORT_NAME
+    return write_page(results_folder / REPORT_NAME, report_html(facts, is_full=is_full))
+
+
+def write_page(target: Path, text: str) -> Path:
+    """Write a page, whole or not at all, and return its path.
+
+    Raises:
+        AuditError: If it cannot be written.
+    """
     try:
-        files.write_durably(target, report_html(facts).encode())
+        files.write_durably(target, text.encode())
     except OSError as error:
         raise AuditError(
             f"the report must be written to {target}, but that failed ({error.strerror}); check "
@@ -69,36 +81,44 @@ def write_report(results_folder: Path, *, study: str | None = None) -> Path:
     return target
 
 
-def report_html(facts: StudyFacts) -> str:
-    """Return the whole page."""
+def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
+    """Return the whole page: for the decision, for whoever checks it, and how it was made."""
+    facts = facts if is_full else without_names(facts)
+    findings = findings_of(facts)
     lever_units = {parameter.name: parameter.unit for parameter in facts.parameters}
     metrics = {trial: _values(records) for trial, records in facts.metrics.items()}
-    sections = [
-        targets_section(facts),
+    failures = failures_section(facts)
+    first = [
         diagnosis_section(facts.appraisal),
+        decision_section(facts, findings),
         verification_section(facts),
         warnings_section(facts),
-        parameters_section(facts),
-        effects_section(facts.appraisal, facts.units, lever_units),
+        Markup() if facts.best is not None else failures,
+    ]
+    analysis = [
+        figures_line(facts),
+        plans_section(facts, findings),
+        repeats_section(findings),
+        futures_section(findings),
         confirmation_section(facts.appraisal, facts.units),
+        drivers_section(findings),
+        effects_section(facts.appraisal, facts.units, lever_units),
+        targets_section(facts),
+        parameters_section(facts),
         front_section(facts.appraisal, _ordered_units(facts), metrics),
-        failures_section(facts) if facts.best is None else Markup(),
         convergence_section(facts),
         candidates_section(facts),
         trials_section(facts),
-        failures_section(facts) if facts.best is not None else Markup(),
+        failures if facts.best is not None else Markup(),
+    ]
+    provenance = [
         checks_section(facts.checks),
         costs_section(facts),
         repeat_section(facts),
         provenance_section(facts),
     ]
-    there = [section for section in sections if section]
-    places = [
-        place
-        for place in _PLACES
-        if any(section.startswith(f'<section id="{place}"') for section in there)
-    ]
-    return page(f"{facts.study} - scenario search", head(facts), there, places)
+    text = page(f"{facts.study} - scenario search", head(facts), first, analysis, provenance)
+    return text if is_full else without_paths(text, facts)
 
 
 def _ordered_units(facts: StudyFacts) -> dict[str, str | None]:

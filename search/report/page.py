@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,15 +21,23 @@ from search.views.grid import Grid
 from search.views.text import duration_text
 
 
-def page(title: str, head: Markup, sections: Sequence[Markup], places: Sequence[str]) -> str:
+def page(
+    title: str,
+    head: Markup,
+    first: Sequence[Markup],
+    analysis: Sequence[Markup] = (),
+    provenance: Sequence[Markup] = (),
+) -> str:
     """Return a whole page; it asks nobody for anything, whatever stands in it.
 
     Args:
         title: Of the window.
         head: Verdict and key figures.
-        sections: In order.
-        places: Names of the sections that are there, for the links at the top.
+        first: Sections that everybody reads.
+        analysis: Sections for whoever checks.
+        provenance: Sections that are folded.
     """
+    groups = [[one for one in sections if one] for sections in (first, analysis, provenance)]
     return (
         environment()
         .get_template("page.html.j2")
@@ -37,10 +47,15 @@ def page(title: str, head: Markup, sections: Sequence[Markup], places: Sequence[
             css=Markup(CSS),
             script=Markup(JS),
             head=head,
-            sections=sections,
-            places=places,
+            first=groups[0],
+            analysis=groups[1],
+            provenance=groups[2],
+            places=[found[1] for one in itertools.chain(*groups) if (found := _ID.match(one))],
         )
     )
+
+
+_ID = re.compile(r'<section id="([a-z]+)"')
 
 
 def section(name: str, title: str, *parts: str, intro: str = "") -> Markup:

@@ -29,16 +29,21 @@ from search.study.budget import format_bytes
 from search.study.figures import number_text, with_unit
 from search.study.targets import DEFAULT_TOLERANCE, Goal
 from search.views.parameters import change_text
-from search.views.targets import tolerance_text, variance_text, verdict_of, wanted_text
+from search.views.targets import (
+    tolerance_at,
+    tolerance_text,
+    variance_text,
+    verdict_of,
+    wanted_text,
+)
 
 MAX_CHIPS = 12
 """Choices of a parameter that are listed; the others are counted."""
 
 
 def head(facts: StudyFacts) -> Markup:
-    """Return the verdict, the reason and the key figures."""
+    """Return the verdict and the reason."""
     run = facts.run
-    best = facts.best_trial
     description = facts.document.get("description")
     badges = _verdict(facts)
     if run.state == "interrupted":
@@ -61,6 +66,22 @@ def head(facts: StudyFacts) -> Markup:
             f"As of {moment(facts.as_of)} the study is not finished: it still runs, or it was cut "
             "off. `scenario-search status` tells which."
         )
+    who = ", ".join(
+        part
+        for part in (
+            moment(facts.as_of),
+            f"by {run.user_name}" if run.user_name else "",
+            f"on {run.host}" if run.host else "",
+        )
+        if part
+    )
+    about = description if isinstance(description, str) else ""
+    return part("header", facts.study, badges, about, reason or "", who)
+
+
+def figures_line(facts: StudyFacts) -> Markup:
+    """Return the key figures of the search."""
+    run, best = facts.run, facts.best_trial
     failed = len(facts.failed())
     ended = len(facts.complete()) + failed
     wall = run.wall_seconds
@@ -79,17 +100,7 @@ def head(facts: StudyFacts) -> Markup:
                 f"peak memory of {format_bytes(run.memory_budget_bytes)}",
             )
         )
-    who = ", ".join(
-        part
-        for part in (
-            moment(facts.as_of),
-            f"by {run.user_name}" if run.user_name else "",
-            f"on {run.host}" if run.host else "",
-        )
-        if part
-    )
-    about = description if isinstance(description, str) else ""
-    return part("header", facts.study, badges, about, reason or "", who, tiles)
+    return part("tiles", tiles)
 
 
 def _verdict(facts: StudyFacts) -> Markup:
@@ -235,11 +246,11 @@ def tolerance_axis(target: Target) -> Distance:
         return Distance(-1.0, 1.0, None, None)
     if goal.low is not None and goal.high is not None:
         middle, half = (goal.low + goal.high) / 2, (goal.high - goal.low) / 2
-        unit = half + _tolerance(goal, max(abs(goal.low), abs(goal.high))) or 1.0
+        unit = half + tolerance_at(goal, max(abs(goal.low), abs(goal.high))) or 1.0
         ends = (-1.0, 1.0)
     else:
         middle = _anchor(goal) or 0.0
-        allowed = _tolerance(goal, abs(middle))
+        allowed = tolerance_at(goal, abs(middle))
         unit = allowed or DEFAULT_TOLERANCE * (abs(middle) or 1.0)
         edge = 1.0 if allowed else 0.0
         ends = (-edge, edge)
@@ -252,22 +263,6 @@ def tolerance_axis(target: Target) -> Distance:
         return None if value is None or not math.isfinite(value) else (value - middle) / unit
 
     return Distance(*ends, current=at(target.current), best=at(target.best))
-
-
-def accepted_band(goal: Goal) -> tuple[float, float] | None:
-    """Return the accepted values of a metric; None for an objective or an unknown target."""
-    if goal.is_objective or (goal.kind == "equal" and goal.value is None):
-        return None
-    low = goal.value if goal.kind == "equal" else goal.low
-    high = goal.value if goal.kind == "equal" else goal.high
-    return (
-        -math.inf if low is None else low - _tolerance(goal, abs(low)),
-        math.inf if high is None else high + _tolerance(goal, abs(high)),
-    )
-
-
-def _tolerance(goal: Goal, size: float) -> float:
-    return goal.tolerance * size if goal.is_relative_tolerance else goal.tolerance
 
 
 def parameters_section(facts: StudyFacts) -> Markup:

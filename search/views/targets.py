@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.study.figures import number_text, with_unit
+from search.study.figures import number_text, short_with_unit, with_unit
 from search.study.targets import Goal, is_distance, is_met, off_text, variance
 
 UNKNOWN = "-"
@@ -159,17 +159,31 @@ def variance_text(goal: Goal, value: float | None) -> str:
 
 def wanted_text(goal: Goal) -> str:
     """Return what a target asks for, in a few words."""
+    return _wanted(goal, with_unit)
+
+
+def short_wanted(goal: Goal) -> str:
+    """Return the same with four digits.
+
+    Example:
+        >>> short_wanted(Goal("cost", "at_most", high=10_900_000_000.0, unit="USD"))
+        'at most 10.9 bn USD'
+    """
+    return _wanted(goal, short_with_unit)
+
+
+def _wanted(goal: Goal, shown: Callable[[float | None, str | None], str]) -> str:
     if goal.is_objective:
         return goal.kind
     if goal.kind == "between":
-        return f"{with_unit(goal.low, goal.unit)} to {with_unit(goal.high, goal.unit)}"
+        return f"{shown(goal.low, goal.unit)} to {shown(goal.high, goal.unit)}"
     if goal.kind == "at_most":
-        return f"at most {with_unit(goal.high, goal.unit)}"
+        return f"at most {shown(goal.high, goal.unit)}"
     if goal.kind == "at_least":
-        return f"at least {with_unit(goal.low, goal.unit)}"
+        return f"at least {shown(goal.low, goal.unit)}"
     if goal.value is None and goal.change is not None:
         return f"{goal.change * 100:+.2f} % against current"
-    return with_unit(goal.value, goal.unit)
+    return shown(goal.value, goal.unit)
 
 
 def tolerance_text(goal: Goal) -> str:
@@ -193,3 +207,20 @@ def tolerance_text(goal: Goal) -> str:
     if goal.unit == "fraction":
         return f"±{goal.tolerance * 100:g} points"
     return f"±{number_text(goal.tolerance)}" + (f" {goal.unit}" if goal.unit else "")
+
+
+def accepted_band(goal: Goal) -> tuple[float, float] | None:
+    """Return the accepted values of a metric; None for an objective or an unknown target."""
+    if goal.is_objective or (goal.kind == "equal" and goal.value is None):
+        return None
+    low = goal.value if goal.kind == "equal" else goal.low
+    high = goal.value if goal.kind == "equal" else goal.high
+    return (
+        -math.inf if low is None else low - tolerance_at(goal, abs(low)),
+        math.inf if high is None else high + tolerance_at(goal, abs(high)),
+    )
+
+
+def tolerance_at(goal: Goal, size: float) -> float:
+    """Return a target's tolerance in the metric's unit; ``size`` is the target or the bound."""
+    return goal.tolerance * size if goal.is_relative_tolerance else goal.tolerance

@@ -208,8 +208,10 @@ def test_the_commands_name_what_they_repeat(folder: Path) -> None:
     spec = study_from_document(given, file=Path("/studies/pay.yml"))
     facts = read_facts(published(folder, spec, searched(spec, 6)))
     best = AuditReader(folder).best()[0].trial
-    text = Page(report_html(facts)).text
+    text = Page(report_html(facts, is_full=True)).text
     assert f"scenario-search evaluate /studies/pay.yml --from-trial {best}" in text
+    passed_on = Page(report_html(facts)).text
+    assert f"scenario-search evaluate pay.yml --from-trial {best} --results results" in passed_on
     words = what_if_words(facts, {"timing": "it's late; rm -rf", "promotions": True})
     assert shlex.split(shlex.join(words)) == words
     assert words[-1] == str(folder.parent) and "promotions=true" in words
