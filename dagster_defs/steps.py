@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,6 +139,10 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
     scenario = spec.scenario
     memory = memory_plan(spec)
     scratch = create_scratch()
+    # Views of the database may read what the project wrote, so that stays beside it.
+    written = run.database.with_name(f"{run.database.name}.files")
+    shutil.rmtree(written, ignore_errors=True)
+    written.mkdir(parents=True, mode=0o700)
     try:
         limits = DuckLimits(
             memory_limit_bytes=memory.duckdb_memory_limit_bytes,
@@ -160,6 +166,7 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
                 home=scratch / "dbt",
                 limits=limits,
                 allow_external_access=scenario.allow_external_access,
+                files=written,
             )
         )
         if scenario.engine_seed is not None:
@@ -172,6 +179,8 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
             _run(step, run, runner, report)
     finally:
         remove_scratch(scratch)
+        with contextlib.suppress(OSError):
+            written.rmdir()  # mostly there is nothing in it
 
 
 def _run(

@@ -14,7 +14,7 @@ from typing import Any
 
 from search.audit.earlier import SPEC
 from search.audit.records import RunRecord
-from search.commands.workbench import prepared_workbench
+from search.commands.workbench import prepared_workbench, require_same_inputs
 from search.driver.appraisal import Appraiser
 from search.driver.continuation import FINGERPRINTS, INPUTS, OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
@@ -34,7 +34,7 @@ from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import Prepared
 from search.scenario.project import DbtProject
-from search.scenario.world import changes
+from search.scenario.world import changes, input_files
 from search.storage.attributes import RUN_ID
 from search.storage.database import GroupingStorage, masked, open_storage
 from search.storage.lock import StudyLock
@@ -138,6 +138,7 @@ class _Session:
     inputs: Mapping[str, str]
     earlier: tuple[EarlierStudy, ...]
     watched: Unchanged
+    read: Unchanged
     tables: Sequence[Mapping[str, Any]] = ()
 
 
@@ -199,9 +200,8 @@ class _StudyRun:
             plan = engine.plan or prepared.plan
             self._require_prepared_from(watched)
             inputs = plan.inputs()
-            watched = watched.with_files(
-                Path(key.removeprefix("file ")) for key in inputs if key.startswith("file ")
-            )
+            read = Unchanged(lambda: input_files(inputs))
+            require_same_inputs(plan, inputs)
             fingerprints = dict(plan.fingerprints) | {"spec": study_fingerprint(spec)}
             version, is_new = version_to_run(
                 spec,
@@ -223,6 +223,7 @@ class _StudyRun:
                 plan=plan,
                 inputs=inputs,
                 watched=watched,
+                read=read,
                 tables=tables,
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
@@ -305,6 +306,7 @@ class _StudyRun:
             key = f"{store.name}/{session.fingerprints['scenario']}/{engine.name}"
             spool = Spool(self._layout.spool.absolute(), key)
             pool: WorkerPool = session.pool
+            pool = UnchangedPool(pool, session.read, lambda: spool.keep(()))
             if engine.name == "dbt":  # which reads the project for each step; a program does not
                 pool = UnchangedPool(pool, session.watched, lambda: spool.keep(()))
             pool = CachedPool(pool, cache) if cache else pool
@@ -395,7 +397,8 @@ class _StudyRun:
 
         Neither they nor what was kept of them are gone on with.
         """
-        edited = [str(path) for path in session.watched.changed()]
+        seen = (*session.watched.changed(), *session.read.changed())
+        edited = [str(path) for path in seen]
         found = list(dict.fromkeys([*edited, *changes(session.inputs, session.plan.inputs())]))
         if not found:
             return ()

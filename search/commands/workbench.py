@@ -10,10 +10,13 @@ from typing import Any
 
 from search.driver.engine import source_of
 from search.driver.progress import Progress
+from search.errors import ProjectError
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import Prepared, prepare
+from search.scenario.world import changes
 from search.study import StudySpec
 from search.study.budget import MemoryPlan
 from search.study.layout import Layout
@@ -90,7 +93,10 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
         world = bench.prepared.plan.world
         for warning in (*bench.prepared.warnings, *(world.warnings() if world else ())):
             progress.note(f"warning: {warning}")
+        inputs = bench.prepared.plan.inputs()
+        require_same_inputs(bench.prepared.plan, inputs)
         yield bench
+        require_same_inputs(bench.prepared.plan, inputs)
 
 
 def prepared_workbench(
@@ -110,6 +116,27 @@ def prepared_workbench(
     )
     reference = evaluator_factory(spec, prepared.plan, memory)
     return Workbench(spec, layout, memory, child, prepared, reference, progress)
+
+
+def require_same_inputs(plan: ScenarioPlan, inputs: Mapping[str, str]) -> None:
+    """Refuse to go on when what a scenario reads is no longer what its fingerprint says.
+
+    Args:
+        plan: The prepared scenario.
+        inputs: What it reads and what that held before.
+
+    Raises:
+        ProjectError: Naming what changed.
+    """
+    now = plan.inputs()
+    known = {key: content for key, content in now.items() if key in inputs}
+    if moved := changes(inputs, known):
+        raise ProjectError(
+            f"{', '.join(moved)} changed meanwhile, so a number may belong to either content; "
+            "start again"
+        )
+    if not now.keys() - inputs.keys() and plan.with_world().fingerprints != plan.fingerprints:
+        raise ProjectError("what the scenario reads changed meanwhile; start again")
 
 
 def requests_of(

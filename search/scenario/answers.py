@@ -20,7 +20,7 @@ from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
 from search.scenario.world import env_content
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Selection = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A dbt command, its select and its exclude words."""
 

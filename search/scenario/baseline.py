@@ -10,13 +10,15 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
+from search.scenario import setup_files
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes, hash_file, hash_parts
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
@@ -24,6 +26,7 @@ from search.scenario.plan import Profile
 from search.scenario.project import package_versions
 from search.scenario.relations import Relations
 from search.scenario.seeds import Seeder
+from search.scenario.setup_files import SetupFiles
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
 from search.scenario.world import ReadLog, World
@@ -35,6 +38,8 @@ RECORD_FILE = "baseline.json"
 WORLDS = "worlds"
 """Folder inside the cache that remembers what baselines and scenarios read."""
 FORMAT_VERSION = 1
+ABANDONED_SECONDS = 24 * 3600.0
+"""Files of a setup that no baseline names after so long were left behind by a killed build."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class BaselineRecipe:
                 hash_file(self.database) if self.database else "",
                 *(f"{file.name} {hash_file(file)}" for file in self.inputs),
                 *self._permission(),
+                *([f"flags {_canonical(dict(self.profile.flags))}"] if self.profile.flags else []),
             ]
         )
 
@@ -123,6 +129,7 @@ class Baseline:
         size_bytes: Size of the file.
         was_built: Whether it was built now, and not found in the cache.
         seconds: What building took when it was built.
+        files: What its project wrote beside the database, or None.
     """
 
     path: Path
@@ -131,6 +138,30 @@ class Baseline:
     size_bytes: int
     was_built: bool
     seconds: float
+    files: SetupFiles | None = None
+
+
+def known_baseline(recipe: BaselineRecipe, cache: Path, fingerprint: str) -> Baseline | None:
+    """Return a baseline of the cache as its record has it; None when there is none.
+
+    Nothing is written, and its files are not held against their hashes.
+    """
+    folder = cache / fingerprint[:16]
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text())
+        files = record["files"]
+        home = Path(files["home"]) if files else folder
+        return Baseline(
+            path=folder / f"{recipe.catalog}.duckdb",
+            fingerprint=record["fingerprint"],
+            content_sha256=record["content_sha256"],
+            size_bytes=int(record["size_bytes"]),
+            was_built=False,
+            seconds=record["seconds"],
+            files=files and SetupFiles(home, home, files["writers"], tuple(files["databases"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def check_database(path: Path) -> None:
@@ -178,35 +209,64 @@ def ensure_baseline(
     fingerprint = world.fingerprint()
     folder = cache / fingerprint[:16]
     found = _load(folder, recipe, fingerprint)
+    setup_files.sweep(cache, _needed_files(cache), older_than=time.time() - ABANDONED_SECONDS)
     if found is not None:
         report(f"baseline {fingerprint[:8]} is in the cache ({found.size_bytes / 1e6:,.1f} MB)")
         return found
     report(f"building baseline {fingerprint[:8]}")
-    with files.building_folder(cache) as building:
+    with files.building_folder(cache) as building, _files_beside(cache) as written:
         started, since = time.perf_counter(), time.time()
         database = building / "content" / f"{recipe.catalog}.duckdb"
-        reads = ReadLog(recipe.project_dir, (building.resolve(), limits.temp_directory.resolve()))
-        _build(recipe, database, building, relations, limits, reads, report)
+        private = (building.resolve(), limits.temp_directory.resolve(), written.resolve())
+        reads = ReadLog(recipe.project_dir, private)
+        place = StepPlace(
+            project_dir=recipe.project_dir,
+            profile=recipe.profile,
+            relations=relations,
+            database=database,
+            home=building / "dbt",
+            limits=limits,
+            allow_external_access=recipe.allow_external_access,
+            reads=reads,
+            files=written,
+        )
+        found_files = _build(recipe, place, report)
         world.learn(reads, since=since)
         fingerprint = world.fingerprint()
         folder = cache / fingerprint[:16]
-        baseline = _describe(database, fingerprint, time.perf_counter() - started)
+        baseline = _describe(database, fingerprint, time.perf_counter() - started, found_files)
         _publish(database.parent, folder, baseline)
-    built = _load(folder, recipe, fingerprint)
+        built = _load(folder, recipe, fingerprint)
     if built is None:
         raise DatabaseError(f"the baseline in {folder} was damaged while it was being made")
-    return Baseline(**(asdict(built) | {"path": built.path, "was_built": True}))
+    return replace(built, was_built=True)
 
 
-def _build(
-    recipe: BaselineRecipe,
-    database: Path,
-    home: Path,
-    relations: Relations,
-    limits: DuckLimits,
-    reads: ReadLog,
-    report: Report,
-) -> None:
+@contextmanager
+def _files_beside(cache: Path) -> Iterator[Path]:
+    """Yield where the setup may write files; gone afterwards unless a baseline needs it."""
+    folder = setup_files.new_folder(cache)
+    try:
+        yield folder
+    finally:
+        if folder not in _needed_files(cache):
+            setup_files.remove(folder)
+
+
+def _needed_files(cache: Path) -> set[Path]:
+    """Return the folders that baselines of the cache name."""
+    needed = set()
+    for record in cache.glob(f"*/{RECORD_FILE}"):
+        try:
+            needed.add(Path(json.loads(record.read_text())["files"]["home"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return needed
+
+
+def _build(recipe: BaselineRecipe, place: StepPlace, report: Report) -> SetupFiles | None:
+    """Run the setup; return what it wrote beside the database."""
+    database = place.database
     database.parent.mkdir()
     if recipe.database is not None:
         check_database(recipe.database)
@@ -214,18 +274,7 @@ def _build(
             shutil.copyfile(recipe.database, database)
         except OSError as error:
             raise copy_error(error, recipe.database, database.parent) from error
-    runner = StepRunner(
-        StepPlace(
-            project_dir=recipe.project_dir,
-            profile=recipe.profile,
-            relations=relations,
-            database=database,
-            home=home / "dbt",
-            limits=limits,
-            allow_external_access=recipe.allow_external_access,
-            reads=reads,
-        )
-    )
+    runner = StepRunner(place)
     runner.seeder = None if recipe.seed is None else Seeder(recipe.seed)
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
@@ -242,11 +291,14 @@ def _build(
             raise ProjectError(f"the baseline cannot be built: {step.name}: {text}") from error
     for note in runner.notes:
         report(f"  {note}")
-    with connect(database, limits) as connection:
+    with connect(database, place.limits) as connection:
         connection.execute("checkpoint")
+    return runner.session.files.written()
 
 
-def _describe(database: Path, fingerprint: str, seconds: float) -> Baseline:
+def _describe(
+    database: Path, fingerprint: str, seconds: float, written: SetupFiles | None
+) -> Baseline:
     return Baseline(
         path=database,
         fingerprint=fingerprint,
@@ -254,6 +306,7 @@ def _describe(database: Path, fingerprint: str, seconds: float) -> Baseline:
         size_bytes=database.stat().st_size,
         was_built=True,
         seconds=seconds,
+        files=written,
     )
 
 
@@ -266,6 +319,7 @@ def _publish(content: Path, folder: Path, baseline: Baseline) -> None:
         "size_bytes": baseline.size_bytes,
         "seconds": baseline.seconds,
         "versions": package_versions(),
+        "files": None if baseline.files is None else baseline.files.document(),
     }
     (content / RECORD_FILE).write_text(json.dumps(record, indent=2))
     # Where another process finished the same baseline first, both have the same content.
@@ -277,7 +331,11 @@ def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | 
     path = folder / f"{recipe.catalog}.duckdb"
     try:
         record = json.loads((folder / RECORD_FILE).read_text())
-        if record["fingerprint"] == fingerprint and record["content_sha256"] == hash_file(path):
+        # Earlier versions forgot what the setup wrote, and said nothing of it here.
+        written = record["files"] and SetupFiles.of_document(record["files"])
+        is_whole = record["files"] is None or written is not None
+        is_ours = record["fingerprint"] == fingerprint
+        if is_whole and is_ours and record["content_sha256"] == hash_file(path):
             return Baseline(
                 path=path,
                 fingerprint=fingerprint,
@@ -285,6 +343,7 @@ def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | 
                 size_bytes=record["size_bytes"],
                 was_built=False,
                 seconds=record["seconds"],
+                files=written,
             )
     except (OSError, ValueError, KeyError):
         pass

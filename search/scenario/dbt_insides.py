@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import OUTSIDE, ScenarioError
+from search.scenario.file_names import who_is
 from search.scenario.limits import strip_resource_settings
 from search.scenario.own_files import OwnFiles, Written
 from search.scenario.plan import StatementObserver, StatementRewriter
+from search.scenario.python_reads import run_noticing_all
 from search.scenario.world import ReadLog
 from search.scenario.writes import REFUSAL, outside_writes
 
@@ -130,7 +132,7 @@ class Sender:
         allowed = strip_resource_settings(sql) or "select 1"
         node = getattr(self._sender, "node", None)
         self._reads.saw_statement(allowed, node or "dbt")
-        if self._observer is not None and (told := self._files.observed(allowed)):
+        if self._observer is not None and (told := self._files.observed(allowed, node)):
             self._observer(told, bindings, node, getattr(self._sender, "invocation", None))
         if self._rewrite is not None:
             allowed = self._rewrite(allowed, node)
@@ -138,6 +140,21 @@ class Sender:
             return execute(cursor, allowed, bindings)
         raw = getattr(cursor, "_cursor", cursor)
         return self._files.run(allowed, node, raw, lambda text: execute(cursor, text, None))
+
+    def noticing(self, method: Any) -> Any:
+        """Return a method of dbt-duckdb's that runs code of the project, and notice its files."""
+
+        def call(*args: Any, **named: Any) -> Any:
+            node = getattr(self._sender, "node", None)
+            invocation = getattr(self._sender, "invocation", None)
+
+            def work() -> Any:
+                self._sender.node, self._sender.invocation = node, invocation
+                return method(*args, **named)
+
+            return run_noticing_all(work, self._reads, who_is(node))
+
+        return call
 
     def _tell_of_write(self, written: Written) -> None:
         """Tell of a written file late: only now is it part of what is computed."""
@@ -164,6 +181,7 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
     switch that dbt's own tests use, the documents that fit are remembered here.
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.duckdb.environments import Environment
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper, LocalEnvironment
     from dbt.graph.thread_pool import DbtThreadPool
     from dbt_common.dataclass_schema import dbtClassMixin
@@ -174,6 +192,7 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
     execute: Any = DuckDBCursorWrapper.execute
     submit: Any = DbtThreadPool.apply_async
     validate: Any = vars(dbtClassMixin)["validate"]
+    python_job: Any = vars(Environment)["run_python_job"]
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
         return sender.send(self, sql, bindings, execute)
@@ -200,6 +219,8 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
         (DuckDBCursorWrapper, "execute", guarded),
         *((DuckDBCursorWrapper, name, _reading(name)) for name in _QUERIES),
         (LocalEnvironment, "store_relation", _store_nothing),
+        (LocalEnvironment, "load_source", sender.noticing(vars(LocalEnvironment)["load_source"])),
+        (Environment, "run_python_job", classmethod(sender.noticing(python_job.__func__))),
         (DbtThreadPool, "apply_async", one_after_the_other),
     ]
     manager: Any = DuckDBConnectionManager

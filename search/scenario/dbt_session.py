@@ -29,6 +29,7 @@ from search.scenario.dbt_switches import switches_off
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
+from search.scenario.setup_files import SetupFiles
 from search.scenario.world import ReadLog
 from search.scenario.writes import refusal_advice
 from search.system.confinement import run_confined
@@ -121,7 +122,8 @@ def resolve_profile(
             f"profile {name!r} must point at a local DuckDB file, but its path is {path!r}"
         )
     catalog = DuckDBCredentials.path_derived_database_name(path)
-    return Profile(name=name, target=target_name, output=output, catalog=catalog)
+    flags = raw.get("config") or {}
+    return Profile(name=name, target=target_name, output=output, catalog=catalog, flags=flags)
 
 
 def _profile_of_project(project_dir: Path) -> str:
@@ -151,7 +153,8 @@ class DbtSession:
         home: A folder of this session alone, for the written profile, target and logs.
         limits: What DuckDB may take.
         reads: Takes what dbt and DuckDB read beside the project; a log of its own when None.
-        keeps_files: Whether files that the project writes last as long as the database.
+        files: Where files go that the project writes; a folder inside ``home`` when None.
+        given: Files that the setup wrote.
 
     Attributes:
         reads: What was read so far.
@@ -167,11 +170,12 @@ class DbtSession:
         home: Path,
         limits: DuckLimits,
         reads: ReadLog | None = None,
-        keeps_files: bool = True,
+        files: Path | None = None,
+        given: SetupFiles | None = None,
     ) -> None:
         self._database = database
         self._spill = limits.temp_directory
-        self.files = OwnFiles(project_dir, home / "files", is_kept=keeps_files)
+        self.files = OwnFiles(project_dir, files or home / "files", given=given)
         self.reads = reads if reads is not None else ReadLog(project_dir)
         self._project_dir = project_dir
         self._home = home
@@ -196,6 +200,8 @@ class DbtSession:
             if not attachment.get("options", {}).get("read_only"):
                 attachment["read_only"] = True  # shared by all workers
         document = {profile.name: {"target": profile.target, "outputs": {profile.target: output}}}
+        if profile.flags:
+            document["config"] = dict(profile.flags)
         file = self._home / "profiles.yml"
         # The rendered profile may hold secrets that came from the environment.
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
@@ -364,9 +370,10 @@ class DbtSession:
 
     def _writable(self) -> list[Path]:
         """Return where dbt and its models may write: our own folders, and DuckDB's extensions."""
-        self._spill.mkdir(parents=True, exist_ok=True)
+        for folder in (self._spill, self.files.folder):
+            folder.mkdir(parents=True, exist_ok=True)
         extensions = Path.home() / ".duckdb" / "extensions"
-        return [self._home, self._database.parent, self._spill, extensions]
+        return [self._home, self._database.parent, self._spill, self.files.folder, extensions]
 
 
 def _selection(select: Sequence[str], exclude: Sequence[str]) -> list[str]:

@@ -28,6 +28,8 @@ from search.study.steps import ExpandedStep
 from search.study.values import Scalar
 from search.system.scratch import create_scratch, remove_scratch
 
+SETUP_FILES = "setup files"
+"""Name of the belonging that holds what the setup wrote."""
 OUT_OF_MEMORY_ADVICE = (
     "give a worker more: raise resources.memory_budget or lower resources.workers"
 )
@@ -147,9 +149,11 @@ class DbtEvaluatorFactory:
     def belongings(self) -> tuple[Belonging, ...]:
         """Return what the evaluators read: the baseline and the dbt project."""
         plan = self.plan
+        written = plan.setup_files
         return (
             Belonging("baseline", plan.baseline.parent, (plan.baseline.name,)),
             Belonging("project", plan.project_dir, plan.project_files),
+            *([Belonging(SETUP_FILES, written.folder, written.names())] if written else []),
         )
 
     def moved(self, folders: Mapping[str, Path]) -> DbtEvaluatorFactory:
@@ -159,6 +163,8 @@ class DbtEvaluatorFactory:
             plan,
             baseline=folders.get("baseline", plan.baseline.parent) / plan.baseline.name,
             project_dir=folders.get("project", plan.project_dir),
+            setup_files=plan.setup_files
+            and replace(plan.setup_files, folder=folders.get(SETUP_FILES, plan.setup_files.folder)),
         )
         return replace(self, plan=moved)
 
@@ -196,8 +202,9 @@ class DbtEvaluator(Evaluator):
         """Make this worker's folder, and the dbt session in it."""
         plan = self._plan
         self._scratch = create_scratch(self._factory.scratch_parent)
-        private = (self._scratch.resolve(), plan.baseline.parent.resolve())
-        self._reads = ReadLog(plan.project_dir, private)
+        private = [self._scratch.resolve(), plan.baseline.parent.resolve()]
+        private += [plan.setup_files.folder.resolve()] if plan.setup_files else []
+        self._reads = ReadLog(plan.project_dir, tuple(private))
         self._workspace: Workspace = FileCopyWorkspace(
             baseline=plan.baseline, folder=self._scratch / "workspace"
         )
@@ -212,7 +219,7 @@ class DbtEvaluator(Evaluator):
                 limits=self._factory.limits(self._scratch),
                 allow_external_access=plan.allow_external_access,
                 reads=self._reads,
-                keeps_files=True,
+                given=plan.setup_files,
             ),
             self.observer,
         )
@@ -245,6 +252,7 @@ class DbtEvaluator(Evaluator):
             self._workspace.create()
         try:
             with stages.stage("bind"):
+                self._find_files_of_setup()
                 self._write_table_cells(values)
             for step in self._plan.steps:
                 with stages.stage(step.name):
@@ -288,6 +296,13 @@ class DbtEvaluator(Evaluator):
         if self._scratch is not None:
             remove_scratch(self._scratch)
             self._scratch = None
+
+    def _find_files_of_setup(self) -> None:
+        """Let views of the baseline read the files of the setup, where those were brought here."""
+        files = self._plan.setup_files
+        if files is not None and files.is_moved:
+            with self._runner.connection() as connection:
+                self._runner.session.files.lead_views_of_setup(connection)
 
     def _write_table_cells(self, values: dict[str, Scalar]) -> None:
         if not self._plan.table_binds:

@@ -7,7 +7,6 @@ touched. What cannot be led elsewhere with certainty is refused by name.
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
@@ -21,15 +20,22 @@ import duckdb
 
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.compiled.lexer import Token, tokenize
+from search.scenario.file_names import (
+    MAYBE_READS,
+    READER,
+    REMOTE,
+    WRITES_FILES,
+    covers,
+    for_reading,
+    is_left_out,
+    lists_relations,
+    names_relation,
+    who_is,
+)
+from search.scenario.setup_files import SetupFiles
 from search.scenario.writes import REFUSAL, Write, outside_writes, plain_text
 
-_READER = re.compile(r"read_\w+|parquet_\w+|\w+_scan|glob|sniff_csv|st_read\w*|query_table")
-"""Functions that read files, by their names."""
-_MAYBE_READS = re.compile(r"read_|parquet_|_scan|glob|sniff|from|join|attach|import", re.IGNORECASE)
-_REMOTE = re.compile(r"\w{2,}:")
-_MAGIC = re.compile(r"[*?\[]")
 _LONGEST_PATH = 4096
-_WRITES_FILES = ("copy", "export")
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,14 @@ class Written:
         statement: The statement, as the project has it.
         is_read: Whether somebody has read it since.
         is_database: Whether it is a database that was attached.
+        is_given: Whether the setup wrote it, and it lies where all candidates read it.
     """
 
     node: str | None
     statement: str
     is_read: bool = False
     is_database: bool = False
+    is_given: bool = False
 
 
 class OwnFiles:
@@ -55,8 +63,7 @@ class OwnFiles:
     Args:
         project_dir: Where relative paths start.
         folder: Where the files go; it is made when the first one is written.
-        is_kept: Whether the files outlive the run as long as its database: else what reads one
-            again is refused, because the database would point at a file that is gone.
+        given: What the setup wrote, which is there before the run; only read where it lies.
         on_reading: Told of a write once somebody reads the file again.
     """
 
@@ -65,14 +72,14 @@ class OwnFiles:
         project_dir: Path,
         folder: Path,
         *,
-        is_kept: bool,
+        given: SetupFiles | None = None,
         on_reading: Callable[[Written], None] = lambda written: None,
     ) -> None:
         self.folder = folder
         self.on_reading = on_reading
         self._project_dir = project_dir
-        self._is_kept = is_kept
-        self._written: dict[Path, Written] = {}
+        self.given = given
+        self._written = self._of_setup()
         self.attached: dict[str, None] = {}
         """Databases that the project attached, as it names them, and that are only read."""
         self.notes: dict[str, None] = {}
@@ -80,8 +87,32 @@ class OwnFiles:
 
     def forget(self) -> None:
         """Begin anew: remove the files of the candidate before."""
-        self._written.clear()
+        self._written = self._of_setup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _of_setup(self) -> dict[Path, Written]:
+        if self.given is None:
+            return {}
+        databases = self.given.databases
+        return {
+            Path(path): Written(node, "", is_database=path in databases, is_given=True)
+            for path, node in self.given.writers.items()
+        }
+
+    def folders(self) -> tuple[Path, ...]:
+        """Return where files lie that the project wrote."""
+        return (self.folder, self.given.folder) if self.given else (self.folder,)
+
+    def written(self) -> SetupFiles | None:
+        """Return what was written so far, for whoever runs next; None when nothing was."""
+        if not self._written:
+            return None
+        return SetupFiles(
+            self.folder,
+            self.folder,
+            {str(path): one.node for path, one in self._written.items()},
+            tuple(str(path) for path, one in self._written.items() if one.is_database),
+        )
 
     def run(
         self, sql: str, node: str | None, connection: Any, execute: Callable[[str], Any]
@@ -111,18 +142,24 @@ class OwnFiles:
         """Return SQL of the study's author that reads what was written where it was written."""
         return self._read_here(sql, f"the study's {who}") if self._written else sql
 
-    def observed(self, sql: str) -> str:
-        """Return the SQL without statements whose files nobody has read so far."""
-        if not outside_writes(sql):
+    def observed(self, sql: str, node: str | None = None) -> str:
+        """Return the SQL as a replay may send it.
+
+        Statements whose files nobody has read so far are left out, and what the setup wrote is
+        read where it lies.
+        """
+        if not outside_writes(sql) and not (self.given and self._may_name_written(sql)):
             return sql
-        kept = [one.query for one in duckdb.extract_statements(sql) if not _is_left_out(one.query)]
+        kept = [one.query for one in duckdb.extract_statements(sql) if not is_left_out(one.query)]
+        if self.given is not None:
+            kept = [self._read_here(one, node, only_given=True) for one in kept]
         return "".join(kept)
 
     def _may_name_written(self, sql: str) -> bool:
         if not self._written:
             return False
         mentions = any(path.name in sql for path in self._written)
-        return mentions or bool(_MAYBE_READS.search(sql))
+        return mentions or bool(MAYBE_READS.search(sql))
 
     def _run_one(
         self, text: str, node: str | None, connection: Any, execute: Callable[[str], Any]
@@ -131,14 +168,17 @@ class OwnFiles:
         if not writes:
             return execute(self._read_here(text, node))
         write = writes[0]
-        if len(writes) > 1 or (write.kind in _WRITES_FILES and write.position is None):
+        if len(writes) > 1 or (write.kind in WRITES_FILES and write.position is None):
             raise self._refused(write, node, "name the file by a plain text, in a statement alone")
-        if write.kind in _WRITES_FILES:
+        if write.kind in WRITES_FILES:
             path = self._place(write.path or "")
+            self._take_over(path)
             self._written.setdefault(path, Written(node, text))
             result = execute(self._write_here(write, path, node))
             self._written[path] = replace(self._written[path], node=node, statement=text)
-            self._note(f"{_who(node)} writes {write.path}", "each candidate's own goes to a folder")
+            self._note(
+                f"{who_is(node)} writes {write.path}", "each candidate's own goes to a folder"
+            )
             self._lead_views(path, connection)
             return result
         if write.kind == "attach":
@@ -146,7 +186,7 @@ class OwnFiles:
         if write.kind == "install":
             return self._install(write, node, connection, execute)
         if write.kind == "log":
-            self._note(f"{_who(node)}: {write.text()}", "it is left out")
+            self._note(f"{who_is(node)}: {write.text()}", "it is left out")
             return execute("select 1")
         raise self._refused(write, node, "take it out of the project, or into a profile")
 
@@ -154,17 +194,38 @@ class OwnFiles:
 
     def _place(self, path: str) -> Path:
         plain = path.removeprefix("file://")
-        return Path(os.path.normpath(self._project_dir / Path(plain).expanduser()))
+        place = Path(os.path.normpath(self._project_dir / Path(plain).expanduser()))
+        for own in (self.given.folder, self.given.home) if self.given else ():
+            if place.is_relative_to(own):  # as a view of the setup names it
+                return Path("/") / place.relative_to(own)
+        return place
 
     def _here(self, path: Path) -> Path:
         return self.folder / path.relative_to("/")
+
+    def _there(self, path: Path) -> Path:
+        """Return where what the setup wrote lies."""
+        assert self.given is not None
+        return self.given.folder / path.relative_to("/")
+
+    def _take_over(self, asked: Path) -> None:
+        """Make what the setup wrote the candidate's own, before it changes."""
+        for path, written in list(self._written.items()):
+            if written.is_given and covers(asked, path):
+                self._make_folders(path)
+                here, there = self._here(path), self._there(path)
+                if there.is_dir():
+                    shutil.copytree(there, here, copy_function=shutil.copyfile)
+                else:
+                    shutil.copyfile(there, here)
+                self._written[path] = replace(written, is_given=False)
 
     def _write_here(self, write: Write, path: Path, node: str | None) -> str:
         """Return the statement with its own place to write to.
 
         Folders are there as they are where the project points: DuckDB makes none for a file.
         """
-        if _REMOTE.match(write.path or "") and not str(write.path).startswith("file:"):
+        if REMOTE.match(write.path or "") and not str(write.path).startswith("file:"):
             raise self._refused(write, node, "a file on this machine can be led elsewhere")
         self._make_folders(path)
         return self._read_here(write.statement, node, {write.position or 0: str(self._here(path))})
@@ -178,15 +239,18 @@ class OwnFiles:
         if write.path is None:
             raise self._refused(write, node, "name the database by a plain text")
         path = self._place(write.path)
-        is_new = not (_REMOTE.match(write.path) or path.exists())
+        is_new = not (REMOTE.match(write.path) or path.exists())
+        self._take_over(path)
         if not is_new and path not in self._written:
             self.attached[write.path] = None
-            self._note(f"{_who(node)} attaches {write.path}", "it is attached for reading alone")
-            return _for_reading(write.statement)
+            self._note(f"{who_is(node)} attaches {write.path}", "it is attached for reading alone")
+            return for_reading(write.statement)
         if path not in self._written:
             self._make_folders(path)
             self._written[path] = Written(node, write.statement, is_database=True)
-            self._note(f"{_who(node)} makes {write.path}", "each candidate's own goes to a folder")
+            self._note(
+                f"{who_is(node)} makes {write.path}", "each candidate's own goes to a folder"
+            )
         return self._read_here(write.statement, node, {write.position or 0: str(self._here(path))})
 
     def _install(
@@ -204,19 +268,28 @@ class OwnFiles:
 
     # --- reading again --------------------------------------------------------
 
-    def _read_here(self, text: str, node: str | None, places: dict[int, str] | None = None) -> str:
+    def _read_here(
+        self,
+        text: str,
+        node: str | None,
+        places: dict[int, str] | None = None,
+        *,
+        only_given: bool = False,
+    ) -> str:
         """Return a statement that reads what was written where it was written.
 
         Args:
             text: The statement.
             node: Who sends it.
             places: Paths for tokens of it, by their number.
+            only_given: Whether that counts for what the setup wrote alone.
         """
         tokens = tokenize(text)
         new = dict(places or {})
         if self._written:
             for index in self._reading_tokens(tokens, node, places or {}):
-                if path := self._led(plain_text(tokens[index].text) or "", node):
+                text_there = plain_text(tokens[index].text) or ""
+                if path := self._led(text_there, node, only_given=only_given):
                     new[index] = path
         return "".join(
             "'" + new[i].replace("'", "''") + "'" if i in new else token.text
@@ -233,16 +306,16 @@ class OwnFiles:
         for number, place in enumerate(places):
             token = tokens[place]
             before = tokens[places[number - 1]] if number else None
-            is_listing = _lists_relations(token, is_listing)
+            is_listing = lists_relations(token, is_listing)
             if token.text == "(":
-                is_reader = before is not None and bool(_READER.fullmatch(before.name or ""))
+                is_reader = before is not None and bool(READER.fullmatch(before.name or ""))
                 if is_reader:
                     self._require_plain(tokens, places[number + 1 :], node)
                 open_calls.append((is_reader, is_listing))
             elif token.text == ")" and open_calls:
                 is_listing = open_calls.pop()[1]
             elif place not in known and token.kind in ("string", "quoted", "word"):
-                is_relation = before is not None and _names_relation(before, is_listing)
+                is_relation = before is not None and names_relation(before, is_listing)
                 reads = token.kind == "string" and any(is_reader for is_reader, _ in open_calls)
                 if token.kind == "word":
                     if is_relation:
@@ -265,7 +338,7 @@ class OwnFiles:
             if not is_plain or (tokens[place].kind == "string" and previous not in ",[("):
                 path, written = next(iter(self._written.items()))
                 raise ScenarioError(
-                    f"{_who(node)} reads files by a computed name, after {_who(written.node)} "
+                    f"{who_is(node)} reads files by a computed name, after {who_is(written.node)} "
                     f"wrote {path}: {REFUSAL}, because it cannot be told whether it is that one; "
                     "name the file plainly",
                     stage=OUTSIDE,
@@ -291,28 +364,33 @@ class OwnFiles:
         text = plain_text(token.text) or ""
         asked = self._place(text) if 0 < len(text) < _LONGEST_PATH else None
         if asked in self._written or any(
-            path.name in text and " " in text and _MAYBE_READS.search(text)
-            for path in self._written
+            path.name in text and " " in text and MAYBE_READS.search(text) for path in self._written
         ):
             raise ScenarioError(
-                f"{_who(node)} names {text!r}, which an earlier statement wrote: {REFUSAL}, "
+                f"{who_is(node)} names {text!r}, which an earlier statement wrote: {REFUSAL}, "
                 "because it cannot be told whether the file is read; read it in FROM or by a "
                 "reader such as read_csv",
                 stage=OUTSIDE,
                 model=node,
             )
 
-    def _led(self, text: str, node: str | None) -> str | None:
+    def _led(self, text: str, node: str | None, *, only_given: bool) -> str | None:
         """Return where a path that was written is, and tell that it is read."""
-        if not text.strip("./") or len(text) > _LONGEST_PATH or _REMOTE.match(text):
+        if not text.strip("./") or len(text) > _LONGEST_PATH or REMOTE.match(text):
             return None
         asked = self._place(text)
-        hits = [path for path in self._written if _covers(asked, path)]
+        hits = [path for path in self._written if covers(asked, path)]
         if not hits:
             return None
         self._require_all_ours(asked, hits, node)
+        is_given = all(self._written[path].is_given for path in hits)
+        if is_given:
+            return str(self._there(asked))
+        if only_given:
+            return None
+        self._take_over(asked)
         for path in hits:
-            self._tell_reading(path, node)
+            self._tell_reading(path)
         return str(self._here(asked))
 
     def _require_all_ours(self, asked: Path, hits: list[Path], node: str | None) -> None:
@@ -327,31 +405,27 @@ class OwnFiles:
         ]
         if others:
             raise ScenarioError(
-                f"{_who(node)} reads {asked}, which is in part written by "
-                f"{_who(self._written[hits[0]].node)} and in part as it was ({others[0]}): "
+                f"{who_is(node)} reads {asked}, which is in part written by "
+                f"{who_is(self._written[hits[0]].node)} and in part as it was ({others[0]}): "
                 f"{REFUSAL}; let the one write to a folder of its own",
                 stage=OUTSIDE,
                 model=node,
             )
 
-    def _tell_reading(self, path: Path, node: str | None) -> None:
+    def _tell_reading(self, path: Path) -> None:
         written = self._written[path]
-        if written.is_database:
+        if written.is_database or written.is_read:
             return
-        if not self._is_kept:
-            raise ScenarioError(
-                f"{_who(node)} reads {path}, which {_who(written.node)} writes: {REFUSAL} here, "
-                "where the database is kept and the file is not; build both in scenario.steps, or "
-                "as tables",
-                stage=OUTSIDE,
-                model=written.node,
-            )
-        if not written.is_read:
-            self._written[path] = replace(written, is_read=True)
-            self.on_reading(written)
+        self._written[path] = replace(written, is_read=True)
+        self.on_reading(written)
+
+    def lead_views_of_setup(self, connection: Any) -> None:
+        """Let views of the baseline read what the setup wrote, where that was brought."""
+        for path in self._written:
+            self._lead_views(path, connection)
 
     def _lead_views(self, path: Path, connection: Any) -> None:
-        """Let views that read a file read the one that was just written instead."""
+        """Let views that read a file read the one that was written last."""
         found = connection.execute(
             "select sql from duckdb_views() where not internal and contains(sql, ?)", [path.name]
         ).fetchall()
@@ -367,59 +441,7 @@ class OwnFiles:
 
     def _refused(self, write: Write, node: str | None, advice: str) -> ScenarioError:
         return ScenarioError(
-            f"{_who(node)}: {write.text()}, {REFUSAL}; {advice}",
+            f"{who_is(node)}: {write.text()}, {REFUSAL}; {advice}",
             stage=OUTSIDE,
             model=node,
         )
-
-
-def _lists_relations(token: Token, is_listing: bool) -> bool:
-    """Whether strings are relations here: between FROM and the clause that follows."""
-    word = token.text.lower() if token.kind == "word" else ""
-    if word in ("from", "join"):
-        return True
-    ends = ("where", "select", "group", "order", "on", "limit", "values", "set", "having", "using")
-    return is_listing and word not in ends
-
-
-def _names_relation(before: Token, is_listing: bool) -> bool:
-    word = before.text.lower()
-    starts = ("from", "join", "database", "attach", "exists", "summarize", "describe")
-    return word in starts or (is_listing and before.text == ",")
-
-
-def _covers(asked: Path, written: Path) -> bool:
-    """Whether a path or pattern that is read includes what was written."""
-    if asked == written or asked.is_relative_to(written) or written.is_relative_to(asked):
-        return True
-    is_pattern = bool(_MAGIC.search(str(asked)))
-    return is_pattern and (
-        fnmatch.fnmatch(str(written), str(asked)) or str(asked).startswith(f"{written}/")
-    )
-
-
-def _is_left_out(statement: str) -> bool:
-    return any(
-        write.kind in (*_WRITES_FILES, "log", "install") for write in outside_writes(statement)
-    )
-
-
-def _for_reading(statement: str) -> str:
-    """Return an ATTACH with READ_ONLY."""
-    plain = re.sub(r"(?i),?\s*\bread_write\b|,?\s*\bread_only\s+\S*?(?=[,)\s])", "", statement)
-    plain = plain.strip().rstrip(";").rstrip()
-    if plain.endswith(")") and "(" in plain:
-        head, _, options = plain[:-1].rpartition("(")
-        return f"{head}({options}, READ_ONLY)" if options.strip() else f"{head}(READ_ONLY)"
-    return f"{plain} (READ_ONLY)"
-
-
-def _who(node: str | None) -> str:
-    """Return the name of a node for people: model exported_sales, hook of shop-on-run-end-0."""
-    if node is None:
-        return "a hook of the project"
-    if " " in node:
-        return node
-    kind, _, name = node.partition(".")
-    short = name.rsplit(".", 1)[-1]
-    return f"hook {short}" if kind == "operation" else f"{kind} {short}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.relations import Relations, render_sql
+from search.scenario.setup_files import SetupFiles
 from search.scenario.world import World
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
@@ -28,12 +29,14 @@ class Profile:
         target: Name of the target.
         output: The target's settings, rendered; ``path`` is replaced for every workspace.
         catalog: DuckDB's name for the database, which compiled SQL and views carry.
+        flags: dbt's own settings that stand beside the profiles, under ``config``.
     """
 
     name: str
     target: str
     output: Mapping[str, Any]
     catalog: str
+    flags: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class ScenarioPlan:
         baseline_inputs: What the baseline was built from beside the project: key to content.
         seed: What seeds DuckDB before each statement that draws, or None.
         has_replications: Whether a candidate runs under several seeds.
+        setup_files: What the setup wrote beside its database, or None.
     """
 
     project_dir: Path
@@ -155,6 +159,7 @@ class ScenarioPlan:
     baseline_inputs: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     has_replications: bool = False
+    setup_files: SetupFiles | None = None
 
     def with_world(self) -> ScenarioPlan:
         """Return the plan with the fingerprint of what its world holds now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +17,13 @@ from search.scenario.answers import (
     default_profiles_dir,
 )
 from search.scenario.baseline import (
-    RECORD_FILE,
     WORLDS,
     Baseline,
     BaselineRecipe,
     check_database,
     ensure_baseline,
     input_files,
+    known_baseline,
     world_of,
 )
 from search.scenario.data_checks import CheckTable, DataCheck, plan_check, run_check
@@ -265,15 +264,22 @@ class _Preparation:
             limits=self._duck_limits(),
             report=self._report,
         )
-        self._check_table_binds(baseline.path, recipe.profile, checked.table_binds)
-        tables = self._check_data(baseline.path, recipe.profile, checked.data_checks)
+        setup_world = world_of(recipe, self._cache)
+        if setup_world.fingerprint() != baseline.fingerprint:
+            raise ProjectError("what the setup reads changed while it was prepared; start again")
+        self._check_table_binds(baseline, recipe.profile, checked.table_binds)
+        tables = self._check_data(baseline, recipe.profile, checked.data_checks)
         fingerprints = {
             "format": FINGERPRINT_FORMAT,
             "project": recipe.project_fingerprint,
             "baseline": baseline.fingerprint,
-            "scenario": hash_parts([scenario_fingerprint(self._spec), baseline.fingerprint]),
+            "scenario": hash_parts(
+                [
+                    *(scenario_fingerprint(self._spec), baseline.fingerprint),
+                    *(["files of the setup"] if baseline.files else []),
+                ]
+            ),
         }
-        setup_world = world_of(recipe, self._cache)
         self._warnings += setup_world.warnings()
         plan = ScenarioPlan(
             project_dir=self._project.folder,
@@ -296,6 +302,7 @@ class _Preparation:
             project_vars=self._project_vars,
             world=World(self._cache / WORLDS, fingerprints["scenario"], self._project.hashes),
             baseline_inputs=setup_world.state(),
+            setup_files=baseline.files,
         ).with_world()
         return Prepared(
             plan=plan,
@@ -322,13 +329,12 @@ class _Preparation:
             nodes = nodes.union(*checked.selected.values())
             if not mistakes:
                 world = world_of(checked.recipe, self._cache)
-                folder = self._cache / world.fingerprint()[:16]
-                size = _cached_bytes(folder)
-                if size is not None:
-                    database = folder / f"{checked.recipe.catalog}.duckdb"
+                known = known_baseline(checked.recipe, self._cache, world.fingerprint())
+                if known is not None:
+                    size = known.size_bytes
                     profile = checked.recipe.profile
-                    self._check_table_binds(database, profile, checked.table_binds)
-                    tables = self._check_data(database, profile, checked.data_checks)
+                    self._check_table_binds(known, profile, checked.table_binds)
+                    tables = self._check_data(known, profile, checked.data_checks)
         return ProjectCheck(
             *(tuple(mistakes), tuple(self._warnings), len(nodes), size),
             checks=len(self._scenario.checks),
@@ -680,11 +686,11 @@ class _Preparation:
         return planned
 
     def _check_table_binds(
-        self, database: Path, profile: Profile, binds: Sequence[TableBind]
+        self, baseline: Baseline, profile: Profile, binds: Sequence[TableBind]
     ) -> None:
         if not binds:
             return
-        with self._reading(database, profile) as connection:
+        with self._reading(baseline, profile) as connection:
             for bind in binds:
                 with self._checking():
                     parameter = self._spec.parameters[bind.parameter]
@@ -692,14 +698,16 @@ class _Preparation:
                     self._warnings += [told] if told else []
 
     @contextlib.contextmanager
-    def _reading(self, database: Path, profile: Profile) -> Iterator[Any]:
+    def _reading(self, baseline: Baseline, profile: Profile) -> Iterator[Any]:
+        written = baseline.files
         with authors_connection(
-            database,
+            baseline.path,
             profile,
             project_dir=self._project.folder,
             limits=self._duck_limits(),
             allow_external_access=self._scenario.allow_external_access,
             read_only=True,
+            own_files=[written.folder] if written else [],
         ) as connection:
             yield connection
 
@@ -722,13 +730,13 @@ class _Preparation:
         return tuple(planned)
 
     def _check_data(
-        self, database: Path, profile: Profile, checks: Sequence[DataCheck]
+        self, baseline: Baseline, profile: Profile, checks: Sequence[DataCheck]
     ) -> tuple[CheckTable, ...]:
         """Run the study's checks on its baseline; return what they show."""
         if not checks:
             return ()
         tables = []
-        with self._reading(database, profile) as connection:
+        with self._reading(baseline, profile) as connection:
             for check in checks:
                 with self._checking():
                     tables.append(run_check(connection, check, self._error))
@@ -745,11 +753,3 @@ def _selection(step: ExpandedStep) -> Selection:
 def _plain(values: Sequence[Any]) -> list[Any]:
     """Return the values that JSON keeps as they are."""
     return [one for one in values if isinstance(one, str | int | float | bool) or one is None]
-
-
-def _cached_bytes(folder: Path) -> int | None:
-    """Return the size of a cached baseline as its record has it; None when there is none."""
-    try:
-        return int(json.loads((folder / RECORD_FILE).read_text())["size_bytes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -1,7 +1,7 @@
-"""Files that Python itself opens while dbt works: Python models and plugins read data too.
+"""Files that are opened beside SQL while dbt works: Python models and plugins read data too.
 
 Python tells its audit hooks of each file that is opened. A hook stays for the life of the process;
-outside of an invocation it does nothing.
+outside of an invocation it does nothing. What a library opens without Python, the kernel tells.
 
 Source:
     https://docs.python.org/3/library/audit_events.html, event ``open``.
@@ -9,14 +9,16 @@ Source:
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from search.scenario.world import ReadLog
+from search.system.opened import run_noticed
 
 _CODE = frozenset({".py", ".pyc", ".so"})
 """Suffixes of programs, which Python also opens to show a line of them."""
@@ -43,15 +45,45 @@ def noticing_python(log: ReadLog) -> Iterator[None]:
 
 
 def _on_event(event: str, args: tuple[Any, ...]) -> None:
-    if event != "open" or not _listening:
+    if not _listening:
         return
-    path, mode, flags = args
-    if not isinstance(path, str | os.PathLike) or _writes(mode, flags):
-        return
-    for log in tuple(_listening):
-        place = Path(os.path.normpath(log.folder / os.fspath(path)))
-        if _is_data(place, log):
-            log.files.add(str(place))
+    if event == "open":
+        path, mode, flags = args
+        if isinstance(path, str | os.PathLike) and not _writes(mode, flags):
+            for log in tuple(_listening):
+                _take(os.fspath(path), log)
+    elif event == "socket.connect" and isinstance(args[1], tuple):
+        for log in tuple(_listening):
+            log.files.add(f"tcp://{args[1][0]}:{args[1][1]}")
+
+
+def _take(path: str | bytes, log: ReadLog) -> None:
+    place = Path(os.path.normpath(log.folder / os.fsdecode(path)))
+    if _is_data(place, log):
+        log.files.add(str(place))
+
+
+def run_noticing_all(function: Callable[[], Any], log: ReadLog, who: str) -> Any:
+    """Call a function, and notice the data files that libraries open in it as well.
+
+    Args:
+        function: What to call.
+        log: Takes them.
+        who: Whose function it is, for people, where nobody can tell what it opens.
+
+    Returns:
+        What the function returns.
+    """
+    result, opened = run_noticed(function)
+    if opened is None:
+        log.unseen.add(who)
+    for one in opened or ():
+        place = Path(os.path.normpath(log.folder / one.path))
+        if not one.is_folder:
+            _take(one.path, log)
+        elif _is_data(place, log):
+            log.texts.add(f"{glob.escape(str(place))}/*")
+    return result
 
 
 def _writes(mode: str | None, flags: int | None) -> bool:

@@ -8,7 +8,7 @@ the project's folder. Databases beside the own one are attached for reading alon
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -147,15 +147,16 @@ def use_authors_names(connection: Any, profile: Profile) -> None:
         connection.execute(f"set schema = '{escaped(schema)}'")
 
 
-def confine(connection: Any, writable: Path | None = None) -> None:
-    """Let a connection reach no file but those of a folder, for good.
+def confine(connection: Any, folders: Sequence[Path] = ()) -> None:
+    """Let a connection reach no file but those of some folders, for good.
 
     Args:
         connection: Whatever it needs is attached and loaded already.
-        writable: The candidate's own folder, if it has files.
+        folders: Those with files that the project wrote.
     """
-    if writable is not None:
-        connection.execute(f"set allowed_directories = ['{escaped(writable)}']")
+    if folders:
+        listed = ", ".join(f"'{escaped(one)}'" for one in folders)
+        connection.execute(f"set allowed_directories = [{listed}]")
     connection.execute("set enable_external_access = false")
 
 

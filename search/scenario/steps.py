@@ -7,7 +7,7 @@ schema, reaches no file unless the study file allows it, and never writes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from search.scenario.session import (
     dbts_connection,
     use_authors_names,
 )
+from search.scenario.setup_files import SetupFiles
 from search.scenario.world import ReadLog
 from search.scenario.writes import outside_writes
 from search.study.steps import ExpandedStep
@@ -46,8 +47,8 @@ class StepPlace:
         limits: What DuckDB may take.
         allow_external_access: Whether the author's SQL may read files and load extensions.
         reads: Takes what is read beside the database; nobody asks when None.
-        keeps_files: Whether files that the project writes last as long as the database, as they
-            do for a candidate; else what reads one again is refused.
+        files: Where files go that the project writes; a folder inside ``home`` when None.
+        given: Files that the setup wrote, which are there before these steps.
     """
 
     project_dir: Path
@@ -58,7 +59,8 @@ class StepPlace:
     limits: DuckLimits
     allow_external_access: bool
     reads: ReadLog | None = None
-    keeps_files: bool = False
+    files: Path | None = None
+    given: SetupFiles | None = None
 
 
 class StepRunner:
@@ -83,7 +85,8 @@ class StepRunner:
             home=place.home,
             limits=place.limits,
             reads=place.reads,
-            keeps_files=place.keeps_files,
+            files=place.files,
+            given=place.given,
         )
 
     @property
@@ -148,6 +151,7 @@ class StepRunner:
         refuse_outside_writes(sql)
         self.saw_statement(sql)
         here = self.led(sql, step.name)
+        told = self.session.files.observed(sql, f"the study's {step.name}")
         with self.connection() as connection:
             try:
                 allowed = strip_resource_settings(here) or "select 1"
@@ -156,7 +160,7 @@ class StepRunner:
             except duckdb.PermissionException as error:
                 raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage=OUTSIDE) from error
         if self._observer is not None:
-            self._observer(sql, None, None, None)
+            self._observer(told, None, None, None)
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
@@ -173,7 +177,7 @@ class StepRunner:
                 project_dir=place.project_dir,
                 limits=place.limits,
                 allow_external_access=place.allow_external_access,
-                own_files=self.session.files.folder,
+                own_files=self.session.files.folders(),
             ) as connection,
             file_log(connection, place.reads),
         ):
@@ -194,7 +198,7 @@ def authors_connection(
     limits: DuckLimits,
     allow_external_access: bool,
     read_only: bool = False,
-    own_files: Path | None = None,
+    own_files: Sequence[Path] = (),
 ) -> Iterator[Any]:
     """Open a database for SQL of the study's author, set up as dbt's own and guarded.
 
@@ -205,7 +209,7 @@ def authors_connection(
         limits: What DuckDB may take.
         allow_external_access: Whether any file may be read.
         read_only: Whether the database itself may only be read.
-        own_files: Folder of files that the project wrote, which views may read.
+        own_files: Folders of files that the project wrote, which views may read.
 
     Raises:
         DatabaseError: If it cannot be opened as dbt opens it.

@@ -51,6 +51,7 @@ class ReadLog:
         clock: Places that ask for the time.
         words: Words of all statements, lower case, by who sent them.
         vars: dbt vars, each with the defaults that were given where it was read.
+        unseen: Whose files nobody can tell, because the kernel does not.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class ReadLog:
     clock: set[ClockRead] = field(default_factory=set)
     words: dict[str, set[str]] = field(default_factory=dict)
     vars: dict[str, list[Any]] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)
 
     def saw_statement(self, sql: str, sender: str | None = None) -> None:
         """Remember what of a statement asks for the time or may be a pattern of files.
@@ -120,6 +122,7 @@ class ReadLog:
             pattern = str(self._place(text))
             if not opened.isdisjoint(glob.glob(pattern, recursive=True)):
                 yield "glob", pattern
+        yield from (("remote", f"files by {who}") for who in sorted(self.unseen))
         yield from (("clock", what) for what in sorted(self.clock_places()))
 
     def _place(self, path: str) -> Path:
@@ -334,6 +337,20 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
+def input_files(inputs: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that inputs stand for, with the logs of databases, as they are now.
+
+    Args:
+        inputs: Keys of inputs.
+    """
+    for key in inputs:
+        kind, name = key.split(" ", 1)
+        if kind == "file":
+            yield from (Path(name), Path(f"{name}.wal"))
+        elif kind == "glob":
+            yield from (Path(one) for one in glob.glob(name, recursive=True))
+
+
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return which inputs hold something else than before, in words.
 
@@ -356,8 +373,8 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def _require_settled(path: Path, since: float) -> None:
-    changed = path.stat().st_mtime
-    if changed > since:
+    state = path.stat()
+    if max(state.st_mtime, state.st_ctime) > since:  # a copy may bring an old time along
         raise ProjectError(
             f"{path} changed while the scenario was reading it, so its numbers may belong to "
             "neither content; start again when it is complete"

@@ -59,16 +59,33 @@ def run_confined(function: Callable[[], Any], writable: Iterable[Path]) -> Any:
     """
     if not landlock_version():
         return function()
+
+    def work() -> Any:
+        _restrict([*writable, DEVICES])
+        return function()
+
+    return in_thread(work, "confined")
+
+
+def in_thread(function: Callable[[], Any], name: str) -> Any:
+    """Call a function in a thread of its own, and wait for it; an interrupt reaches it.
+
+    Args:
+        function: What to call.
+        name: Of the thread.
+
+    Returns:
+        What the function returns.
+    """
     outcome: dict[str, Any] = {}
 
     def work() -> None:
         try:
-            _restrict([*writable, DEVICES])
             outcome["result"] = function()
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=work, name="confined", daemon=True)
+    thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     try:
         while thread.is_alive():

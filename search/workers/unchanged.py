@@ -1,7 +1,7 @@
-"""Files that must not change while a study runs: its dbt project and its study file.
+"""Files that must not change while a study runs: its dbt project and what it reads beside.
 
 dbt reads the project anew for every step. A model that is edited meanwhile would be mixed with old
-ones, and its numbers kept under the fingerprint of the old.
+ones, and its numbers kept under the fingerprint of the old. So would data, in either engine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from search.workers.contract import EvaluatorFactory, WorkerPool
 Files = Callable[[], Iterable[Path]]
 _Mark = tuple[int, int, int, int]
 SHOWN = 5
+LARGE_BYTES = 32 * 2**20
+"""Above this any write counts as a change: nobody waits for gigabytes to be hashed again."""
 
 
 class Unchanged:
@@ -34,15 +36,6 @@ class Unchanged:
         self._files = files
         self._marks = {path: _mark(path) for path in files()}
         self._hashes = {path: _hash(path) for path in self._marks}
-
-    def with_files(self, more: Iterable[Path]) -> Unchanged:
-        """Return a look at further files as well, as they are now."""
-        added = tuple(more)
-        own = self._files
-        wider = Unchanged(lambda: (*own(), *added))
-        wider._marks |= self._marks
-        wider._hashes |= self._hashes
-        return wider
 
     def changed(self) -> list[Path]:
         """Return the files that were edited, added or removed, in order."""
@@ -140,7 +133,10 @@ def _mark(path: Path) -> _Mark | None:
 
 
 def _hash(path: Path) -> str:
+    """Return a hash of what a file holds; of a large one, of its size and times."""
     try:
+        if path.stat().st_size > LARGE_BYTES:
+            return str(_mark(path))
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""

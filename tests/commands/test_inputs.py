@@ -74,8 +74,11 @@ def test_another_content_starts_the_next_version(project: Path, without_children
 
 
 @pytest.mark.dbt
-def test_a_change_while_it_runs_is_told(project: Path, without_children: None) -> None:
+@pytest.mark.parametrize("engine", ["dbt", "compiled"])
+def test_a_change_while_it_runs_is_told(engine: str, project: Path, without_children: None) -> None:
     """What was evaluated may belong to either content, so nothing of it is used again."""
+    study = project / "study.yml"
+    study.write_text(study.read_text().replace("engine: dbt", f"engine: {engine}"))
     sales = project.parent / "sales.csv"
     with pytest.raises(ProjectError, match=r"sales.csv changed while the study ran"):
         _run(project, Noted(sales))

@@ -30,7 +30,7 @@ def test_everything_is_put_back_and_a_plugin_stores_nothing(tmp_path: Path) -> N
         dbtClassMixin,
     )
     before = [dict(vars(owner)) for owner in owners], tempfile.tempdir, Path.cwd()
-    sender = Sender(None, ReadLog(tmp_path), OwnFiles(tmp_path, tmp_path / "own", is_kept=True))
+    sender = Sender(None, ReadLog(tmp_path), OwnFiles(tmp_path, tmp_path / "own"))
     with process_state(sender, tmp_path / "tmp"):
         assert [dict(vars(owner)) for owner in owners] != before[0]
         target = SimpleNamespace(relation="main.sales")

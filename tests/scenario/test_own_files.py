@@ -17,7 +17,7 @@ NODE = "model.shop.exported_sales"
 class Place:
     """A project's folder with files of the user's, a database, and the files of one candidate."""
 
-    def __init__(self, folder: Path, *, is_kept: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
         self.user = folder / "user"
         for one in (self.project, self.user):
@@ -27,9 +27,7 @@ class Place:
         with duckdb.connect(str(self.user / "old.db")) as old:
             old.execute("create table t as select 5 as a")
         self.read: list[Written] = []
-        self.files = OwnFiles(
-            self.project, folder / "own", is_kept=is_kept, on_reading=self.read.append
-        )
+        self.files = OwnFiles(self.project, folder / "own", on_reading=self.read.append)
         self.connection = duckdb.connect(config={"file_search_path": str(self.project)})
         self.before = self.everything()
 
@@ -44,8 +42,8 @@ class Place:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
-    def place(**options: bool) -> Place:
-        made = Place(tmp_path, **options)
+    def place() -> Place:
+        made = Place(tmp_path)
         monkeypatch.chdir(made.project)  # as dbt does
         return made
 
@@ -187,8 +185,43 @@ def test_a_log_of_duckdbs_own_is_left_out(make: Callable[..., Place]) -> None:
     assert place.everything() == place.before and len(place.files.notes) == 1
 
 
-def test_where_the_database_is_kept_reading_again_is_refused(make: Callable[..., Place]) -> None:
-    place = make(is_kept=False)
-    place.run("copy (select 1 as a) to 'out.csv'")
-    with pytest.raises(ScenarioError, match=r"scenario\.steps, or as tables"):
-        place.run("create view v as select a from 'out.csv'", "model.shop.later")
+def test_what_the_setup_wrote_is_there_for_each_candidate(make: Callable[..., Place]) -> None:
+    setup = make()
+    setup.run(
+        "copy (select 1 as a) to 'out.csv'; create view v as select a from 'out.csv';"
+        "copy (select 2 as a, 3 as p) to 'parts' (format parquet, partition_by (p));"
+        "attach 'fresh.db' as fresh; create table fresh.t as select 4 as a; detach fresh"
+    )
+    given = setup.files.written()
+    assert given is not None
+    assert given.writers.keys() == {
+        str(setup.project / n) for n in ("out.csv", "parts", "fresh.db")
+    }
+    kept = {name: (given.folder / name).read_bytes() for name in given.names()}
+    candidate = OwnFiles(setup.project, setup.project.parent / "candidate", given=given)
+
+    def run(sql: str) -> list[tuple[object, ...]]:
+        candidate.run(sql, NODE, setup.connection, setup.connection.execute)
+        return setup.connection.fetchall()
+
+    for turn in (1, 2):
+        assert run("select a from 'out.csv'") == [(1,)]
+        assert str(given.folder) in candidate.observed("select a from 'out.csv'")
+        assert run("select a from 'parts/*/*.parquet'") == [(2,)]
+        assert run("attach 'fresh.db' as fresh; insert into fresh.t values (5); from fresh.t") == [
+            (4,),
+            (5,),
+        ]
+        run("detach fresh")
+        run(f"copy (select {turn * 10} as a) to 'out.csv'")
+        assert run("select a from 'out.csv'") == run("select a from v") == [(turn * 10,)]
+        candidate.forget()
+        setup.connection.execute("drop view v")
+        candidate.run(
+            "create view v as select a from 'out.csv'",
+            NODE,
+            setup.connection,
+            setup.connection.execute,
+        )
+    assert {name: (given.folder / name).read_bytes() for name in given.names()} == kept
+    assert setup.everything() == setup.before

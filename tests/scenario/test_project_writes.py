@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from studies import copy_project, dbt_document, load
 
-from search.errors import ProjectError
+from search.driver.engine import prepare_engine
 from search.scenario.compiled.recording import RecordingEvaluator
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
@@ -45,6 +46,7 @@ MODELS = {
     "by_hand.py": (
         "def model(dbt, session):\n    dbt.config(materialized='table')\n"
         "    import tempfile\n    tempfile.NamedTemporaryFile().close()\n"
+        "    from pyarrow import csv\n    csv.read_csv('{outside}/native.csv')\n"
         "    return session.sql('select 1 as a')\n"
     ),
 }
@@ -61,6 +63,7 @@ def outside(tmp_path: Path) -> Path:
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "pre.csv").write_text("a\n100\n")
+    (folder / "native.csv").write_text("a\n1\n")
     duckdb.connect().execute(f"copy (select 1 as id, 100.0 as a) to '{folder}/sales.parquet'")
     return folder
 
@@ -69,7 +72,9 @@ def outside(tmp_path: Path) -> Path:
 def write(tmp_path: Path, outside: Path) -> Callable[..., StudySpec]:
     """Writes a project with some models and a study of it."""
 
-    def make(models: dict[str, str], metric: str, *, project: str = "") -> StudySpec:
+    def make(
+        models: dict[str, str], metric: str, *, project: str = "", **scenario: Any
+    ) -> StudySpec:
         folder = copy_project("tiny", tmp_path / "project")
         (folder / "out.csv").write_text("a\n100\n")
         for name, text in models.items():
@@ -81,7 +86,8 @@ def write(tmp_path: Path, outside: Path) -> Callable[..., StudySpec]:
             scenario={
                 "vars": {"place": f"{outside}/sales.parquet"},
                 "steps": [{"dbt": {"command": "run", "select": names}}],
-            },
+            }
+            | scenario,
             metrics={"v": {"sql": metric}},
         )
         return load(folder, document)
@@ -121,6 +127,7 @@ def test_each_candidate_has_its_own_files(
     assert [one.metrics["v"] for one in outcomes] == [x * 1010110 for x in (2.0, 3.0)]
     assert checksums(tmp_path / "project", outside) == before
     assert factory.plan.world is not None
+    assert f"file {outside}/native.csv" in factory.plan.world.inputs()
     told = "\n".join(factory.plan.world.warnings())
     for named in ("exported", "hooked", "pre.csv", "out.csv", "end.csv", "dump", "fresh.db"):
         assert named in told
@@ -192,18 +199,34 @@ def test_what_cannot_be_led_elsewhere_is_refused_by_name(
     assert checksums(tmp_path / "project", outside) == before
 
 
-def test_setup_refuses_what_reads_a_file_again(
+def test_what_the_setup_writes_each_candidate_reads_in_both_engines(
     write: Callable[..., StudySpec], tmp_path: Path, outside: Path
 ) -> None:
-    spec = write({"exported.sql": MODELS["exported.sql"]}, "select 1")
-    document = spec.model_copy(
-        update={
-            "scenario": spec.scenario.model_copy(
-                update={"setup": spec.scenario.steps, "steps": spec.scenario.steps}
-            )
-        }
+    models = {name: MODELS[name] for name in ("hooked.sql", "exported.sql")}
+    models["later.sql"] = (
+        "{{ config(materialized='table') }} select {{ var('x') }} * ("
+        "(select a from read_csv('out.csv')) + (select sum(a) from {{ ref('exported') }})) as a"
+    )
+    spec = write(
+        models,
+        "select a + (select count(*) from 'out.csv')"
+        " + 0 * (select result from {{ ref('fct_result') }}) from {{ ref('later') }}",
+        vars={"place": f"{outside}/sales.parquet"},
+        setup=[
+            {"dbt": {"command": "run", "select": "hooked exported", "vars": {"x": 3.0, "y": 1.0}}}
+        ],
+        steps=[{"dbt": {"command": "run", "select": "later fct_result"}}],
+        allow_external_access=True,
+    )
+    spec = spec.model_copy(
+        update={"resources": spec.resources.model_copy(update={"engine": "auto"})}
     )
     before = checksums(tmp_path / "project", outside)
-    with pytest.raises(ProjectError, match=r"model exported reads .*sales\.parquet"):
-        factory_of(document, tmp_path / "results" / ".cache")
+    factory = factory_of(spec, tmp_path / "results" / ".cache")
+    assert [one.metrics["v"] for one in evaluate(factory, 1.0, 2.0)] == [34.0, 67.0]
+    engine = prepare_engine(factory, spec, tmp_path / "programs", report=lambda line: None)
+    assert engine.name == "compiled", engine.warnings
+    assert [one.metrics["v"] for one in evaluate(engine.factory, 1.0, 2.0)] == [34.0, 67.0]
+    again = factory_of(spec, tmp_path / "results" / ".cache")
+    assert again.plan.setup_files == factory.plan.setup_files is not None
     assert checksums(tmp_path / "project", outside) == before

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from search.scenario.python_reads import noticing_python
+from search.scenario.python_reads import noticing_python, run_noticing_all
 from search.scenario.world import ReadLog
 
 
@@ -24,3 +25,29 @@ def test_data_that_python_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     Path("late.csv").read_text()
     found = {name.removeprefix(f"{tmp_path}/") for _, name in log.inputs()}
     assert found == {"project/a.csv", "b.csv", "outside.yml"}
+
+
+def test_data_that_a_library_reads(tmp_path: Path) -> None:
+    log = ReadLog(tmp_path / "project")
+    (tmp_path / "parts").mkdir()
+    file = tmp_path / "parts" / "a.csv"
+    file.write_text("v\n7\n")
+
+    def model() -> object:
+        from pyarrow import dataset
+
+        return dataset.dataset(str(file.parent), format="csv").to_table().to_pydict()
+
+    assert run_noticing_all(model, log, "model m") == {"v": [7]}
+    if log.unseen:
+        assert list(log.inputs()) == [("remote", "files by model m")]
+    else:
+        assert list(log.inputs()) == [("file", str(file)), ("glob", f"{file.parent}/*")]
+
+
+def test_whoever_asks_the_network_is_told(tmp_path: Path) -> None:
+    log = ReadLog(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server, noticing_python(log):
+        socket.create_connection(server.getsockname()).close()
+        port = server.getsockname()[1]
+    assert list(log.inputs()) == [("remote", f"tcp://127.0.0.1:{port}")]

@@ -50,12 +50,11 @@ def test_a_file_written_anew_with_the_same_content_is_no_change(folder: Path) ->
     assert unchanged.changed() == [] and unchanged.changed() == []
 
 
-def test_further_files_are_looked_at_from_then_on(folder: Path, tmp_path: Path) -> None:
-    census = tmp_path.parent / f"{tmp_path.name}-census"
-    census.write_text("1")
-    unchanged = look(folder).with_files([census])
-    census.write_text("2")
-    assert unchanged.changed() == [census]
+def test_of_a_large_file_any_write_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.workers.unchanged.LARGE_BYTES", 2)
+    unchanged = look(folder)
+    (folder / "a.sql").write_text("a.sql")
+    assert unchanged.changed() == [folder / "a.sql"]
 
 
 @pytest.mark.dbt

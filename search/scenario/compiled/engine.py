@@ -122,8 +122,11 @@ class ProgramEvaluator(Evaluator):
             self._beyond.add(variant)
             return False
         factory = self._library.source.factory
+        written = factory.plan.setup_files
         if self._recorded_project is not None:
             program = program.moved(self._recorded_project, factory.plan.project_dir)
+        if written is not None:
+            program = program.moved(written.home, written.folder)
         self._replays[variant] = Replay(factory, program, folder, self._asked_isolation)
         return True
 

@@ -79,14 +79,15 @@ class Program:
     warnings: tuple[str, ...] = ()
     draws_vary: bool = False
 
-    def moved(self, recorded: Path, project: Path) -> Program:
-        """Return the program for a project that is elsewhere than when it was recorded.
+    def moved(self, recorded: Path, now: Path) -> Program:
+        """Return the program for files that are in another folder than when it was recorded.
 
-        dbt writes the path of a seed's file into the SQL that loads it.
+        dbt writes the path of a seed's file into the SQL that loads it; so do views over files
+        that the setup wrote.
         """
-        if project == recorded:
+        if now == recorded:
             return self
-        old, new = f"'{recorded}/", f"'{project}/"
+        old, new = f"'{recorded}/", f"'{now}/"
         return replace(
             self,
             statements=tuple(
@@ -95,6 +96,9 @@ class Program:
                     replace(template, pieces=tuple(p.replace(old, new) for p in template.pieces)),
                 )
                 for one, template in self.statements
+            ),
+            baseline=tuple(
+                replace(one, sql=one.sql and one.sql.replace(old, new)) for one in self.baseline
             ),
         )
 

@@ -33,6 +33,7 @@ from search.scenario.compiled.replay_workspace import (
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed
 from search.study.values import Scalar
@@ -82,6 +83,10 @@ class Replay:
         self.program = program
         self._scratch = create_scratch(factory.scratch_parent)
         limits = factory.limits(self._scratch)
+        # A replay writes no files; it reads what the setup wrote.
+        self._files = OwnFiles(
+            self._plan.project_dir, self._scratch / "files", given=self._plan.setup_files
+        )
         self._workspace: ReplayWorkspace
         if isolation == OVERLAY:
             self._workspace = OverlayWorkspace(self._plan, folder, limits)
@@ -101,7 +106,7 @@ class Replay:
         """
         self.operation_seconds = {}
         self._seed = self._plan.engine_seed(request)
-        reader = MetricReader(self._plan.metrics_of(request), self._seed)
+        reader = MetricReader(self._plan.metrics_of(request), self._seed, self._files.led)
         values = dict(request.values)
         if self._plan.replication_var is not None and request.replication is not None:
             values[self._plan.replication_var] = request.replication

@@ -1,0 +1,226 @@
+"""Notices which files a function opens, by whatever library: the kernel says it.
+
+A library that is not written in Python (Arrow, Polars, another DuckDB) opens files without telling
+anybody. A filter of system calls, which needs no privilege, holds each ``open`` of the function's
+thread, of the threads and of the programs that it starts until a process of ours has seen its path.
+It is a process because the thread may hold Python's lock while it waits.
+
+Source:
+    https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import errno
+import os
+import platform
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.system.confinement import in_thread
+
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_OPENS = {"x86_64": (2, 257, 437), "aarch64": (56, 437)}
+"""Numbers of ``open`` (where it exists), ``openat`` and ``openat2``."""
+_SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
+_NO_NEW_PRIVS = 38
+_ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
+_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+
+_WATCHER = r"""
+import array, fcntl, os, select, socket, struct, sys
+RECEIVE, SEND, CONTINUE = 0xC0502100, 0xC0182101, 1
+OPEN, OPENAT2, HERE = int(sys.argv[2]), 437, -100
+WRITES, DIRECTORY = os.O_WRONLY, os.O_DIRECTORY
+owner = socket.socket(fileno=int(sys.argv[1]))
+poll = select.poll()
+poll.register(owner, select.POLLIN)
+seen = {}
+
+def memory(pid, place, length):
+    with open(f"/proc/{pid}/mem", "rb", 0) as whole:
+        whole.seek(place)
+        return whole.read(length)
+
+def text(pid, place):
+    # A path may end right before memory that nobody has.
+    found = b""
+    while b"\0" not in found and len(found) < 4096:
+        found += memory(pid, place + len(found), 4096 - (place + len(found)) % 4096)
+    return found.split(b"\0")[0]
+
+def note(pid, number, args):
+    folder, place, flags = (HERE, args[0], args[1]) if number == OPEN else args[:3]
+    if number == OPENAT2:
+        flags = struct.unpack("=Q", memory(pid, args[2], 8))[0]
+    if flags & os.O_ACCMODE == WRITES:
+        return
+    path = text(pid, place)
+    if not path.startswith(b"/"):
+        folder = struct.unpack("=i", struct.pack("=I", folder & 0xFFFFFFFF))[0]
+        base = f"/proc/{pid}/cwd" if folder == HERE else f"/proc/{pid}/fd/{folder}"
+        path = os.path.join(os.readlink(base).encode(), path)
+    seen[bool(flags & DIRECTORY), path] = None
+
+while True:
+    for one, event in poll.poll():
+        if one == owner.fileno():
+            asked, given, _, _ = owner.recvmsg(1, socket.CMSG_SPACE(4))
+            if not asked:
+                sys.exit()
+            if asked == b"l":
+                handles = array.array("i")
+                handles.frombytes(given[0][2][:4])
+                poll.register(handles[0], select.POLLIN)
+                owner.sendall(b"k")
+            else:
+                told = b"\0".join(b"%d%s" % key for key in seen)
+                seen.clear()
+                owner.sendall(struct.pack("=Q", len(told)) + told)
+        elif event & select.POLLIN:
+            call = bytearray(80)
+            try:
+                fcntl.ioctl(one, RECEIVE, call)
+            except OSError:
+                continue
+            number, pid, _, what, _, _, *args = struct.unpack("=QIIiIQ6Q", bytes(call))
+            try:
+                note(pid, what, args)
+            except (OSError, ValueError):
+                pass
+            try:
+                fcntl.ioctl(one, SEND, bytearray(struct.pack("=QqiI", number, 0, 0, CONTINUE)))
+            except OSError:
+                pass
+        else:
+            poll.unregister(one)
+            os.close(one)
+"""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Something that was opened for reading.
+
+    Attributes:
+        path: Its path, absolute unless the kernel could not say.
+        is_folder: Whether it was opened as a folder, to be listed.
+    """
+
+    path: str
+    is_folder: bool
+
+
+class OpenWatch:
+    """The process that sees what is opened; one for the life of this process.
+
+    Threads that a library keeps are watched as long as they live, so it outlives each function.
+    """
+
+    def __init__(self) -> None:
+        self._own, theirs = socket.socketpair()
+        number = str(_OPENS[platform.machine()][0]) if platform.machine() == "x86_64" else "-1"
+        with theirs:
+            subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _WATCHER, str(theirs.fileno()), number],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt of the terminal must not end it first
+            )
+
+    def watch_this_thread(self) -> None:
+        """Let the kernel hold each ``open`` of this thread until it was seen, for good.
+
+        Raises:
+            OSError: If the kernel does not offer that.
+        """
+        program = ctypes.create_string_buffer(_filter(platform.machine()))
+        code = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(program))
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+        call = _SECCOMP[platform.machine()]
+        listener = libc.syscall(call, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.c_char_p(code))
+        if listener < 0:
+            if ctypes.get_errno() == errno.EBUSY:
+                return  # whoever started this thread is watched, and so is it
+            raise OSError(ctypes.get_errno(), "the kernel tells nobody what is opened")
+        given = array.array("i", [listener]).tobytes()
+        self._own.sendmsg([b"l"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)])
+        self._own.recv(1)
+        os.close(listener)
+
+    def take(self) -> list[Opened]:
+        """Return what was opened since the last time, each once."""
+        self._own.sendall(b"g")
+        (length,) = struct.unpack("=Q", self._received(8))
+        told = self._received(length)
+        paths = [one for one in told.split(b"\0") if one]
+        return [Opened(os.fsdecode(one[1:]), one[:1] == b"1") for one in paths]
+
+    def _received(self, length: int) -> bytes:
+        parts = []
+        while length:
+            part = self._own.recv(min(length, 2**20))
+            if not part:
+                raise OSError("the process that sees what is opened is gone")
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+
+_watch: OpenWatch | None = None
+_lock = threading.Lock()
+
+
+def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | None]:
+    """Call a function in a thread of its own, and say what it opened for reading.
+
+    Args:
+        function: What to call.
+
+    Returns:
+        What the function returns, and what was opened, in order; None instead where the kernel
+        does not tell.
+    """
+    global _watch
+    if platform.machine() not in _SECCOMP:
+        return function(), None
+    with _lock:
+        _watch = _watch or OpenWatch()
+    watch, is_watched = _watch, True
+
+    def work() -> Any:
+        nonlocal is_watched
+        try:
+            watch.watch_this_thread()
+        except OSError:
+            is_watched = False
+        return function()
+
+    watch.take()
+    result = in_thread(work, "watched")
+    return result, watch.take() if is_watched else None
+
+
+def _filter(machine: str) -> bytes:
+    """Return the filter: opens are told, all else passes."""
+    opens = _OPENS[machine]
+    steps = [
+        (_LOAD, 0, 0, 4),  # of struct seccomp_data: the architecture
+        (_JUMP_IF_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
+        (_RETURN, 0, 0, _ALLOW),
+        (_LOAD, 0, 0, 0),  # the call's number
+        *((_JUMP_IF_EQUAL, len(opens) - i, 0, number) for i, number in enumerate(opens)),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _NOTIFY),
+    ]
+    return b"".join(struct.pack("HBBI", *one) for one in steps)
