@@ -15,6 +15,7 @@ import click
 from search.cli.audit import audit
 from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
+from search.cli.export import export
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import json_option as _json
 from search.cli.options import load as _load
@@ -260,7 +261,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, audit, compare, dashboard, diff, history, rollback, submit):
+for _command in (apply, audit, compare, dashboard, diff, export, history, rollback, submit):
     main.add_command(_command)
 
 
