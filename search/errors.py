@@ -129,6 +129,12 @@ class ExtraMissingError(SearchError):
     kind = "extra_missing"
 
 
+class PreparationTimeoutError(ProjectError):
+    """Preparing stays at one model or one statement of the study for too long."""
+
+    kind = "prepare_timeout"
+
+
 class BudgetError(SearchError):
     """The memory budget cannot hold what was asked for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import fields
 from pathlib import Path
 
@@ -52,12 +53,19 @@ def publish(results_folder: Path, tables: AuditTables) -> Path:
             }
             _replace_database(target, arrows, view_statements(tables))
             _replace_parquet(parquet_folder, arrows)
-    except (OSError, duckdb.Error, pa.ArrowException) as error:
+    except (OSError, MemoryError, duckdb.Error, pa.ArrowException) as error:
         raise AuditError(
             f"the audit trail must be written to {results_folder}, but that failed ({error}); "
-            "check space and permissions there, then publish again"
+            f"{_advice(error)}, then publish again"
         ) from error
     return target
+
+
+def _advice(error: Exception) -> str:
+    is_memory = isinstance(error, MemoryError | duckdb.OutOfMemoryException)
+    if is_memory or getattr(error, "errno", None) == errno.ENOMEM:
+        return "it is memory that lacks, not disk: end other programs, or give it more"
+    return "check space and permissions there"
 
 
 def _replace_database(target: Path, arrows: dict[str, pa.Table], views: list[str]) -> None:

@@ -36,6 +36,7 @@ from search.errors import (
     SearchError,
 )
 from search.system import interrupt
+from search.system.child import where_raised
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.system.packages import extra_missing, require_supported
 from search.workers.ray.lasting import require_lasting
@@ -329,8 +330,11 @@ def _unexpected(error: Exception) -> str:
             f"{sys.executable} must have the packages of scenario-search, but lacks {error.name}; "
             "install them there, or start the Python that has them"
         )
+    if isinstance(error, MemoryError):
+        return "this process has no memory left; end other programs, or give it more"
     return (
-        f"unexpected {type(error).__name__}: {error} (set SCENARIO_SEARCH_TRACEBACK=1 to see where)"
+        f"unexpected {type(error).__name__}{where_raised(error)}: {error} "
+        "(set SCENARIO_SEARCH_TRACEBACK=1 to see all of it)"
     )
 
 

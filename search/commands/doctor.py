@@ -431,6 +431,7 @@ def _size(folder: Path) -> int:
 
 def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[Any, list[Finding]]:
     """Return the check of the dbt project, None when it could not be made, and its findings."""
+    from search.scenario.at_work import patience
     from search.scenario.preparation import PreparationLimits, check_project
     from search.study.layout import Layout
     from search.workers.resources import preparation_limits
@@ -445,7 +446,10 @@ def _project(spec: StudySpec, results: Path, plan: MemoryPlan | None) -> tuple[A
     missing = _missing_packages(project)
     cache = Layout(results, spec.study).baselines.absolute()
     try:
-        check = run_in_child(check_project, spec, cache, limits, report=lambda line: None)
+        check = run_in_child(
+            check_project, spec, cache, limits, report=lambda line: None,
+            patience=patience(spec.search.prepare_timeout),
+        )  # fmt: skip
     except SearchError as error:
         return None, [*missing, _of_error("project", error)]
     except OSError as error:

@@ -28,6 +28,7 @@ from search.driver.warm_start import EarlierStudy, earlier_studies, warm_candida
 from search.errors import AuditError, ProjectError, SearchError, StorageError
 from search.report.html import write_report
 from search.sampling.choice import choose_sampler
+from search.scenario.at_work import patience
 from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
@@ -190,7 +191,8 @@ class _StudyRun:
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
         watched = Unchanged(lambda: _project_files(spec))
-        with ChildProcess() as child:  # one for all that dbt does: importing it takes seconds
+        # One for all that dbt does: importing it takes seconds.
+        with ChildProcess(patience=patience(spec.search.prepare_timeout)) as child:
             bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
             prepared, reference = bench.prepared, bench.reference
             tables = [table.document() for table in prepared.tables]

@@ -11,6 +11,7 @@ from typing import Any
 from search.driver.engine import source_of
 from search.driver.progress import Progress
 from search.errors import ProjectError
+from search.scenario.at_work import patience
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
@@ -88,7 +89,10 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
     memory = memory_plan(spec)
     layout = Layout(results, spec.study)
     sweep_scratch(scratch_parent(spec))
-    with files.private(layout.folder, layout.baselines, layout.programs), ChildProcess() as child:
+    with (
+        files.private(layout.folder, layout.baselines, layout.programs),
+        ChildProcess(patience=patience(spec.search.prepare_timeout)) as child,
+    ):
         bench = prepared_workbench(spec, layout, memory, child, progress)
         world = bench.prepared.plan.world
         for warning in (*bench.prepared.warnings, *(world.warnings() if world else ())):

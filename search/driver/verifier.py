@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -88,7 +89,8 @@ class Verifier:
             self._thread.join(0.5)  # in slices, so that an interrupt arrives
             interrupt.check()
         # The system may have ended a process that only waited; another one does as well.
-        call = self._child.call if self._child.is_alive else run_in_child
+        again = partial(run_in_child, patience=self._child.patience)
+        call = self._child.call if self._child.is_alive else again
         found: Verification = call(
             verify,
             self._reference,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,9 +75,10 @@ def write_page(target: Path, text: str) -> Path:
     try:
         files.write_durably(target, text.encode())
     except OSError as error:
+        what = "memory" if error.errno == errno.ENOMEM else "space and permissions there"
         raise AuditError(
             f"the report must be written to {target}, but that failed ({error.strerror}); check "
-            "space and permissions there, then run `scenario-search report`"
+            f"{what}, then run `scenario-search report`"
         ) from error
     return target
 

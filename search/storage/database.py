@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 
 from search.errors import StorageError
 from search.storage import sqlite
+from search.storage.damage import ReadableStorage
 from search.storage.vendor import models, numbered, trial_id_of
 
 INSTALL_HINTS = {
@@ -58,7 +59,7 @@ class _Group:
     is_broken = False
 
 
-class GroupingStorage(optuna.storages.RDBStorage):
+class GroupingStorage(ReadableStorage):
     """An ``RDBStorage`` that can write many things in one transaction.
 
     Optuna commits each attribute, parameter and state alone, and each commit waits for

@@ -80,6 +80,8 @@ class SearchSpec(Model):
     """Search although a parameter reaches no metric; refused otherwise."""
     trial_timeout: Duration = None
     """Time allowed for one evaluation; no limit when left out."""
+    prepare_timeout: Duration = 3600.0
+    """The longest that preparing may stay at one model or one SQL of the study, such as 10m."""
     tolerance: Annotated[float, AfterValidator(_tolerance)] = Field(default=0.02, gt=0)
     """Relative tolerance of targets that name none."""
 

@@ -14,17 +14,23 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from search.errors import SearchError, WorkerError
 from search.system import interrupt
+from search.system.patience import TOLD_EVERY_SECONDS, Patience, Place, Stay
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
+_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+"""What a process sends itself, or gets from the kernel for a fault of its own."""
+_OURS = Path(__file__).parents[1]
 
 _SLICE_SECONDS = 0.5
 """The longest single wait: an exception that another thread injects must arrive."""
@@ -43,6 +49,7 @@ class ChildProcess:
         is_stderr_shared: Whether the child writes to this process's stderr: for a child that
             writes much. Else its last words are part of the error when it dies.
         stop_seconds: How long the child gets to end when it is at work while it is left.
+        patience: How long it may stay at one thing; without end when None.
     """
 
     def __init__(
@@ -51,8 +58,10 @@ class ChildProcess:
         env: dict[str, str] | None = None,
         is_stderr_shared: bool = False,
         stop_seconds: float = _STOP_SECONDS,
+        patience: Patience | None = None,
     ) -> None:
         self._env = os.environ | (env or {})
+        self.patience = patience
         self._is_stderr_shared = is_stderr_shared
         self._stop_seconds = stop_seconds
 
@@ -80,7 +89,7 @@ class ChildProcess:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         self._requests.close()
         self._answers.close()
@@ -108,12 +117,15 @@ class ChildProcess:
                 and to be left.
 
         Raises:
-            SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
+            SearchError: Whatever the function raised, ``WorkerError`` if the child died, or what
+                ``patience`` says of one that does not get on; that one is to be left.
         """
+        place = self.patience.place if self.patience else None
         with contextlib.suppress(BrokenPipeError):  # of a child that died: the answer says how
             self._requests.send(_safe_path())  # first: what follows may need it to be unpickled
-            self._requests.send((function, args))
-        return _await_answer(self._answers, self._process, report, stop or threading.Event())
+            self._requests.send((function, args, place))
+        stay = Stay(self.patience)
+        return _await_answer(self._answers, self._process, report, stop or threading.Event(), stay)
 
 
 def run_in_child(
@@ -124,6 +136,7 @@ def run_in_child(
     is_stderr_shared: bool = False,
     stop_seconds: float = _STOP_SECONDS,
     stop: threading.Event | None = None,
+    patience: Patience | None = None,
 ) -> Any:
     """Make one call in a ``ChildProcess`` of its own, and return what it returns.
 
@@ -131,7 +144,7 @@ def run_in_child(
         SearchError: Whatever the function raised, or ``WorkerError`` if the child died.
     """
     with ChildProcess(
-        env=env, is_stderr_shared=is_stderr_shared, stop_seconds=stop_seconds
+        env=env, is_stderr_shared=is_stderr_shared, stop_seconds=stop_seconds, patience=patience
     ) as child:
         return child.call(function, *args, report=report, stop=stop)
 
@@ -152,25 +165,24 @@ def _await_answer(
     process: subprocess.Popen[bytes],
     report: Callable[[Any], None],
     stop: threading.Event,
+    stay: Stay,
 ) -> Any:
     while True:
+        interrupt.check()
         while not answers.poll(_SLICE_SECONDS):
             interrupt.check()
+            stay.check()
             if stop.is_set():
                 raise WorkerError("a helper process was stopped, because it is not needed any more")
         try:
             kind, value = answers.recv()
         except EOFError:
-            last_words = ""
-            if process.stderr is not None:
-                last_words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:]
-            code = process.wait()
-            raise WorkerError(
-                f"a helper process ended with code {code} before it answered"
-                + (f"; its last words: {last_words}" if last_words else "")
-                + (_killed_advice(code) if code < 0 else "")
-            ) from None
-        if kind == "progress":
+            raise WorkerError(_death(process, stay.at)) from None
+        if kind == "place":
+            stay.is_at(value)
+            stay.check()
+        elif kind == "progress":
+            stay.gets_on()
             report(value)
         elif kind == "error":
             raise value
@@ -178,9 +190,34 @@ def _await_answer(
             return value
 
 
-def _killed_advice(code: int) -> str:
-    name = signal.Signals(-code).name
-    return f" (killed by {name}; when that was the system short of memory, lower the census size)"
+def _death(process: subprocess.Popen[bytes], at: str | None) -> str:
+    """Return what is known of a helper process that died."""
+    words = ""
+    if process.stderr is not None:
+        words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:]
+    code = process.wait()
+    return (
+        f"a helper process ended with code {code} before it answered"
+        + (f", while it was at {at}" if at else "")
+        + (f"; its last words: {words}" if words else "")
+        + (_advice(code, at) if code < 0 else "")
+    )
+
+
+def _advice(code: int, at: str | None) -> str:
+    """Return what to do about a process that a signal ended."""
+    number = signal.Signals(-code)
+    if number == signal.SIGKILL:
+        return (
+            " (killed by SIGKILL; when that was the system short of memory, lower "
+            "resources.memory_budget or give it fewer people)"
+        )
+    if number in _CRASHES:
+        return (
+            f" (it crashed: {number.name}; that is a fault of DuckDB, of an extension or of a "
+            f"Python model, not of memory: run {at or 'what it was at'} alone by dbt to see it)"
+        )
+    return f" (ended by {number.name} from outside)"
 
 
 def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
@@ -209,25 +246,79 @@ def serve(request_fd: int, answer_fd: int) -> None:
         while True:
             try:
                 sys.path[:] = requests.recv()
-                function, args = requests.recv()
+                function, args, place = requests.recv()
             except EOFError:
                 return
-            _answer(function, args, answers)
+            _answer(function, args, place, answers)
 
 
-def _answer(function: Callable[..., Any], args: Sequence[Any], answers: Connection) -> None:
+def _answer(
+    function: Callable[..., Any], args: Sequence[Any], place: Place | None, answers: Connection
+) -> None:
     """Make a call, and send back how it goes and what came of it."""
-    try:
-        result = function(*args, report=lambda line: answers.send(("progress", line)))
-        answers.send(("result", result))
-    except SearchError as error:
-        answers.send(("error", error))
-    except Exception as error:
-        if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
-            raise
-        text = f"unexpected {type(error).__name__} in a helper process: {error}"
-        advice = "set SCENARIO_SEARCH_TRACEBACK=1 to see where"
-        answers.send(("error", WorkerError(f"{text} ({advice})")))
+    mouth = _Mouth(answers)
+    with mouth.telling(place):
+        try:
+            kind, value = "result", function(*args, report=mouth.report)
+        except SearchError as error:
+            kind, value = "error", error
+        except Exception as error:
+            if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
+                raise
+            kind, value = "error", WorkerError(_unexpected(error))
+    mouth.say(kind, value)
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"unexpected {type(error).__name__}{where_raised(error)} in a helper process: {error} "
+        "(set SCENARIO_SEARCH_TRACEBACK=1 to see all of it)"
+    )
+
+
+def where_raised(error: Exception) -> str:
+    """Return in which function of ours an error came up, as a phrase; empty when unknown."""
+    steps = traceback.extract_tb(error.__traceback__)
+    ours = [one for one in steps if _OURS in Path(one.filename).parents] or steps
+    return f" in {Path(ours[-1].filename).stem}.{ours[-1].name}" if ours else ""
+
+
+class _Mouth:
+    """Says one thing at a time, from whatever thread."""
+
+    def __init__(self, answers: Connection) -> None:
+        self._answers = answers
+        self._lock = threading.Lock()
+
+    def say(self, kind: str, value: Any) -> None:
+        with self._lock:
+            self._answers.send((kind, value))
+
+    def report(self, line: Any) -> None:
+        self.say("progress", line)
+
+    @contextlib.contextmanager
+    def telling(self, place: Place | None) -> Iterator[None]:
+        """Tell once a second what this process is at, until the block ends."""
+        if place is None:
+            yield
+            return
+        is_over = threading.Event()
+
+        def tell() -> None:
+            while not is_over.wait(TOLD_EVERY_SECONDS):
+                with contextlib.suppress(
+                    OSError
+                ):  # the driver is gone, and so is this process soon
+                    self.say("place", place())
+
+        teller = threading.Thread(target=tell, name="tells its place", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            teller.join()
 
 
 def die_with_parent() -> None:

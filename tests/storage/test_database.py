@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sqlite3
@@ -273,3 +274,29 @@ def test_a_storage_that_was_being_made_when_its_driver_died_is_made_good(
     study.add_trial(optuna.trial.create_trial(value=1.0))
     assert study.best_value == 1.0
     storage.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [("trial_user_attributes", "trials"), ("study_user_attributes", "study"),
+     ("trial_params", "trials")],
+)  # fmt: skip
+def test_a_value_that_is_damaged_is_told_with_its_row(
+    tmp_path: Path, table: str, read: str
+) -> None:
+    storage = open_storage(url_of(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage, study_name="pay")
+    study.set_user_attr("spec", {"study": "pay"})
+    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    trial.set_user_attr("metrics", {"v": 1.0})
+    study.tell(trial, 1.0)
+    column = "distribution_json" if table == "trial_params" else "value_json"
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+        connection.execute(f"update {table} set {column} = '{{\"v' ")
+        connection.commit()
+    again = open_storage(url_of(tmp_path / "study.db"))
+    with pytest.raises(StorageError, match=rf"{table}\.{column} of row 1 is damaged"):
+        if read == "trials":
+            again.get_all_trials(1)
+        else:
+            again.get_study_user_attrs(1)

@@ -14,6 +14,7 @@ import pytest
 
 from search.errors import ProjectError, SpecError, WorkerError
 from search.system.child import ChildProcess, run_in_child
+from search.system.patience import Patience
 
 HELPERS = """
 import os, signal, sys, time
@@ -48,6 +49,26 @@ def look(*, report):
 
 def greet(*, report):
     return os.environ["GREETING"]
+
+
+def place():
+    return "model.shop.fct_pay", 1
+
+
+def overdue(at, seconds):
+    return SpecError(f"{at} took longer than {seconds:g} s", file="study.yml")
+
+
+def loop(*, report):
+    while True:
+        pass
+
+
+def get_on(*, report):
+    for number in range(12):
+        report(str(number))
+        time.sleep(0.25)
+    return "done"
 
 
 def hang(file, *, report):
@@ -123,8 +144,27 @@ def test_a_killed_child_is_told_with_its_last_words(helpers: object) -> None:
         run_in_child(helpers.die, signal.SIGKILL, report=silent)  # type: ignore[attr-defined]
 
 
+@pytest.mark.fault
+def test_a_crash_is_told_with_its_place_and_is_no_want_of_memory(helpers: Any) -> None:
+    patience = Patience(None, helpers.place, helpers.overdue)
+    with pytest.raises(WorkerError, match="it crashed: SIGABRT; that is a fault of DuckDB") as told:
+        run_in_child(helpers.die, signal.SIGABRT, report=silent, patience=patience)
+    assert "census" not in str(told.value)
+
+
+def test_a_child_that_does_not_get_on_is_ended_and_told(helpers: Any) -> None:
+    patience = Patience(2.0, helpers.place, helpers.overdue)
+    with pytest.raises(SpecError, match="study.yml: model.shop.fct_pay took longer than 2 s"):
+        run_in_child(helpers.loop, report=silent, patience=patience, stop_seconds=0.5)
+
+
+def test_a_child_that_gets_on_has_time(helpers: Any) -> None:
+    patience = Patience(1.5, helpers.place, helpers.overdue)
+    assert run_in_child(helpers.get_on, report=silent, patience=patience) == "done"
+
+
 def test_a_bug_in_a_child_is_told(helpers: object) -> None:
-    with pytest.raises(WorkerError, match="unexpected ValueError .*: a bug .*TRACEBACK=1"):
+    with pytest.raises(WorkerError, match="unexpected ValueError in child.*: a bug .*TRACEBACK=1"):
         run_in_child(helpers.crash, report=silent)  # type: ignore[attr-defined]
     environment = {"SCENARIO_SEARCH_TRACEBACK": "1"}
     with pytest.raises(WorkerError, match="(?s)ended with code 1 .*in crash.*ValueError: a bug"):

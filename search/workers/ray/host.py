@@ -32,6 +32,7 @@ OBJECT_STORE_BYTES = 75 * 2**20
 MAX_PARENT_LENGTH = 18
 """A socket path has 107 characters; Ray appends 62 of them, our two folders' names 27."""
 
+LOOPBACK = "127.0.0.1"
 SERVERS = ("gcs_server", "raylet")
 SLICE_SECONDS = 0.2
 """The longest single wait while Ray starts: what signals and other threads raise must arrive."""
@@ -77,9 +78,9 @@ class RayHost:
       driver that is killed takes Ray with it.
     * Outside the main thread ``ray.init`` leaves Python's SIGTERM handler alone; the one
       that its native part installs is undone.
-    * Ray listens on all interfaces. Its token authentication is on by default in 2.60 and
-      writes a token to the home folder; here the token is random and lives in the
-      environment only, so nobody else can join, and no file is left.
+    * Ray listens on all interfaces; here on loopback alone. Its token authentication is on by
+      default in 2.60 and writes a token to the home folder; here the token is random and lives
+      in the environment only, so nobody else can join, and no file is left.
 
     Args:
         cpus: CPUs that the private Ray offers; one for each worker.
@@ -96,7 +97,7 @@ class RayHost:
         self._is_down = threading.Event()
         self._error: BaseException | None = None
         self._servers: list[psutil.Process] = []
-        self._starting: set[psutil.Process] = set()
+        self._launched: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._is_abandoned = False
         self._known: set[psutil.Process] = set()
         self._guard: subprocess.Popen[bytes] | None = None
@@ -145,12 +146,11 @@ class RayHost:
         """
         if not self.is_private:
             return
-        self._starting |= {one for one in self._find_servers() if _program(one) in SERVERS}
-        for server in self._starting:
-            if not _is_alive(server):
+        for name, process in list(self._launched):
+            if name in SERVERS and process.poll() is not None:
                 self._is_abandoned = True
                 raise self._unreachable(
-                    RuntimeError(f"its server {server.pid} died while Ray was starting")
+                    RuntimeError(f"its server {process.pid} died while Ray was starting")
                 )
 
     def _unreachable(self, error: BaseException) -> WorkerError:
@@ -197,7 +197,9 @@ class RayHost:
 
     def _abandon(self) -> None:
         """End what was started; the thread that still waits inside Ray ends with the process."""
-        _kill([*self._starting, *self._find_servers()])
+        for _, process in self._launched:
+            process.kill()
+        _kill(self._find_servers())
         self._thread = None
         if self._guard is not None:
             self._guard.communicate()  # ends the rest, and removes the folder
@@ -266,14 +268,16 @@ class RayHost:
         self._guard = _launch_guard(self._home)
         if self._memory_bytes is not None:
             options["_memory"] = self._memory_bytes
-        ray.init(
-            address="local",
-            num_cpus=self._cpus,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _temp_dir=str(self.folder),
-            **options,
-        )
+        with vendor.starting_on_loopback(self._launched):
+            ray.init(
+                address="local",
+                num_cpus=self._cpus,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                _temp_dir=str(self.folder),
+                _node_ip_address=LOOPBACK,
+                **options,
+            )
         servers = self._find_servers()
         self._known.update(servers)
         for server in servers:
