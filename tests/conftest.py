@@ -101,10 +101,20 @@ class ThisProcess(contextlib.AbstractContextManager["ThisProcess"]):
 
     is_alive = True
 
+    def __init__(self, *, patience: Any = None) -> None:
+        self.patience = patience
+
     def __exit__(self, *_: object) -> None:
         pass
 
-    def call(self, function: Callable[..., Any], *args: Any, report: Any, stop: Any = None) -> Any:
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        report: Any,
+        stop: Any = None,
+        patience: Any = None,
+    ) -> Any:
         return function(*args, report=report)
 
 
