@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from search.driver.judging import concluded
 from search.driver.limits import Limits, Progressed, Stop
 from search.driver.polish import Polish
-from search.driver.progress import Progress, Standing, TrialNews
+from search.driver.progress import Progress, Standing
 from search.driver.results import CompleteTrial, SearchEnd
 from search.driver.standings import Standings
+from search.driver.underway import Recorder, Underway
 from search.errors import StudyFailedError
 from search.sampling.choice import Samplers, choose_sampler
 from search.sampling.stopping import Assessment
-from search.scenario.outcome import EvaluationRequest, Failure, Outcome
+from search.scenario.outcome import Failure, Outcome
 from search.storage.attributes import (
     CURRENT,
     PROPOSED,
@@ -36,33 +36,15 @@ from search.study.targets import (
     standing_texts,
 )
 from search.study.values import Scalar
-from search.system import interrupt
 from search.workers.contract import WorkerPool
 from search.workers.spool import Spool
 
 HOPELESS_TRIALS = 6
 """Failed trials in a row, with none complete, after which a study is given up."""
-WAIT_SECONDS = 0.5
-"""Longest wait before a pending interrupt is noticed."""
 INDEPENDENT_SAMPLERS = frozenset({"random", "grid"})
 """Samplers that learn nothing from outcomes: the next batch is proposed while one runs."""
-TOLD_TOGETHER = 64
-"""Outcomes, at most, that are stored with one write because they came at the same time."""
 MAX_DEATHS = 3
 """Drivers that may die while evaluating one candidate before it is left alone."""
-
-
-class Recorder(Protocol):
-    """Takes what belongs in the audit trail, when it happens."""
-
-    def event(self, kind: str, **fields: Any) -> None:
-        """Take an event."""
-
-    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
-        """Take several events of one kind."""
-
-    def publish(self) -> None:
-        """Bring the analyst-facing trail up to date."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +65,6 @@ WarmStart = Callable[[Sequence[Goal]], Sequence[WarmCandidate]]
 
 NoiseOf = Callable[[CompleteTrial, Sequence[Goal]], Mapping[str, Noise]]
 """Returns what the seed alone does to each metric, given today's trial and the resolved goals."""
-
-
-@dataclass
-class _Pending:
-    """A trial whose evaluations are not all in yet."""
-
-    proposal: Proposal
-    missing: int
-    outcomes: list[Outcome] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -127,9 +100,6 @@ class Driver:
             the study's.
         spool: Where workers keep outcomes until the driver has stored them.
         clock: Seconds, monotonic.
-
-    Attributes:
-        first_submit_at: When the first candidate was submitted, by the clock; None before.
     """
 
     def __init__(  # noqa: PLR0913 - the driver is where the collaborators meet
@@ -162,11 +132,19 @@ class Driver:
         self._spool = spool
         self._clock = clock
         replications = spec.scenario.replications
-        self._statistic = replications.statistic if replications else "mean"
         self._space = distributions(spec)
         self._standings = Standings(goals, Preference.of(spec))
         self._samplers = Samplers(spec)
-        self._pending: dict[int, _Pending] = {}
+        self._underway = Underway(
+            store=store,
+            pool=pool,
+            standings=self._standings,
+            recorder=recorder,
+            progress=progress,
+            statistic=replications.statistic if replications else "mean",
+            spool=spool,
+            clock=clock,
+        )
         self._batches: deque[_Batch] = deque()
         # What random and grid samplers propose does not follow from outcomes, so workers need
         # not wait for those of a batch; a batch of the other samplers is worth the wait.
@@ -176,12 +154,16 @@ class Driver:
         self._iteration = 0
         self._iteration_seconds: list[float] = []
         self._polishing = Polish(spec, batch_size)
-        self.first_submit_at: float | None = None
 
     @property
     def goals(self) -> tuple[Goal, ...]:
         """The goals; relative ones are resolved once the current parameters are measured."""
         return self._standings.goals
+
+    @property
+    def first_submit_at(self) -> float | None:
+        """When the first candidate was submitted, by the clock; None before."""
+        return self._underway.first_submit_at
 
     # --- the loop ---------------------------------------------------------------
 
@@ -218,7 +200,7 @@ class Driver:
         return self._dispatch(self._propose(), began)
 
     def _dispatch(self, proposals: Mapping[int, Proposal], began: float) -> _Batch:
-        self._submit(proposals)
+        self._underway.submit(proposals)
         return _Batch(self._iteration, frozenset(proposals), began)
 
     def _finish_batch(self, batch: _Batch) -> None:
@@ -244,7 +226,7 @@ class Driver:
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
         began = self._clock()
         self._recorder.event("trials_taken_up", trials=sorted(waiting))
-        self._submit(waiting)
+        self._underway.submit(waiting)
         for iteration in sorted({one.iteration for one in waiting.values()}):
             trials = [number for number, one in waiting.items() if one.iteration == iteration]
             self._iteration = max(self._iteration, iteration)
@@ -268,11 +250,11 @@ class Driver:
         proposal = self._proposal(current_candidate(self._spec), lineage=CURRENT)
         (number,) = self._store.start([proposal], self._space)
         if preflight is not None and len(proposal.replications) <= 1:
-            self._pending[number] = _Pending(proposal, missing=1)
+            self._underway.expect(number, proposal)
             self._recorder.event("preflight", trial=number)
-            self._receive([(number, preflight)])
+            self._underway.receive([(number, preflight)])
         else:
-            self._submit({number: proposal})
+            self._underway.submit({number: proposal})
             self._collect(_Batch(0, frozenset([number]), self._clock()))
         self._check_relative_goals()
         self._recorder.event("iteration_completed", iteration=0)
@@ -347,119 +329,8 @@ class Driver:
         self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
         return batch
 
-    def _submit(self, batch: Mapping[int, Proposal]) -> None:
-        self._recorder.event_batch(
-            "trial_dispatched",
-            [
-                {
-                    "trial": number,
-                    "iteration": proposal.iteration,
-                    "candidate": dict(proposal.values),
-                    "lineage": proposal.lineage,
-                }
-                for number, proposal in batch.items()
-            ],
-        )
-        for number, proposal in batch.items():
-            seeds: Sequence[Scalar | None] = proposal.replications or (None,)
-            self._pending[number] = _Pending(proposal, missing=len(seeds))
-            # Evaluated for a driver that died before it was told.
-            spooled = self._spool.outcomes(number, proposal.values) if self._spool else {}
-            for seed in seeds:
-                if seed in spooled:
-                    self._recorder.event("outcome_replayed", trial=number, replication=seed)
-                    self._receive([(number, spooled[seed])])
-                    continue
-                self._pool.submit(
-                    EvaluationRequest(trial=number, values=proposal.values, replication=seed)
-                )
-        if self.first_submit_at is None:
-            self.first_submit_at = self._clock()
-
     def _collect(self, batch: _Batch) -> None:
-        """Wait for the whole batch; tell each trial, of whatever batch, as soon as it is whole."""
-        self._show(batch)
-        while not batch.trials.isdisjoint(self._pending):
-            outcome = self._pool.next_outcome(WAIT_SECONDS)
-            interrupt.check()
-            came: list[tuple[int, Outcome]] = []
-            while outcome is not None:
-                came.append((outcome.request.trial, outcome))
-                outcome = self._pool.ready_outcome() if len(came) < TOLD_TOGETHER else None
-            if came:
-                self._receive(came)
-                self._show(batch)
-
-    def _receive(self, outcomes: Iterable[tuple[int, Outcome]]) -> None:
-        """Take outcomes of trials in; the trials of which all are there are told together."""
-        whole: dict[int, _Pending] = {}
-        for number, outcome in outcomes:
-            pending = self._pending[number]
-            pending.outcomes.append(outcome)
-            pending.missing -= 1
-            if pending.missing == 0:
-                whole[number] = pending
-        if whole:
-            self._tell(whole)
-        for number in whole:
-            del self._pending[number]
-
-    def _tell(self, whole: Mapping[int, _Pending]) -> None:
-        """Store how trials ended, then let people know."""
-        conclusions = {
-            number: concluded(
-                self._standings, pending.proposal.iteration, pending.outcomes, self._statistic
-            )
-            for number, pending in whole.items()
-        }
-        self._store.finish_all(conclusions)
-        if self._spool:
-            for number in whole:
-                self._spool.forget(number)
-        told, news = [], []
-        for number, pending in whole.items():
-            conclusion = conclusions[number]
-            last = pending.outcomes[-1]
-            shown = next((one for one in pending.outcomes if one.failure is not None), last)
-            iteration = pending.proposal.iteration
-            is_best = self._is_new_best(number, pending, conclusion)
-            told.append(
-                {
-                    "trial": number,
-                    "iteration": iteration,
-                    "metrics": dict(conclusion.metrics),
-                    "failure": None if shown.failure is None else shown.failure.message,
-                }
-            )
-            is_scored = bool(conclusion.variances)
-            news.append(
-                TrialNews(
-                    iteration=iteration,
-                    outcome=shown,
-                    variances=conclusion.variances,
-                    is_met=bool(conclusion.is_all_targets_met),
-                    is_best=is_best,
-                    shown=standing_texts(self.goals, conclusion.metrics) if is_scored else {},
-                )
-            )
-        self._recorder.event_batch("trial_finished", told)
-        for one in news:
-            self._progress.trial(one)
-
-    def _is_new_best(self, number: int, pending: _Pending, conclusion: Conclusion) -> bool:
-        """Remember how a trial ended, and return whether it is the best by now."""
-        if conclusion.failure is not None:
-            self._standings.failed += 1
-            return False
-        return self._standings.add(
-            CompleteTrial(
-                number=number,
-                iteration=pending.proposal.iteration,
-                values=pending.proposal.values,
-                metrics=conclusion.metrics,
-                evaluations=[(one.request.replication, one.metrics) for one in pending.outcomes],
-            )
-        )
+        self._underway.collect(batch.trials, lambda: self._show(batch))
 
     def _complete_iteration(self, batch: _Batch) -> None:
         # Batches overlap when they are asked for ahead; their seconds add up to the search's.
@@ -566,7 +437,7 @@ class Driver:
         )
 
     def _proposed(self) -> int:
-        return self._standings.count + len(self._pending)
+        return self._standings.count + len(self._underway)
 
     def _show(self, batch: _Batch) -> None:
         standings, best = self._standings, self._standings.best
@@ -575,12 +446,12 @@ class Driver:
             mean = math.fsum(self._iteration_seconds) / len(self._iteration_seconds)
             seconds = self._clock() - self._started
             seconds_left = self._limits.seconds_left(mean, batch.iteration, seconds)
-            seconds_left *= 1 if self._pending else 0
+            seconds_left *= 1 if len(self._underway) else 0
         self._progress.standing(
             Standing(
                 iteration=batch.iteration,
                 max_iterations=self._spec.search.max_iterations,
-                done=len(batch.trials) - len(batch.trials & self._pending.keys()),
+                done=len(batch.trials) - self._underway.of(batch.trials),
                 size=len(batch.trials),
                 trials=standings.count,
                 failed=standings.failed,

@@ -19,6 +19,7 @@ from search.scenario.plan import Profile
 from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
 from search.scenario.world import env_content
+from search.system import files
 
 FORMAT_VERSION = 3
 Selection = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -48,6 +49,10 @@ class DbtAnswers:
     def env_parts(self) -> tuple[str, ...]:
         """Return the environment that was read, as part of a fingerprint."""
         return tuple(f"{name}={content}" for name, content in sorted(self.env.items()))
+
+
+ANSWERS = "answers"
+"""The folder of the answers, beside the baselines."""
 
 
 class AnswerCache:
@@ -87,11 +92,16 @@ class AnswerCache:
                 return
             whole = json.dumps({"checksum": hash_parts([text]), "answers": document})
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary = self._folder / f".{key}-{os.getpid()}"
-            temporary.write_text(whole, encoding="utf-8")
-            temporary.replace(self._folder / f"{key}.json")
+            files.write_durably(self._folder / f"{key}.json", whole.encode())
         except (OSError, ValueError, TypeError):
             return
+
+
+class KnownAnswers(AnswerCache):
+    """The same answers, only read."""
+
+    def keep(self, key: str, answers: DbtAnswers) -> None:
+        """Leave the cache as it is."""
 
 
 def answers_key(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.plan import ScenarioPlan
-from search.scenario.preparation import PreparationLimits
+from search.scenario.setting import PreparationLimits
 from search.study import StudySpec
 from search.study.budget import MemoryPlan, effective_budget, format_bytes, plan_memory
 from search.system.memory import available_memory_bytes, cores

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from search.audit.reader import AuditReader
-from search.commands import doctor
-from search.commands.doctor import examine
+from search.commands.doctor import CheckResult, environment, examine
 from search.commands.run import RunOptions, run_study
 from search.driver.progress import SilentProgress
 from search.errors import SpecError
@@ -120,11 +119,11 @@ def test_sql_that_cannot_run_is_named_with_its_key(
 def test_the_doctor_makes_the_checks_once_there_is_a_baseline(
     tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_imports", lambda *, needs_ray: iter(()))
+    monkeypatch.setattr(environment, "imports", lambda *, needs_ray: iter(()))
     file = study(tiny, people=PEOPLE)
     results = file.parent / "results"
 
-    def data() -> list[doctor.Finding]:
+    def data() -> list[CheckResult]:
         found = examine(lambda: load_study(file), results)
         return [one for one in found if one.check == "data" or one.is_error]
 

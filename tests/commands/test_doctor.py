@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from search.commands import doctor
-from search.commands.doctor import Finding, examine, findings_text
+from search.commands.doctor import CheckResult, environment, examine, findings_text, project
+from search.commands.doctor.check_result import guarded
 from search.study import StudySpec, load_study
 
 PROJECTS = Path(__file__).parents[1] / "projects"
@@ -33,13 +33,13 @@ def retail(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def without_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_imports", lambda *, needs_ray: iter(()))
+    monkeypatch.setattr(environment, "imports", lambda *, needs_ray: iter(()))
 
 
 @pytest.fixture
 def without_dbt(without_imports: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes seconds."""
-    monkeypatch.setattr(doctor, "_project", lambda spec, results, plan: (None, []))
+    monkeypatch.setattr(project, "dbt_project", lambda spec, results, plan: (None, []))
 
 
 def edit(file: Path, **sections: Any) -> Path:
@@ -52,15 +52,15 @@ def edit(file: Path, **sections: Any) -> Path:
     return file
 
 
-def examined(file: Path, results: Path | None = None) -> list[Finding]:
+def examined(file: Path, results: Path | None = None) -> list[CheckResult]:
     return examine(lambda: load_study(file), results or file.parent / "results")
 
 
-def of(findings: list[Finding], check: str) -> list[Finding]:
+def of(findings: list[CheckResult], check: str) -> list[CheckResult]:
     return [finding for finding in findings if finding.check == check]
 
 
-def levels(findings: list[Finding], check: str) -> list[str]:
+def levels(findings: list[CheckResult], check: str) -> list[str]:
     return [finding.level for finding in of(findings, check)]
 
 
@@ -172,8 +172,8 @@ def test_versions_that_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> Non
     version = metadata.version
     given = {"dbt-core": "1.13.0", "duckdb": "1.3.2"}
     monkeypatch.setattr(metadata, "version", lambda name: given.get(name) or version(name))
-    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.2")
-    findings = [*doctor._packages(), *doctor._python()]
+    monkeypatch.setattr(environment.platform, "python_version", lambda: "3.10.2")
+    findings = [*environment.packages(), *environment.python()]
     told = [finding.message for finding in findings if finding.is_error]
     assert any("dbt-core must be >=1.11.16,<1.13" in one for one in told)
     assert any("duckdb must be" in one and "1.3.2" in one for one in told)
@@ -181,7 +181,7 @@ def test_versions_that_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_package_that_is_missing_or_broken() -> None:
-    failed = doctor.import_failures(("json", "no_such_module"), report=lambda line: None)
+    failed = environment.import_failures(("json", "no_such_module"), report=lambda line: None)
     assert list(failed) == ["no_such_module"] and "ModuleNotFoundError" in failed["no_such_module"]
 
 
@@ -190,12 +190,12 @@ def test_a_check_that_breaks_is_a_finding(retail: Path, without_dbt: None) -> No
         raise MemoryError("none left")
 
     assert "MemoryError" in of(examine(broken, retail.parent), "study")[0].message
-    found = doctor._guarded("disk", lambda: iter([1 / 0]))  # type: ignore[list-item]
+    found = guarded("disk", lambda: iter([1 / 0]))  # type: ignore[list-item]
     assert [one.level for one in found] == ["warning"] and "ZeroDivisionError" in found[0].message
 
 
 def test_findings_for_programs() -> None:
-    finding = Finding("disk", "error", "full", "free space")
+    finding = CheckResult("disk", "error", "full", "free space")
     assert finding.document() == {
         "check": "disk", "level": "error", "message": "full", "advice": "free space",
     }  # fmt: skip

@@ -23,7 +23,8 @@ from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.preparation import PreparationLimits, prepare
+from search.scenario.preparation import prepare
+from search.scenario.setting import PreparationLimits
 from search.study import StudySpec, load_study
 from search.study.space import current_candidate
 
