@@ -25,7 +25,7 @@ from search.errors import SpecError, scenario_code
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.alternatives import alternatives
-from search.study.chance import judged_goals
+from search.study.odds import Odds, judged
 from search.study.preference import Preference
 from search.study.targets import (
     Goal,
@@ -74,7 +74,7 @@ def assemble(
         trials,
         runs,
         study=study or (runs[-1].study if runs else spec.study),
-        goals=resolved_goals(goals_of(spec), trials),
+        goals=resolved_goals(goals_of(spec), trials, preference),
         parameter_units={name: parameter.unit for name, parameter in spec.parameters.items()},
         metric_units={metric.name: metric.unit for metric in expand_metrics(spec)},
         events=events,
@@ -135,14 +135,23 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
     )
 
 
-def resolved_goals(goals: Sequence[Goal], trials: Iterable[FrozenTrial]) -> tuple[Goal, ...]:
-    """Return the goals, resolved against the current parameters once these are evaluated."""
+def resolved_goals(
+    goals: Sequence[Goal], trials: Iterable[FrozenTrial], preference: Preference | None = None
+) -> tuple[Goal, ...]:
+    """Return the goals, resolved against the current parameters once these are evaluated.
+
+    Args:
+        goals: From ``goals_of``.
+        trials: Of the study.
+        preference: Knows what chance does to chance targets.
+    """
+    odds = preference.odds if preference else Odds()
     for trial in read_trials(trials):
         if trial.is_current and trial.is_complete:
             # A trail is written also of a study whose relative goals make no sense.
             with contextlib.suppress(SpecError, ValueError):
                 evaluations = [metrics for _, metrics in trial.evaluations]
-                return judged_goals(goals, trial.metrics, evaluations)
+                return judged(goals, odds, trial.metrics, evaluations)
     return tuple(goals)
 
 
@@ -210,7 +219,7 @@ def meeting(
     complete = [trial for trial in trials if trial.is_complete]
     if not _can_rank(complete, goals):
         return []
-    met = [trial for trial in complete if all_met(goals, trial.metrics)]
+    met = [trial for trial in complete if _meets(trial, goals, preference)]
     return sorted(met, key=lambda trial: _rank(trial, goals, preference))
 
 
@@ -221,6 +230,12 @@ def _can_rank(complete: Sequence[StoredTrial], goals: Sequence[Goal]) -> bool:
         and all(map(_is_resolved, goals))
         and all(wanted <= set(trial.metrics) for trial in complete)
     )
+
+
+def _meets(trial: StoredTrial, goals: Sequence[Goal], preference: Preference) -> bool:
+    if not preference.fits(trial.candidate):
+        return all_met(goals, trial.metrics)
+    return preference.is_met(goals, trial.candidate, trial.metrics)
 
 
 def _rank(

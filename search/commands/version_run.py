@@ -19,6 +19,7 @@ from search.driver.loop import Driver
 from search.driver.progress import Progress
 from search.driver.recorder import StudyRecorder
 from search.driver.results import RunResult, SearchEnd
+from search.driver.scouting import Scout
 from search.driver.verifier import Verifier
 from search.driver.warm_start import warm_candidates
 from search.errors import AuditError, SearchError, StorageError
@@ -153,7 +154,9 @@ class VersionRun:
                     limit=size,
                     is_known=lambda candidate: _is_known(spec, cache, candidate),
                 ),
-                noise=Futures(spec, store, pool, self._progress).noise,
+                scout=Scout(
+                    spec, store, Futures(spec, store, pool, self._progress), self._progress
+                ),
                 max_new_iterations=self._max_new_iterations,
                 spool=spool,
             )

@@ -18,9 +18,8 @@ from search.driver.results import CompleteTrial
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
-from search.study.chance import Noise, chance_of, jeffreys, most_that_meet, noise_of
+from search.study.chance import Noise, chance_of, jeffreys, most_that_meet
 from search.study.figures import with_unit
-from search.study.preference import NOISE
 from search.study.replication import quantile
 from search.study.targets import Goal, all_met, is_met
 from search.study.values import Scalar
@@ -30,9 +29,6 @@ WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
 FUTURES_SECONDS = 60.0
 """Time in which futures of a plan are evaluated; what does not fit is told."""
-NOISE_SEEDS = 6
-"""Seeds under which today's parameters are evaluated before the search: what does a seed do?"""
-NOISE_SECONDS = 15.0
 SEEDS = (100_000, 10_000_000)
 """Fresh seeds lie between these: far from the small numbers that people write, and safe to
 multiply by a few hundred in whole numbers of 32 bits."""
@@ -136,47 +132,15 @@ class Futures:
         self._progress = progress
         self._clock = clock
 
-    def noise(self, current: CompleteTrial, goals: Sequence[Goal]) -> dict[str, Noise]:
-        """Return what the seed alone does to each metric, and tell where that is much.
-
-        Known from the replications of today's parameters, where there are some; else they are
-        evaluated under a few seeds, once in a study's life.
-
-        Args:
-            current: Today's parameters, evaluated.
-            goals: Resolved.
-        """
-        spec = self._spec
-        if not spec.scenario.has_chance:
-            return {}
-        stored = self._store.attributes().get(NOISE)
-        if stored is not None:
-            found = {name: Noise(*one) for name, one in stored.items()}
-        else:
-            found = self._measured(current)
-            document = {n: [one.offset, one.deviation, one.seeds] for n, one in found.items()}
-            self._store.set_attributes({NOISE: document})
-        for line in noise_warnings(goals, found):
-            self._progress.note(f"warning: {line}")
-        return found
-
-    def _measured(self, current: CompleteTrial) -> dict[str, Noise]:
-        used = [metrics for _, metrics in current.evaluations]
-        if len(used) > 1:
-            return noise_of(current.metrics, used, used=len(used))
-        if self._spec.seeds_to_confirm == 0:
-            return {}
-        self._progress.note(f"evaluating today's parameters under {NOISE_SEEDS} seeds")
-        outcomes = self.evaluate(current.values, self.fresh(NOISE_SEEDS), seconds=NOISE_SECONDS)
-        return noise_of(current.metrics, [one.metrics for one in outcomes if one.is_complete])
-
     def confirm(self, best: CompleteTrial, goals: Sequence[Goal]) -> Confirmation | None:
         """Return how a plan does under fresh seeds; None when that is not asked for."""
         count = self._spec.seeds_to_confirm
         if count == 0:
             return None
         self._progress.note(f"evaluating trial {best.number} under {count} fresh seeds")
-        outcomes = self.evaluate(best.values, self.fresh(count), seconds=FUTURES_SECONDS)
+        is_asked = self._spec.search.confirm_seeds is not None
+        seconds = None if is_asked else FUTURES_SECONDS
+        outcomes = self.evaluate(best.values, self.fresh(count), seconds=seconds)
         if len(outcomes) < count:
             self._progress.note(
                 f"{len(outcomes)} of {count} seeds are evaluated within {FUTURES_SECONDS:g} s; "
@@ -191,27 +155,33 @@ class Futures:
             asked=count,
         )
 
-    def fresh(self, count: int) -> list[Scalar]:
-        """Return seeds that the search does not use, the same ones for the same study."""
-        replications = self._spec.scenario.replications
-        used = replications.values if replications else ()
-        return fresh_seeds(used, count, self._spec.search.seed)
+    def fresh(self, count: int, purpose: str = "future") -> list[Scalar]:
+        """Return seeds that the search does not use, the same ones for the same study.
+
+        Args:
+            count: How many.
+            purpose: Seeds of one purpose are others than those of another: a plan that was
+                chosen by some is not confirmed by them.
+        """
+        return fresh_seeds(self._spec.scenario.seeds, count, self._spec.search.seed, purpose)
 
     def evaluate(
-        self, values: Mapping[str, Scalar], seeds: Sequence[Scalar], *, seconds: float
+        self, values: Mapping[str, Scalar], seeds: Sequence[Scalar], *, seconds: float | None
     ) -> list[Outcome]:
         """Return the outcomes under the first seeds, as many as fit into some time; one at least.
 
-        A study file that says how many seeds it wants gets all of them.
+        Args:
+            values: The candidate.
+            seeds: Each is a full evaluation.
+            seconds: The time; None for as long as it takes.
         """
         began = self._clock()
-        has_time = self._spec.search.confirm_seeds is None
         found: list[Outcome] = []
         size = max(1, self._pool.size)
         while len(found) < len(seeds):
             passed = self._clock() - began
             rounds = len(found) / size
-            if has_time and found and passed + passed / max(rounds, 1.0) > seconds:
+            if seconds is not None and found and passed + passed / max(rounds, 1.0) > seconds:
                 break
             found += self._round(values, seeds[len(found) : len(found) + size])
         return found
@@ -228,7 +198,9 @@ class Futures:
         return [found[seed] for seed in seeds]
 
 
-def fresh_seeds(used: Sequence[Scalar | None], count: int, seed: int = 0) -> list[Scalar]:
+def fresh_seeds(
+    used: Sequence[Scalar | None], count: int, seed: int = 0, purpose: str = "future"
+) -> list[Scalar]:
     """Return whole numbers far from those that were used, the same ones for the same arguments.
 
     Example:
@@ -239,7 +211,7 @@ def fresh_seeds(used: Sequence[Scalar | None], count: int, seed: int = 0) -> lis
     found: list[Scalar] = []
     position = 0
     while len(found) < count:
-        digest = hashlib.sha256(f"future {seed}/{position}".encode()).digest()
+        digest = hashlib.sha256(f"{purpose} {seed}/{position}".encode()).digest()
         drawn = low + int.from_bytes(digest[:8], "big") % (high - low)
         position += 1
         if drawn not in found and drawn not in used:
@@ -311,7 +283,7 @@ def confirmation_of(
 
 def _without_margin(goal: Goal) -> Goal:
     """Return a goal as one future is judged by it."""
-    return replace(goal, margin=0.0)
+    return replace(goal, margin=0.0, shift=0.0)
 
 
 def _spread(metric: str, values: Sequence[float], goal: Goal | None, total: int) -> Spread:

@@ -13,6 +13,7 @@ from search.driver.limits import Limits, Progressed, Stop
 from search.driver.polish import Polish
 from search.driver.progress import Progress, Standing
 from search.driver.results import CompleteTrial, SearchEnd
+from search.driver.scouting import Scout
 from search.driver.standings import Standings
 from search.driver.underway import Recorder, Underway
 from search.errors import StudyFailedError
@@ -28,7 +29,6 @@ from search.storage.attributes import (
 from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
-from search.study.chance import Noise
 from search.study.preference import Preference
 from search.study.space import canonical, current_candidate, distributions
 from search.study.targets import (
@@ -63,9 +63,6 @@ class WarmCandidate:
 WarmStart = Callable[[Sequence[Goal]], Sequence[WarmCandidate]]
 """Returns what to try first, given the resolved goals; the most promising first."""
 
-NoiseOf = Callable[[CompleteTrial, Sequence[Goal]], Mapping[str, Noise]]
-"""Returns what the seed alone does to each metric, given today's trial and the resolved goals."""
-
 
 @dataclass(frozen=True)
 class _Batch:
@@ -95,7 +92,7 @@ class Driver:
         progress: Takes news for a person.
         details: Stored with each trial (run id, fingerprints).
         warm_start: Returns candidates of earlier studies; they are the first iteration.
-        noise: Returns what the seed alone does to each metric, given today's trial and the goals.
+        scout: Evaluates plans that may win under other seeds; None where chance does not count.
         max_new_iterations: Iterations that this driver adds at most; None for no limit but
             the study's.
         spool: Where workers keep outcomes until the driver has stored them.
@@ -114,7 +111,7 @@ class Driver:
         progress: Progress,
         details: Mapping[str, Any],
         warm_start: WarmStart = lambda _: (),
-        noise: NoiseOf = lambda *_: {},
+        scout: Scout | None = None,
         max_new_iterations: int | None = None,
         spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -127,7 +124,7 @@ class Driver:
         self._progress = progress
         self._details = dict(details)
         self._warm_start = warm_start
-        self._noise = noise
+        self._scout = scout
         self._limits = Limits(spec.search, max_new_iterations)
         self._spool = spool
         self._clock = clock
@@ -181,6 +178,7 @@ class Driver:
         self._take_up()
         self._measure_current(preflight)
         self._learn_noise()
+        self._follow()
         self._try_earlier()
         while True:
             stop = self._reason_to_stop()
@@ -205,6 +203,7 @@ class Driver:
 
     def _finish_batch(self, batch: _Batch) -> None:
         self._collect(batch)
+        self._follow()
         self._complete_iteration(batch)
 
     def _take_up(self) -> None:
@@ -262,8 +261,14 @@ class Driver:
     def _learn_noise(self) -> None:
         """Learn what chance does, before the search: the plan that is preferred keeps away."""
         current = self._standings.current
-        if current is not None:
-            self._standings.know(self._noise(current, self.goals))
+        if current is not None and self._scout is not None:
+            self._scout.know_noise(current, self.goals)
+            self._standings.know(self._scout.odds)
+
+    def _follow(self) -> None:
+        """Evaluate the plan that leads under other seeds, while nothing else is evaluated."""
+        if self._scout is not None and not len(self._underway) and not self._batches:
+            self._scout.follow(self._standings)
 
     def _check_relative_goals(self) -> None:
         for goal in self.goals:
@@ -404,6 +409,7 @@ class Driver:
             diagnosis=None if is_met or best is None else self._assess().diagnosis,
             alternatives=standings.alternatives,
             polished=self._polishing.used,
+            scouted=self._scout.evaluations if self._scout else 0,
         )
 
     # --- what is known ----------------------------------------------------------

@@ -62,6 +62,7 @@ class SearchEnd:
         diagnosis: Why targets are missed; None when all are met or too little is known.
         alternatives: Other trials that meet every target, the one that differs most first.
         polished: Evaluations after every target was met.
+        scouted: Evaluations of plans that might win under other seeds, no trials of their own.
     """
 
     reason: str
@@ -77,6 +78,7 @@ class SearchEnd:
     diagnosis: Diagnosis | None
     alternatives: tuple[Alternative, ...] = ()
     polished: int = 0
+    scouted: int = 0
 
 
 @dataclass(frozen=True)

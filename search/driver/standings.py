@@ -8,9 +8,9 @@ from itertools import islice
 
 from search.driver.results import CompleteTrial
 from search.study.alternatives import Alternative, alternatives
-from search.study.chance import Noise, judged_goals
+from search.study.odds import Odds, judged, with_margins
 from search.study.preference import Preference
-from search.study.targets import Goal, all_met, objective_goals, variances
+from search.study.targets import Goal, objective_goals, variances
 
 
 class Standings:
@@ -53,13 +53,13 @@ class Standings:
         The trial of the current parameters is what relative goals refer to, and what tells the
         margins of chance targets.
         """
-        return judged_goals(self._goals, metrics, evaluations) if iteration == 0 else self._goals
+        return self._judged(metrics, evaluations) if iteration == 0 else self._goals
 
     def add(self, trial: CompleteTrial) -> bool:
         """Take a complete trial in, and return whether it is the best by now."""
         if trial.iteration == 0:
             evaluations = [metrics for _, metrics in trial.evaluations]
-            self._goals = judged_goals(self._goals, trial.metrics, evaluations)
+            self._goals = self._judged(trial.metrics, evaluations)
             self._first, self._ranked = None, 0
         self._complete[trial.number] = trial
         return self.best is trial
@@ -97,13 +97,22 @@ class Standings:
     @property
     def meeting(self) -> list[CompleteTrial]:
         """The trials that meet every target, the best first."""
-        met = [one for one in self.complete if all_met(self._goals, one.metrics)]
+        met = [one for one in self.complete if self._meets(one)]
         return sorted(met, key=lambda trial: (self._rank(trial), trial.number))
 
-    def know(self, noise: Mapping[str, Noise]) -> None:
-        """Rank with what the seed alone does to each metric from now on."""
-        self._preference = replace(self._preference, noise=noise)
+    def know(self, odds: Odds) -> None:
+        """Judge and rank with what is known of chance from now on."""
+        self._preference = replace(self._preference, odds=odds)
+        self._goals = with_margins(self._goals, odds.noise)
         self._first, self._ranked = None, 0
+
+    def _judged(
+        self, metrics: Mapping[str, float], evaluations: Sequence[Mapping[str, float]]
+    ) -> tuple[Goal, ...]:
+        return judged(self._goals, self._preference.odds, metrics, evaluations)
+
+    def _meets(self, trial: CompleteTrial) -> bool:
+        return self._preference.is_met(self._goals, trial.values, trial.metrics)
 
     def _rank(self, trial: CompleteTrial) -> tuple[float, ...]:
         return self._preference.rank(self._goals, trial.values, trial.metrics)
@@ -118,7 +127,7 @@ class Standings:
     def is_met(self) -> bool:
         """Whether the best trial meets every target."""
         best = self.best
-        return best is not None and all_met(self._goals, best.metrics)
+        return best is not None and self._meets(best)
 
     @property
     def is_converged(self) -> bool:

@@ -54,7 +54,7 @@ class StoredStudy:
 
     def goals(self, spec: StudySpec) -> tuple[Goal, ...]:
         """Return the study's goals, relative ones resolved as far as that is known."""
-        return resolved_goals(goals_of(spec), self.trials.values())
+        return resolved_goals(goals_of(spec), self.trials.values(), self._preference(spec))
 
     def trial(self, number: int, *, option: str) -> FrozenTrial:
         """Return a trial, whatever became of it; ``option`` is what asked for it.

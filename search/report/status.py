@@ -155,8 +155,9 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
         changed = changed or ["the study file"]
     # What ran is judged by what it ran for: an edited file says nothing of it.
     spec = _own_spec(spec, latest) if changed else spec
-    goals = resolved_goals(goals_of(spec), latest.trials)
-    best = best_stored(trials, goals, Preference.stored(spec, latest.attributes))
+    preference = Preference.stored(spec, latest.attributes)
+    goals = resolved_goals(goals_of(spec), latest.trials, preference)
+    best = best_stored(trials, goals, preference)
     metrics = best.metrics if best is not None else {}
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
     runs = _runs(latest)

@@ -58,6 +58,7 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "verified": result.is_verified,
         "metrics_verified": result.is_metrics_verified,
         "tests": result.verification.tests.document() if result.verification else None,
+        "evaluations_under_other_seeds": result.end.scouted,
         "wall_seconds": round(result.wall_seconds, 3),
         "startup_seconds": round(result.startup_seconds, 3),
         "evaluations_per_second": round(result.evaluations_per_second, 4),
@@ -69,6 +70,11 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "appraisal": dict(result.appraisal),
     }
+
+
+def _scouted_text(scouted: int) -> str:
+    """Return what plans that might win took beside their trials."""
+    return f" and {counted(scouted, 'evaluation')} under other seeds" if scouted else ""
 
 
 def run_text(spec: StudySpec, result: RunResult) -> str:
@@ -94,7 +100,8 @@ def run_text(spec: StudySpec, result: RunResult) -> str:
     failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
     parts += [
         "",
-        f"{counted(end.trials, 'trial')}{failed} in {counted(end.iterations, 'iteration')}, "
+        f"{counted(end.trials, 'trial')}{failed} in {counted(end.iterations, 'iteration')}"
+        f"{_scouted_text(end.scouted)}, "
         f"{duration_text(result.wall_seconds)} (first candidate after "
         f"{duration_text(result.startup_seconds)}), peak memory "
         f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Aims:
         Raises:
             ValueError: If a ``change`` is not resolved.
         """
-        rows = [_row(effective(goal)) for goal in goals]
+        rows = [_judged(goal) for goal in goals]
         columns = np.array(rows, dtype=float).reshape(len(rows), 9).T
         return cls(*columns)
 
@@ -117,6 +117,15 @@ class Aims:
             value += strength * (np.maximum(0.0, above) - np.maximum(0.0, below))
             slope += strength * ((above > 0) / self.high_unit + (below > 0) / self.low_unit)
         return root * value, root * slope
+
+
+def _judged(goal: Goal) -> tuple[float, ...]:
+    """Return a goal's row as candidates are judged: a margin moves limits, and keeps their unit."""
+    judged = effective(goal)
+    low, high, soft_low, soft_high, low_unit, high_unit, *rest = _row(judged)
+    if judged is not goal:
+        low_unit, high_unit = _row(replace(goal, margin=0.0, shift=0.0))[4:6]
+    return (low, high, soft_low, soft_high, low_unit, high_unit, *rest)
 
 
 def _row(goal: Goal) -> tuple[float, ...]:

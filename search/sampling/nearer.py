@@ -148,7 +148,8 @@ class Nearer:
         names = [goal.metric for goal in self.goals]
         metrics = dict(zip(names, map(float, observed.metrics[self._best]), strict=True))
         # A plan that is not safe is worth a whole range of change to be made so.
-        return cost + (self.preference.outside(self.goals, metrics) > 0)
+        values = self.plan.box.values(observed.points[self._best])
+        return cost + (self.preference.outside(self.goals, values, metrics) > 0)
 
     @property
     def _least(self) -> float:
@@ -190,7 +191,7 @@ class Nearer:
         has_tolerance = np.array([goal.tolerance > 0 for goal in self.goals])
         kept = share * np.where(has_tolerance, 1.0, 0.25)
         low, high = aims.low + kept * aims.low_unit, aims.high - kept * aims.high_unit
-        safe = np.array([self.preference.safe(goal) for goal in self.goals])
+        safe = np.array(self.preference.safe_windows(self.goals))
         low, high = np.maximum(low, safe[:, 0]), np.minimum(high, safe[:, 1])
         is_crossed = low > high
         middle = safe.mean(axis=1)

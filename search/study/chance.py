@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
-from search.study.targets import Goal, allowed_distance, resolve_goals
+from search.study.targets import Goal, allowed_distance
 
 CONFIDENCE = 0.95
 """Of intervals of a share."""
@@ -116,58 +116,6 @@ def most_that_meet(goal: Goal, deviation: float) -> float:
     if deviation <= 0 or math.isinf(low) or math.isinf(high):
         return 1.0
     return 2 * NORMAL.cdf((high - low) / 2 / deviation) - 1
-
-
-def with_margins(goals: Sequence[Goal], noise: Mapping[str, Noise]) -> tuple[Goal, ...]:
-    """Return chance targets as what the search's own metric must be, the others as they are.
-
-    A metric that is to meet its target with a probability must keep away from the ends of what
-    meets it: by so many standard deviations as the probability asks for, with the few seeds that
-    the deviation is known from counted by a normal approximation of Student's t.
-
-    Args:
-        goals: Resolved.
-        noise: Of each metric.
-
-    Source:
-        The deterministic equivalent of a chance constraint: A. Charnes and W. Cooper,
-        "Chance-constrained programming", Management Science 6 (1959).
-    """
-    return tuple(
-        replace(goal, margin=_margin(goal, noise[goal.metric]))
-        if goal.probability is not None and goal.metric in noise
-        else goal
-        for goal in goals
-    )
-
-
-def judged_goals(
-    goals: Sequence[Goal],
-    metrics: Mapping[str, float],
-    evaluations: Sequence[Mapping[str, float]],
-) -> tuple[Goal, ...]:
-    """Return goals with all that is known once today's parameters are evaluated.
-
-    Args:
-        goals: From ``goals_of``.
-        metrics: Of today's parameters, over the replications.
-        evaluations: Of each replication.
-
-    Raises:
-        SpecError: As ``resolve_goals``.
-        ValueError: As ``resolve_goals``.
-    """
-    noise = noise_of(metrics, evaluations, used=len(evaluations))
-    return with_margins(resolve_goals(goals, metrics), noise)
-
-
-def _margin(goal: Goal, noise: Noise) -> float:
-    wanted = goal.probability or WANTED
-    is_two_sided = all(map(math.isfinite, window(goal)))
-    z = NORMAL.inv_cdf((1 + wanted) / 2 if is_two_sided else wanted)
-    # Cornish and Fisher: Student's t from the normal, to the first order.
-    z *= 1 + (z * z + 1) / (4 * max(noise.seeds - 1, 1))
-    return z * noise.deviation
 
 
 def _beta_quantile(share: float, a: float, b: float) -> float:

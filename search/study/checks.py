@@ -20,9 +20,6 @@ from search.study.scenario import ScenarioSpec
 from search.study.settings import PREFERENCES, ResourcesSpec, SearchSpec
 from search.study.values import value_text
 
-LEAST_SEEDS = 3
-"""Replications from which a chance target's margin is known at least."""
-
 Sections = Mapping[str, Any]
 MAX_GRID_CANDIDATES = 1_000_000
 """Points of a grid that fit in memory beside everything else: 8 MB."""
@@ -223,22 +220,23 @@ def _preference(
 
 def _probabilities(scenario: ScenarioSpec, targets: dict[str, TargetSpec]) -> Iterator[Mistake]:
     replications = scenario.replications
+    is_whole = all(type(seed) is int for seed in scenario.seeds)
     for name, target in targets.items():
         if target.probability is None:
             continue
-        if replications is None or len(replications.values) < LEAST_SEEDS:
-            count = "none" if replications is None else str(len(replications.values))
+        path = ("targets", name, "probability")
+        if not scenario.has_chance or not is_whole:
             text = (
-                f"needs scenario.replications with at least {LEAST_SEEDS} values, to know what a "
-                f"seed does, but got {count}"
+                "needs seeds to draw fresh ones from: scenario.seed, or scenario.replications "
+                "over a var that is called a seed, with whole numbers"
             )
-            yield Mistake(("targets", name, "probability"), text)
-        elif replications.statistic != "mean":
+            yield Mistake(path, text)
+        elif replications and len(replications.values) > 1 and replications.statistic != "mean":
             text = (
                 "goes with the mean of the replications, from which it keeps its own distance, but "
                 f"got statistic {replications.statistic}"
             )
-            yield Mistake(("targets", name, "probability"), text)
+            yield Mistake(path, text)
 
 
 def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mistake]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from search.study.chance import NORMAL, WANTED, Noise, window
+from search.study.chance import WANTED, window
 from search.study.constraints import Expression
 from search.study.models import StudySpec
+from search.study.odds import Odds, careful, safe_window, shares, with_margins
 from search.study.parameters import ParameterSpec, same_scalar
 from search.study.settings import PREFERENCES
 from search.study.targets import (
     DEFAULT_TOLERANCE,
     Goal,
+    all_met,
     allowed_distance,
     effective,
     rank_key,
@@ -30,8 +32,10 @@ from search.study.values import Scalar
 
 MARGIN = 0.1
 """Share of each tolerance that a preferred candidate keeps."""
-NOISE = "noise"
-"""Study attribute: what the seed does to each metric: offset, deviation, number of seeds."""
+SCOUTED = "scouted"
+"""Study attribute: plans that were evaluated under other seeds, as ``Odds.documents`` has them."""
+SHORT = 0.04
+"""Chance that is too little to prefer a plan for it once the chance that is wanted is missed."""
 NARROW = 0.05
 """Half of what is left, in tolerances, where chance leaves nothing."""
 
@@ -43,12 +47,12 @@ class Preference:
     Attributes:
         spec: The study.
         name: ``least_change``, ``center``, ``none`` or an expression.
-        noise: What the seed alone does to each metric; empty without chance.
+        odds: What is known of chance; empty without it.
     """
 
     spec: StudySpec
     name: str
-    noise: Mapping[str, Noise] = field(default_factory=dict)
+    odds: Odds = field(default_factory=Odds)
 
     @classmethod
     def of(cls, spec: StudySpec) -> Preference:
@@ -66,12 +70,8 @@ class Preference:
         """
         document = attributes.get("spec") or {}
         is_old = bool(document) and "prefer" not in document.get("search", {})
-        known: Mapping[str, Any] = attributes.get(NOISE) or {}
-        return cls(
-            spec,
-            "none" if is_old else spec.search.prefer,
-            {name: Noise(*one) for name, one in known.items()},
-        )
+        odds = Odds.of(attributes.get(SCOUTED) or ())
+        return cls(spec, "none" if is_old else spec.search.prefer, odds)
 
     @cached_property
     def _expression(self) -> Expression | None:
@@ -95,41 +95,98 @@ class Preference:
         Raises:
             ValueError: If a metric is missing or not finite.
         """
-        missed, leading, inside = rank_key(goals, metrics)
+        own = self.judged(goals, values)
+        missed, leading, inside = rank_key(own, metrics)
         if missed or self.name == "none":
             return (missed, leading, 0.0, 0.0, inside)
-        # In tenths of a tolerance: what is less is no reason against a smaller change.
-        edge = math.ceil(10 * self.outside(goals, metrics) - 1e-9) / 10
+        edge = self.outside(goals, values, metrics)
         return (0.0, leading, edge, self.cost(goals, values, metrics), inside)
 
-    def outside(self, goals: Sequence[Goal], metrics: Mapping[str, float]) -> float:
-        """Return how far metrics lie outside what is safe, in tolerances; 0 for a safe plan."""
+    def is_met(
+        self,
+        goals: Sequence[Goal],
+        values: Mapping[str, Scalar],
+        metrics: Mapping[str, float],
+    ) -> bool:
+        """Return whether a candidate meets every target, chance targets with their probability.
+
+        A candidate that was evaluated under other seeds is judged by them, the others by what
+        those of the search foretell.
+
+        Raises:
+            ValueError: If a metric is missing or not finite.
+        """
+        return all_met(self.judged(goals, values), metrics)
+
+    def judged(self, goals: Sequence[Goal], values: Mapping[str, Scalar]) -> Sequence[Goal]:
+        """Return the goals that a candidate is judged by: with its own margins, where known."""
+        if not any(goal.probability for goal in goals):
+            return goals
+        noise = self.odds.own_noise(values)
+        return with_margins(goals, noise, is_own=True) if noise else goals
+
+    def outside(
+        self,
+        goals: Sequence[Goal],
+        values: Mapping[str, Scalar],
+        metrics: Mapping[str, float],
+    ) -> float:
+        """Return how far a candidate that meets every target is from safe; 0 for a safe plan.
+
+        With chance by what its chance falls short, in steps; without, in tenths of a tolerance.
+        What is less is no reason against a smaller change.
+        """
         beyond = 0.0
+        known = self.odds.noise
         for goal in goals:
-            low, high = self.safe(goal)
+            if goal.is_objective or (goal.metric in known and known[goal.metric].deviation > 0):
+                continue
+            low, high = _kept(goal)
             value = metrics[goal.metric]
             beyond = max(beyond, (low - value) / unit_of(goal), (value - high) / unit_of(goal))
-        return beyond
+        return math.ceil(10 * beyond - 1e-9) / 10 + self._short(goals, values, metrics)
 
-    def safe(self, goal: Goal) -> tuple[float, float]:
-        """Return the least and greatest value, under the search's seeds, of a safe plan.
+    def _short(
+        self,
+        goals: Sequence[Goal],
+        values: Mapping[str, Scalar],
+        metrics: Mapping[str, float],
+    ) -> float:
+        """Return what a candidate's chance falls short of what is wanted, in steps, 0 to 1."""
+        if not self.odds:
+            return 0.0
+        plain = [goal for goal in _plain(goals) if goal.metric in self.odds.noise]
+        usual = [goal for goal in plain if goal.probability is None]
+        short = WANTED - self.odds.chance(usual, values, metrics)
+        for goal in plain:
+            if goal.probability is not None:
+                short = max(short, goal.probability - self.odds.chance([goal], values, metrics))
+        return SHORT * math.ceil(max(0.0, short) / SHORT - 1e-9)
+
+    def safe_windows(self, goals: Sequence[Goal]) -> list[tuple[float, float]]:
+        """Return the least and greatest value, under the search's seeds, of each metric of a plan
+        that is safe.
 
         A tenth of each tolerance is kept. With chance it is what leaves a chance of 0.8 to meet
-        the target; where nothing does, the values that come nearest to that.
+        all targets; where nothing does, the values that come nearest to that.
         """
+        known = self.odds.noise
+        wanted = shares(goals, known)
+        return [self._safe(goal, wanted.get(goal.metric)) for goal in goals]
+
+    def _safe(self, goal: Goal, wanted: float | None) -> tuple[float, float]:
         low, high = window(effective(goal))
-        keep = MARGIN * unit_of(goal) if goal.tolerance > 0 else 0.0
-        least, most = low + keep, high - keep
-        noise = self.noise.get(goal.metric)
-        if noise is not None and goal.probability is None:
-            is_two_sided = math.isfinite(low) and math.isfinite(high)
-            z = NORMAL.inv_cdf((1 + WANTED) / 2 if is_two_sided else WANTED) * noise.deviation
-            least = max(least, low - noise.offset + z)
-            most = min(most, high - noise.offset - z)
-        if least > most:
-            middle = min(max((least + most) / 2, low), high)
-            room = NARROW * unit_of(goal)
-            least, most = max(low, middle - room), min(high, middle + room)
+        noise = self.odds.noise.get(goal.metric)
+        if noise is None or noise.deviation <= 0 or wanted is None:
+            least, most = _kept(goal)
+        else:
+            deviation = noise.deviation * careful(noise.seeds, wanted)
+            ends = safe_window(deviation, wanted, (low, high))
+            least, most = (end - noise.offset for end in ends)
+        if least > most - 2 * NARROW * unit_of(goal):
+            middle = (least + most) / 2
+            reach = NARROW * unit_of(goal)
+            least, most = min(least, middle - reach), max(most, middle + reach)
         return least, most
 
     def fits(self, values: Mapping[str, Scalar]) -> bool:
@@ -168,6 +225,18 @@ class Preference:
         return math.fsum(
             one.weight * moved(one, values[name]) for name, one in self.spec.parameters.items()
         )
+
+
+def _plain(goals: Sequence[Goal]) -> list[Goal]:
+    """Return goals as one future is judged by them, without what is only to be optimised."""
+    return [replace(goal, margin=0.0, shift=0.0) for goal in goals if not goal.is_objective]
+
+
+def _kept(goal: Goal) -> tuple[float, float]:
+    """Return what meets a target with a tenth of its tolerance kept."""
+    low, high = window(effective(goal))
+    keep = MARGIN * unit_of(goal) if goal.tolerance > 0 else 0.0
+    return low + keep, high - keep
 
 
 def moved(parameter: ParameterSpec, value: Scalar) -> float:

@@ -52,6 +52,7 @@ class Goal:
             search alone.
         margin: How far inside what meets the target the search's own metric must stay for that,
             in the metric's unit; known once seeds are evaluated.
+        shift: How far the mean over all seeds lies above the search's own metric.
     """
 
     metric: str
@@ -67,6 +68,7 @@ class Goal:
     unit: str | None = None
     probability: float | None = None
     margin: float = 0.0
+    shift: float = 0.0
 
     @property
     def is_objective(self) -> bool:
@@ -116,19 +118,24 @@ def _goal(spec: StudySpec, name: str, metric: ExpandedMetric) -> Goal | None:
 
 
 def effective(goal: Goal) -> Goal:
-    """Return a goal with its margin taken off what meets it; the middle where nothing is left."""
-    if goal.margin <= 0 or goal.is_objective:
+    """Return a goal as the search's own metric is judged: shifted, and with its margin taken off.
+
+    Where nothing is left it is the middle of what meets the target.
+    """
+    if (goal.margin <= 0 and goal.shift == 0) or goal.is_objective:
         return goal
+    plain = replace(goal, margin=0.0, shift=0.0)
     if goal.kind == "equal" and goal.value is not None:
         allowed = allowed_distance(goal, goal.value)
         left = max(allowed - goal.margin, allowed * 1e-6)
-        return replace(goal, tolerance=left, is_relative_tolerance=False, margin=0.0)
-    low = None if goal.low is None else goal.low + goal.margin
-    high = None if goal.high is None else goal.high - goal.margin
-    if low is not None and high is not None and low >= high and goal.low is not None:
-        middle, width = (low + high) / 2, (high - low + 2 * goal.margin)
+        value = goal.value - goal.shift
+        return replace(plain, value=value, tolerance=left, is_relative_tolerance=False)
+    low = None if goal.low is None else goal.low - goal.shift + goal.margin
+    high = None if goal.high is None else goal.high - goal.shift - goal.margin
+    if low is not None and high is not None and low >= high:
+        middle, width = (low + high) / 2, high - low + 2 * goal.margin
         low, high = middle - 1e-6 * width, middle + 1e-6 * width
-    return replace(goal, low=low, high=high, margin=0.0)
+    return replace(plain, low=low, high=high)
 
 
 def resolve_goals(
@@ -227,12 +234,16 @@ def violation(goal: Goal, metric_value: float) -> float:
     Raises:
         ValueError: As for ``variance``.
     """
-    goal = effective(goal)
-    distance, anchor = _distance(goal, metric_value)
+    judged = effective(goal)
+    distance, anchor = _distance(judged, metric_value)
     if distance == 0:
         return 0.0
-    allowed = allowed_distance(goal, anchor)
-    if allowed > 0:
+    allowed = allowed_distance(judged, anchor)
+    if judged is not goal and not _is_within(distance, allowed, anchor):
+        # A margin makes a target harder to meet, not a miss of it worse.
+        unit = allowed_distance(goal, anchor) or DEFAULT_TOLERANCE * (abs(anchor) or 1)
+        units = math.nextafter(1.0, 2.0) + (abs(distance) - allowed) / unit
+    elif allowed > 0:
         units = abs(distance) / allowed
         if _is_within(distance, allowed, anchor):
             units = min(units, 1.0)

@@ -16,6 +16,7 @@ from studies import FormulaFactory, tiny_document
 from search.driver.appraisal import Appraiser
 from search.driver.futures import Futures, fresh_seeds, noise_warnings
 from search.driver.progress import SilentProgress
+from search.driver.scouting import Scout
 from search.study.chance import Noise, chance_of, jeffreys, window
 from search.study.targets import Goal, effective, goals_of, is_met
 from search.workers import InlinePool
@@ -55,7 +56,9 @@ def run(study: Search, notes: list[str]) -> Any:
 
     with study._store() as store, InlinePool() as pool:
         pool.open(FormulaFactory(noisy))
-        end = study.driven(store, pool, noise=Futures(study.spec, store, pool, Notes()).noise)
+        futures = Futures(study.spec, store, pool, Notes())
+        scout = Scout(study.spec, store, futures, Notes())
+        end = study.driven(store, pool, scout=scout)
         return end, Appraiser(study.spec, end, store, pool, Notes()).appraise().confirmation
 
 
