@@ -11,7 +11,7 @@ import dagster as dg
 
 from search.report.courses import convergence_image
 from search.report.facts import ParameterFacts, StudyFacts, Target
-from search.scenario.verification import DataTests
+from search.scenario.verdict import DataTests
 from search.views.parameters import allowed_text, parameter_view
 from search.views.targets import TargetView
 

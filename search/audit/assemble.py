@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from optuna.trial import FrozenTrial
-
 from search.audit.records import (
     BestParameter,
     IterationRecord,
@@ -22,7 +20,7 @@ from search.audit.records import (
 )
 from search.audit.schema import AuditTables
 from search.errors import SpecError, scenario_code
-from search.storage.trials import StoredTrial, read_trials
+from search.storage.trials import StoredTrial, Trial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.alternatives import alternatives
 from search.study.odds import Odds, judged
@@ -50,7 +48,7 @@ _OF_THE_OUTCOME = (
 
 
 def assemble(
-    trials: Sequence[FrozenTrial],
+    trials: Sequence[Trial],
     runs: Sequence[RunRecord],
     *,
     spec: StudySpec,
@@ -84,7 +82,7 @@ def assemble(
 
 
 def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
-    trials: Sequence[FrozenTrial],
+    trials: Sequence[Trial],
     runs: Sequence[RunRecord],
     *,
     study: str,
@@ -136,7 +134,7 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
 
 
 def resolved_goals(
-    goals: Sequence[Goal], trials: Iterable[FrozenTrial], preference: Preference | None = None
+    goals: Sequence[Goal], trials: Iterable[Trial], preference: Preference | None = None
 ) -> tuple[Goal, ...]:
     """Return the goals, resolved against the current parameters once these are evaluated.
 
@@ -187,10 +185,10 @@ def trial_record(trial: StoredTrial, *, study: str) -> TrialRecord:
 
 
 def best_trial(
-    trials: Iterable[FrozenTrial],
+    trials: Iterable[Trial],
     goals: Sequence[Goal] = (),
     preference: Preference | None = None,
-) -> FrozenTrial | None:
+) -> Trial | None:
     """Return the complete trial that ranks first, the earliest among equals; None if none is.
 
     With resolved goals that every complete trial has metrics for, these and the preference

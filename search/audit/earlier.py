@@ -10,16 +10,12 @@ from search.audit.assemble import assemble, assemble_records
 from search.audit.records import RunRecord
 from search.audit.schema import AuditTables
 from search.errors import SpecError
+from search.storage.attributes import RUNS, SPEC
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import versions
 from search.study import study_from_document
 from search.study.preference import Preference
-
-RUNS = "runs"
-"""Study attribute: run id to the run's record."""
-SPEC = "spec"
-"""Study attribute: the study file as a document."""
 
 
 def earlier_tables(storage: GroupingStorage, base_name: str, *, but: str) -> AuditTables:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from search.audit.publish import DATABASE_NAME, MEMORY_LIMIT
+from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT
 from search.errors import AuditError
 from search.system import files
 

@@ -10,15 +10,18 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search.audit.schema import TABLES, AuditTables, Table
+from search.audit.schema import (
+    DATABASE_NAME,
+    MEMORY_LIMIT,
+    PARQUET_FOLDER,
+    TABLES,
+    AuditTables,
+    Table,
+)
 from search.audit.views import view_statements
 from search.errors import AuditError
 from search.system import files
 
-DATABASE_NAME = "audit.duckdb"
-PARQUET_FOLDER = "audit"
-MEMORY_LIMIT = "256MB"
-"""For building the database; 1,000 trials need far less."""
 BLOCK_BYTES = 16 * 1024
 """DuckDB's smallest block: many small tables take a tenth of the room of its default."""
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import duckdb
 from pydantic import ValidationError
 
-from search.audit.publish import DATABASE_NAME, MEMORY_LIMIT
 from search.audit.records import (
     FORMAT_VERSION,
     BestParameter,
@@ -26,7 +25,7 @@ from search.audit.records import (
     TrialParameter,
     TrialRecord,
 )
-from search.audit.schema import TABLES, Table
+from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, TABLES, Table
 from search.errors import AuditError
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

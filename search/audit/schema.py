@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-import pyarrow as pa
 from pydantic import AwareDatetime
 
 from search.audit import canonical
@@ -25,15 +24,15 @@ from search.audit.records import (
     TrialRecord,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DATABASE_NAME = "audit.duckdb"
+PARQUET_FOLDER = "audit"
+MEMORY_LIMIT = "256MB"
+"""For building and reading the database; 1,000 trials need far less."""
+
 JSON = "JSON"
-ARROW_TYPES = {
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "VARCHAR": pa.string(),
-    "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),
-    JSON: pa.string(),
-}
 DUCKDB_TYPES: Mapping[Any, str] = {
     int: "BIGINT",
     float: "DOUBLE",
@@ -83,12 +82,22 @@ class Table:
 
     def arrow(self, records: Sequence[Record]) -> pa.Table:
         """Return the records as an Arrow table; nested values as canonical JSON text."""
+        import pyarrow as pa  # late: who reads the trail's records alone needs none
+
+        kinds = {
+            "BIGINT": pa.int64(),
+            "DOUBLE": pa.float64(),
+            "BOOLEAN": pa.bool_(),
+            "VARCHAR": pa.string(),
+            "TIMESTAMPTZ": pa.timestamp("us", tz="UTC"),
+            JSON: pa.string(),
+        }
         arrays, schema = [], []
         for column in self.columns:
             values: Iterable[Any] = (getattr(record, column.name) for record in records)
             if column.duckdb_type == JSON:
                 values = (None if item is None else canonical.dumps(item) for item in values)
-            kind = ARROW_TYPES[column.duckdb_type]
+            kind = kinds[column.duckdb_type]
             arrays.append(pa.array(list(values), kind))
             schema.append(pa.field(column.name, kind, metadata={"description": column.comment}))
         return pa.Table.from_arrays(

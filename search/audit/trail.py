@@ -12,12 +12,11 @@ from search.audit.events import EventLog, read_events
 from search.audit.publish import publish
 from search.audit.records import Record
 from search.audit.schema import TABLES, AuditTables
+from search.storage.attributes import HEAD
 from search.storage.study_store import StudyStore
 
 PUBLISHED = "published"
 """Kind of the event that carries the digests of what was published with it."""
-HEAD = "trail_head"
-"""Study attribute: number and hash of the last event of the log."""
 EVENTS = "events"
 """The one table without a digest: it is the log itself."""
 

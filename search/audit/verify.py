@@ -16,12 +16,12 @@ from search.audit import canonical
 from search.audit.anchor import Anchor
 from search.audit.completion import DISPATCHED, FINISHED, ending
 from search.audit.events import FILE_NAME, HASH, PREVIOUS, TORN, digest_of, prefix_hash
-from search.audit.publish import DATABASE_NAME, PARQUET_FOLDER
 from search.audit.reader import AuditReader
 from search.audit.records import Record, TrialEvent
-from search.audit.schema import TABLES, Table
-from search.audit.trail import EVENTS, HEAD, PUBLISHED, digest, line_of
+from search.audit.schema import DATABASE_NAME, PARQUET_FOLDER, TABLES, Table
+from search.audit.trail import EVENTS, PUBLISHED, digest, line_of
 from search.errors import AuditError
+from search.storage.attributes import HEAD
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial

@@ -39,7 +39,6 @@ from search.system import interrupt
 from search.system.child import where_raised
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.system.packages import extra_missing, require_supported
-from search.workers.ray.lasting import require_lasting
 
 USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
 """Codes of what is no ``SearchError``."""
@@ -87,6 +86,7 @@ def run(
     """
     from search.commands.run import RunOptions, run_study
     from search.report.summary import run_summary, run_text
+    from search.workers.ray.lasting import require_lasting
 
     require_lasting(results)
     spec = _load(study, sets, dbt_vars, workers)

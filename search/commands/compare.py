@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.commands.evaluate import evaluate_all
-from search.commands.workbench import open_workbench, requests_of
-from search.driver.continuation import FINGERPRINTS
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
 from search.scenario.outcome import Outcome
+from search.storage.attributes import FINGERPRINTS
 from search.storage.trials import read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.figures import signed, with_unit
@@ -122,6 +120,9 @@ def _evaluated(
     progress: Progress,
 ) -> dict[str, Side]:
     """Evaluate what has no metrics; all, when the stored ones are of another scenario."""
+    from search.commands.evaluate import evaluate_all
+    from search.commands.workbench import open_workbench, requests_of
+
     with open_workbench(spec, results, progress) as bench:
         then = stored.attributes.get(FINGERPRINTS, {}).get(SCENARIO)
         wanted = [side for side in sides if not side.metrics]

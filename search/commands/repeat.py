@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from search.audit.earlier import SPEC
-from search.driver.continuation import FINGERPRINTS
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import StoredStudy
+from search.storage.attributes import FINGERPRINTS, SPEC
 from search.study import StudySpec, changed_keys, study_from_document
 
 _OF_THE_MACHINE = ("resources", "storage", "apply", "search")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.audit.earlier import RUNS
 from search.audit.republish import republish
 from search.commands.repeat import changed_inputs, spec_of_trials
 from search.commands.workbench import Workbench, open_workbench
@@ -12,15 +11,18 @@ from search.driver.progress import Progress
 from search.errors import LeaseError, UnknownTrialError
 from search.parameter_sets.candidates import stored_study
 from search.parameter_sets.journal import Journal
-from search.report.html import REPORT_NAME, write_report
+from search.report.html import write_report
 from search.scenario.compiled.engine import DivergenceFinder
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.verification import VERIFIED, Verification, verify
+from search.scenario.verdict import VERIFIED, Verification
+from search.scenario.verification import verify
+from search.storage.attributes import RUNS
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial
 from search.study import StudySpec
+from search.study.layout import REPORT_NAME
 from search.study.space import current_candidate
 
 

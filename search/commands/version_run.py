@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.audit.earlier import SPEC
 from search.commands.run_record import ending, run_record
 from search.commands.session import Session
 from search.driver.appraisal import Appraiser
-from search.driver.continuation import FINGERPRINTS, INPUTS
 from search.driver.engine import Engine
 from search.driver.futures import Futures
 from search.driver.loop import Driver
@@ -27,7 +25,7 @@ from search.report.html import write_report
 from search.sampling.choice import choose_sampler
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.world import changes
-from search.storage.attributes import RUN_ID
+from search.storage.attributes import FINGERPRINTS, INPUTS, RUN_ID, SPEC
 from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion

@@ -16,8 +16,8 @@ import sqlalchemy
 import yaml
 from optuna.trial import FrozenTrial
 
-from search.audit.earlier import RUNS, SPEC
 from search.errors import StorageError
+from search.storage.attributes import RUNS, SPEC
 from search.storage.database import masked, open_storage
 from search.storage.existing import SQLITE
 from search.storage.trials import StoredTrial

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from search.audit.earlier import SPEC
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.scenario.world import changes
+from search.storage.attributes import FINGERPRINTS, INPUTS, SPEC
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion, latest_version, next_version
@@ -16,10 +16,6 @@ from search.study import StudySpec, changed_keys
 
 DECISIVE = ("parameters", "constraints", "metrics", "targets")
 """Sections of the study file that decide what a trial is: with others it is another study."""
-FINGERPRINTS = "fingerprints"
-"""Study attribute: what the study's trials depend on."""
-INPUTS = "inputs"
-"""Study attribute: what was read beside study file and project, and what it held."""
 FORMAT = "format"
 """Its key that says how they were made; version 0.1.0 had none."""
 

@@ -13,11 +13,12 @@ from search.audit.anchor import Anchor
 from search.audit.assemble import assemble
 from search.audit.completion import missing_endings
 from search.audit.custody import open_log
-from search.audit.earlier import RUNS, earlier_tables
+from search.audit.earlier import earlier_tables
 from search.audit.events import read_events
 from search.audit.records import RunRecord
 from search.audit.trail import publish_trail
 from search.parameter_sets.journal import Journal
+from search.storage.attributes import RUNS
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec

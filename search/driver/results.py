@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.audit.publish import DATABASE_NAME
+from search.audit.schema import DATABASE_NAME
 from search.sampling.diagnosis import Diagnosis
 from search.sampling.stopping import State
-from search.scenario.verification import Verification
+from search.scenario.verdict import Verification
 from search.study.alternatives import Alternative
 from search.study.budget import MemoryPlan
 from search.study.targets import Goal

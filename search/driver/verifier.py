@@ -14,7 +14,8 @@ from search.driver.results import SearchEnd
 from search.errors import SearchError
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.verification import VERIFIED, Verification, verify, warm_up
+from search.scenario.verdict import VERIFIED, Verification
+from search.scenario.verification import verify, warm_up
 from search.storage.study_store import StudyStore
 from search.system import interrupt
 from search.system.child import ChildProcess, run_in_child

@@ -8,18 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
-
 from search.audit.anchor import Anchor
 from search.audit.assemble import best_trial, meeting, resolved_goals
-from search.audit.trail import HEAD
 from search.errors import SpecError, UnknownTrialError
 from search.parameter_sets.sets import ParameterSets
-from search.scenario.verification import VERIFIED, Verification
-from search.storage.existing import existing_storage
-from search.storage.study_store import StudyStore
-from search.storage.trials import StoredTrial, read_trials
-from search.storage.versions import latest_version
+from search.scenario.verdict import VERIFIED, Verification
+from search.storage.attributes import HEAD
+from search.storage.reading import read_study
+from search.storage.trials import StoredTrial, Trial, read_trials
 from search.study import StudySpec
 from search.study.alternatives import Alternative, alternatives
 from search.study.layout import Layout
@@ -43,7 +39,7 @@ class StoredStudy:
     """
 
     name: str | None
-    trials: Mapping[int, FrozenTrial]
+    trials: Mapping[int, Trial]
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +52,7 @@ class StoredStudy:
         """Return the study's goals, relative ones resolved as far as that is known."""
         return resolved_goals(goals_of(spec), self.trials.values(), self._preference(spec))
 
-    def trial(self, number: int, *, option: str) -> FrozenTrial:
+    def trial(self, number: int, *, option: str) -> Trial:
         """Return a trial, whatever became of it; ``option`` is what asked for it.
 
         Raises:
@@ -74,7 +70,7 @@ class StoredStudy:
         document = (self.attributes.get(VERIFIED) or {}).get(str(number))
         return None if document is None else Verification.of_document(document)
 
-    def best(self, spec: StudySpec) -> FrozenTrial | None:
+    def best(self, spec: StudySpec) -> Trial | None:
         """Return the trial that ranks first; None while none is complete."""
         return best_trial(self.trials.values(), self.goals(spec), self._preference(spec))
 
@@ -94,13 +90,11 @@ def stored_study(spec: StudySpec, results: Path) -> StoredStudy:
     Raises:
         StorageError: If the storage is there and cannot be read.
     """
-    with existing_storage(Layout(results, spec.study).storage_url(spec)) as storage:
-        latest = latest_version(storage, spec.study) if storage else None
-        if storage is None or latest is None:
-            return StoredStudy(None, {})
-        store = StudyStore.load(storage, latest.name)
-        trials = {trial.number: trial for trial in store.trials()}
-        return StoredStudy(store.name, trials, store.attributes())
+    url = Layout(results, spec.study).storage_url(spec)
+    for study in read_study(url, spec.study, is_newest_only=True):
+        trials = {trial.number: trial for trial in study.trials}
+        return StoredStudy(study.version.name, trials, study.attributes)
+    return StoredStudy(None, {})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import duckdb
 import yaml
 
 from search.errors import ProjectError, SpecError
@@ -268,6 +267,8 @@ class SeedCells(Place):
 
     def _picked(self, seed: SeedFile) -> list[int]:
         """Return the positions of the rows that the bind's condition picks."""
+        import duckdb  # late: most binds name no condition
+
         rows = [position for position, row in enumerate(seed.rows) if row.cells]
         try:
             picked = _picked_rows(seed, self._table, str(self.bind.where), len(rows))
@@ -345,6 +346,8 @@ def require_unlocked(places: Sequence[Place], files: WorkingCopy) -> None:
 
 def _picked_rows(seed: SeedFile, table: str, where: str, count: int) -> list[int]:
     """Return which rows of a seed a condition picks, counted without blank lines."""
+    import duckdb
+
     connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
     try:
         # Not the file itself: other values may have been put into the copy in memory.

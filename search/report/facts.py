@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from search.audit.reader import AuditReader
 from search.audit.records import (
     IterationRecord,
     ParameterSetRecord,
@@ -21,7 +20,7 @@ from search.audit.records import (
     TrialRecord,
 )
 from search.errors import AuditError, SpecError
-from search.scenario.verification import Verification
+from search.scenario.verdict import Verification
 from search.study import StudySpec, study_from_document
 from search.study.targets import Goal, goals_of, is_distance, violation
 from search.study.values import Scalar
@@ -217,6 +216,8 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
     Raises:
         AuditError: If nothing is published there, or nothing of that study.
     """
+    from search.audit.reader import AuditReader  # with DuckDB, which `status` does not need
+
     everyone = AuditReader(folder).runs()
     names = sorted({run.study for run in everyone})
     if not everyone or (study is not None and study not in names):

@@ -44,9 +44,8 @@ from search.report.sections import (
     verification_section,
     warnings_section,
 )
+from search.study.layout import REPORT_NAME
 from search.system import files
-
-REPORT_NAME = "report.html"
 
 
 def write_report(results_folder: Path, *, study: str | None = None, is_full: bool = False) -> Path:

@@ -5,41 +5,25 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
-
 from search.audit.assemble import best_stored, resolved_goals
-from search.audit.earlier import RUNS, SPEC
-from search.driver.continuation import FINGERPRINTS
 from search.errors import SpecError
-from search.report.html import REPORT_NAME
-from search.scenario.verification import VERIFIED, Verification
-from search.storage.database import masked
-from search.storage.existing import existing_storage
+from search.scenario.verdict import VERIFIED, Verification
+from search.storage.attributes import FINGERPRINTS, RUNS, SPEC
 from search.storage.lock import StudyLock
-from search.storage.study_store import StudyStore
-from search.storage.trials import read_trials
-from search.storage.versions import StudyVersion, versions
+from search.storage.reading import StudyRecord, read_study
+from search.storage.trials import Trial, read_trials
+from search.storage.urls import masked
 from search.study import StudySpec, changed_keys, study_fingerprint, study_from_document
 from search.study.figures import with_unit
-from search.study.layout import Layout
+from search.study.layout import REPORT_NAME, Layout
 from search.study.preference import Preference
 from search.study.targets import Goal, all_met, goals_of, variance
 from search.views.targets import target_document
 from search.views.text import counted, duration_text, table_text
-
-
-@dataclass(frozen=True)
-class _Version:
-    """One version of the study as it is stored."""
-
-    version: StudyVersion
-    attributes: Mapping[str, Any]
-    trials: Sequence[FrozenTrial]
 
 
 def status_summary(
@@ -59,12 +43,7 @@ def status_summary(
     """
     layout = Layout(results, spec.study)
     url = layout.storage_url(spec)
-    found: list[_Version] = []
-    with existing_storage(url) as storage:
-        if storage is not None:
-            for version in versions(storage, spec.study):
-                store = StudyStore.load(storage, version.name)
-                found.append(_Version(version, store.attributes(), store.trials()))
+    found = read_study(url, spec.study)
     running = _holder(layout.lock)
     summary: dict[str, Any] = {
         "study": spec.study,
@@ -95,7 +74,7 @@ def _holder(lock: Path) -> dict[str, Any] | None:
     return None
 
 
-def _state(found: Sequence[_Version], *, is_running: bool) -> str:
+def _state(found: Sequence[StudyRecord], *, is_running: bool) -> str:
     """Return ``running``, ``never run``, ``cut off``, or how the last run ended."""
     if is_running:
         return "running"
@@ -106,13 +85,13 @@ def _state(found: Sequence[_Version], *, is_running: bool) -> str:
     return "cut off" if state == "running" else state
 
 
-def _runs(version: _Version) -> list[dict[str, Any]]:
+def _runs(version: StudyRecord) -> list[dict[str, Any]]:
     stored = version.attributes.get(RUNS)
     runs = list(stored.values()) if isinstance(stored, dict) else []
     return sorted(runs, key=lambda run: str(run.get("started_at")))
 
 
-def _version_document(one: _Version) -> dict[str, Any]:
+def _version_document(one: StudyRecord) -> dict[str, Any]:
     keys = ("run_id", "state", "started_at", "finished_at", "user_name", "host", "pid", "reason")
     return {
         "name": one.version.name,
@@ -141,7 +120,7 @@ def _modified_at(path: Path) -> str | None:
         return None
 
 
-def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
+def _latest(spec: StudySpec, latest: StudyRecord) -> dict[str, Any]:
     """Return what is known of the newest version, by its own targets."""
     counts: dict[str, int] = {}
     trials = read_trials(latest.trials)
@@ -195,7 +174,7 @@ def _latest(spec: StudySpec, latest: _Version) -> dict[str, Any]:
     }
 
 
-def _own_spec(spec: StudySpec, latest: _Version) -> StudySpec:
+def _own_spec(spec: StudySpec, latest: StudyRecord) -> StudySpec:
     """Return the study as the version ran; today's where it cannot be read any more."""
     try:
         return study_from_document(latest.attributes.get(SPEC) or {}, file=spec.file)
@@ -207,12 +186,12 @@ def _is_judged(goal: Goal, metrics: Mapping[str, float]) -> bool:
     return goal.metric in metrics and (goal.kind != "equal" or goal.value is not None)
 
 
-def _last_end(trials: Sequence[FrozenTrial]) -> str | None:
+def _last_end(trials: Sequence[Trial]) -> str | None:
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     return max(ends).astimezone(UTC).isoformat(timespec="seconds") if ends else None
 
 
-def _last_failure(trials: Sequence[FrozenTrial]) -> str | None:
+def _last_failure(trials: Sequence[Trial]) -> str | None:
     failed = [trial for trial in read_trials(trials) if trial.state == "failed"]
     if not failed:
         return None

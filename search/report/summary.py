@@ -7,7 +7,7 @@ from typing import Any
 
 from search.driver.results import Evaluation, RunResult
 from search.report.tables import parameters_table, targets_table
-from search.scenario.verification import Verification
+from search.scenario.verdict import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes
 from search.study.figures import with_unit

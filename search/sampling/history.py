@@ -17,8 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.sampling.axes import Array, Axis, Box
 from search.sampling.observed import Key, Observed, keys_of
-
-METRIC_PREFIX = "metric:"
+from search.study.metrics import METRIC_PREFIX
 
 
 def metrics_of_trial(trial: FrozenTrial) -> dict[str, float] | None:

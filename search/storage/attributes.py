@@ -10,11 +10,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from search.sampling.history import METRIC_PREFIX
 from search.scenario.outcome import Failure, Outcome
+from search.study.metrics import METRIC_PREFIX
 from search.study.values import Scalar
 
 FORMAT_VERSION = 1
+
+RUNS = "runs"
+"""Study attribute: run id to the run's record."""
+SPEC = "spec"
+"""Study attribute: the study file as a document."""
+FINGERPRINTS = "fingerprints"
+"""Study attribute: what the study's trials depend on."""
+INPUTS = "inputs"
+"""Study attribute: what was read beside study file and project, and what it held."""
+HEAD = "trail_head"
+"""Study attribute: number and hash of the last event of the audit trail's log."""
 
 CANDIDATE = "candidate"
 ITERATION = "iteration"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from search.errors import StorageError
 from search.storage import sqlite
 from search.storage.damage import ReadableStorage
+from search.storage.urls import masked as masked
 from search.storage.vendor import models, numbered, trial_id_of
 
 INSTALL_HINTS = {
@@ -340,17 +340,6 @@ def _one_at_a_time(url: URL) -> Iterator[None]:
         key = int.from_bytes(b"studies", "big")
         connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(key)))
         yield
-
-
-def masked(url: str) -> str:
-    """Return the URL fit to be shown: the password, if any, as ``***``.
-
-    Example:
-        >>> masked("postgresql://me:secret@db/studies")
-        'postgresql://me:***@db/studies'
-    """
-    # Not through a parser: the URL may be one that no parser accepts.
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
 _KNOWN_SCHEMES = "use sqlite:///folder/study.db or postgresql://user:password@host:5432/database"

@@ -11,22 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
-
-from search.sampling.history import METRIC_PREFIX
 from search.storage import attributes
 from search.storage.attributes import Proposal
+from search.study.metrics import METRIC_PREFIX
 from search.study.values import Scalar
 
 STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-    TrialState.COMPLETE: "complete",
-    TrialState.FAIL: "failed",
-    TrialState.PRUNED: "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+    "COMPLETE": "complete",
+    "FAIL": "failed",
+    "PRUNED": "failed",
 }
 """Optuna's states by the words of the trail."""
 
@@ -44,6 +41,50 @@ _OWN = frozenset(
     }
 )
 _PREFIXES = (METRIC_PREFIX, attributes.VARIANCE_PREFIX)
+
+
+class State(Protocol):
+    """A trial's state: Optuna's, or one of the same name."""
+
+    @property
+    def name(self) -> str:
+        """Optuna's name of it."""
+
+
+class Trial(Protocol):
+    """What is read of a trial, whoever read it from the storage: Optuna or ``reading``."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the study."""
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+
+    @property
+    def values(self) -> Sequence[float] | None:
+        """Its objective values."""
+
+    @property
+    def datetime_start(self) -> datetime | None:
+        """When Optuna began it, local time."""
+
+    @property
+    def datetime_complete(self) -> datetime | None:
+        """When Optuna ended it, local time."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Values of its parameters."""
+
+    @property
+    def distributions(self) -> Mapping[str, Any]:
+        """What they could be."""
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]:
+        """What was stored with it."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +121,10 @@ class StoredTrial:
         trial: As Optuna has it.
 
     Attributes:
-        frozen: The same, for samplers.
+        frozen: The same.
     """
 
-    def __init__(self, trial: FrozenTrial) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.frozen = trial
         self._stored: Mapping[str, Any] = trial.user_attrs
 
@@ -95,17 +136,17 @@ class StoredTrial:
     @property
     def state(self) -> str:
         """``running``, ``waiting``, ``complete`` or ``failed``."""
-        return STATES[self.frozen.state]
+        return STATES[self.frozen.state.name]
 
     @property
     def is_complete(self) -> bool:
         """Whether it yielded its metrics."""
-        return self.frozen.state == TrialState.COMPLETE
+        return self.state == "complete"
 
     @property
     def is_finished(self) -> bool:
         """Whether it ended, complete or failed."""
-        return self.frozen.state.is_finished()
+        return self.state in ("complete", "failed")
 
     # --- before it was dispatched -------------------------------------------------
 
@@ -177,12 +218,12 @@ class StoredTrial:
     def range_of(self, parameter: str) -> Range:
         """Return what one of its parameters could be."""
         known = self.frozen.distributions.get(parameter)
-        choices = list(known.choices) if isinstance(known, CategoricalDistribution) else None
+        choices = getattr(known, "choices", None)
         return Range(
             low=getattr(known, "low", None),
             high=getattr(known, "high", None),
             step=getattr(known, "step", None),
-            choices=choices,
+            choices=None if choices is None else list(choices),
         )
 
     # --- after it ended ------------------------------------------------------------
@@ -203,7 +244,7 @@ class StoredTrial:
         if not self.is_complete:
             return None
         loss = self._stored.get(attributes.LOSS)
-        return float(self.frozen.values[0] if loss is None else loss)
+        return float((self.frozen.values or ())[0] if loss is None else loss)
 
     @property
     def objective_values(self) -> tuple[float, ...]:
@@ -267,7 +308,7 @@ class StoredTrial:
         }
 
 
-def read_trials(trials: Iterable[FrozenTrial]) -> list[StoredTrial]:
+def read_trials(trials: Iterable[Trial]) -> list[StoredTrial]:
     """Return trials by what was stored with them."""
     return [StoredTrial(trial) for trial in trials]
 

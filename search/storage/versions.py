@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from search.storage.database import GroupingStorage
-from search.storage.vendor import FrozenStudy
+if TYPE_CHECKING:
+    from search.storage.database import GroupingStorage
+    from search.storage.vendor import FrozenStudy
 
 BASE_NAME = "base_name"
 
@@ -32,13 +35,22 @@ class StudyVersion:
 
 def versions(storage: GroupingStorage, base_name: str) -> list[StudyVersion]:
     """Return the versions of the study in the storage, oldest first."""
+    known = {study.study_name: study.user_attrs for study in _studies(storage)}
+    return versions_among(known, base_name)
+
+
+def versions_among(studies: Mapping[str, Mapping[str, Any]], base_name: str) -> list[StudyVersion]:
+    """Return the versions of a study among all of a storage, oldest first.
+
+    Args:
+        studies: Name of each study in the storage to its attributes.
+        base_name: Name in the study file.
+    """
     found = []
-    for study in _studies(storage):
-        version = _version(study.study_name, base_name)
+    for name, attributes in studies.items():
+        version = _version(name, base_name)
         # A study file may itself be named ``budget-v2``: that is no version of ``budget``.
-        if version and study.user_attrs.get(BASE_NAME, study.study_name) in _owners(
-            base_name, study.study_name, version
-        ):
+        if version and attributes.get(BASE_NAME, name) in _owners(base_name, name, version):
             found.append(StudyVersion(base_name, version))
     return sorted(found, key=lambda item: item.version)
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from search.errors import ResultsMissingError
 from search.study import StudySpec
 
+REPORT_NAME = "report.html"
+"""File of a study's folder: one page for a browser."""
+
 
 def places_of(spec: StudySpec, results: Path, *, is_default: bool) -> list[Path]:
     """Return the folders of results, absolute, in which a study may have left some."""

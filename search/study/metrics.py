@@ -14,6 +14,9 @@ from search.study.values import Scalar, value_text
 if TYPE_CHECKING:
     from search.study.models import StudySpec
 
+METRIC_PREFIX = "metric:"
+"""Of the attribute of a trial that holds a metric."""
+
 
 @dataclass(frozen=True)
 class ExpandedMetric:

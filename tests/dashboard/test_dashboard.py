@@ -27,10 +27,10 @@ from studies import (
     write_study,
 )
 
-from search.audit.earlier import RUNS, SPEC
 from search.driver.loop import Driver
 from search.driver.progress import SilentProgress
 from search.errors import StorageError
+from search.storage.attributes import RUNS, SPEC
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import load_study

@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scenario"))
 from studies import FormulaFactory, tiny_document, write_study
 
 from search.audit import events as events_module
-from search.audit.earlier import SPEC
 from search.audit.reader import AuditReader
 from search.audit.records import RunRecord
 from search.audit.verify import verify_trail
@@ -36,7 +35,7 @@ from search.driver.progress import SilentProgress
 from search.driver.recorder import StudyRecorder
 from search.errors import SearchError
 from search.storage import sqlite as sqlite_module
-from search.storage.attributes import OUTCOME
+from search.storage.attributes import OUTCOME, SPEC
 from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore

@@ -15,13 +15,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from studies import changed, tiny_document, write_study
 from trails import START, document, run_record, searched
 
-from search.audit.earlier import RUNS, SPEC
+from search.audit.earlier import stored_tables
+from search.audit.publish import publish
 from search.cli.main import main
-from search.driver.continuation import FINGERPRINTS
 from search.errors import ResultsMissingError
 from search.report.status import status_summary, status_text
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.storage.attributes import Conclusion, Proposal
+from search.storage.attributes import FINGERPRINTS, RUNS, SPEC, Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore
@@ -211,3 +211,33 @@ def test_a_storage_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_made_up_trials_are_as_the_storage_has_them() -> None:
     spec = study_from_document(document(), file=Path("/studies/pay.yml"))
     assert [trial.number for trial in searched(spec, 3)] == [0, 1, 2]
+
+
+HEAVY = ("ray", "dbt", "dagster", "optuna", "sqlalchemy", "jinja2", "numpy", "pyarrow")
+READING = """
+import json, sys
+from search.cli.main import main
+study, results = sys.argv[1:3]
+told = {}
+for words in (
+    ["status", study], ["history", study], ["compare", study, "--a", "trial:0", "--b", "trial:1"],
+    ["diff", study, "trial:0", "current"], ["report", study],
+):
+    more = [] if words[0] == "history" else ["--results", results]
+    code = main([*words, *more], standalone_mode=False)
+    told[words[0]] = [code, [name for name in sys.argv[3:] if name in sys.modules]]
+print("\\n" + json.dumps(told))
+"""
+
+
+def test_commands_that_only_read_import_nothing_heavy(
+    spec: StudySpec, results: Path, store: StudyStore
+) -> None:
+    publish(results / "pay", stored_tables(store))
+    words = [sys.executable, "-c", READING, str(spec.file), str(results), *HEAVY]
+    done = subprocess.run(words, capture_output=True, text=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    read = {"report": [0, ["jinja2", "numpy", "pyarrow"]]}  # it draws, from the published trail
+    for name in ("status", "history", "compare", "diff"):
+        read[name] = [0, []]
+    assert told == read, done.stderr

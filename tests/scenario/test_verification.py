@@ -8,7 +8,8 @@ from studies import copy_project, dbt_document, factory_of, load
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
-from search.scenario.verification import DataTests, Verification, verify
+from search.scenario.verdict import DataTests, Verification
+from search.scenario.verification import verify
 from search.workers.resources import memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
