@@ -82,12 +82,18 @@ ui: $(CENSUS) ## Open Dagster's UI on 127.0.0.1 (UI_PORT=3000): studies, scenari
 	@echo "make: the UI opens at http://127.0.0.1:$(UI_PORT); Ctrl-C ends it"
 	@DAGSTER_HOME="$(UI_HOME)" $(BIN)/python -m dagster_defs.ui -m dagster_defs.definitions -h 127.0.0.1 -p $(UI_PORT)
 
-test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs.
+# One room's tests start no dbt, Ray, Dagster or browser: seconds, while that room is worked on.
+ROOM ?=
+QUICK := not (dbt or ray or dagster or browser or fault)
+ROOM_TESTS = tests/$(ROOM) $(wildcard search/$(ROOM)) tests/docs/test_architecture.py
+
+test: $(INSTALLED) ## Run all tests, doctests and the commands in README and docs (ROOM=study: one room's quick ones).
 	@$(BIN)/python -m compileall -q search dagster_defs # also where Python is told to keep no bytecode
-	@$(BIN)/python -m pytest -q -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q --durations=15 --durations-min=1 \
+	  $(if $(ROOM),-n0 -m "$(QUICK)" $(ROOM_TESTS),-n $(TESTERS) --dist loadfile --no-loadscope-reorder)
 
 test-long: $(INSTALLED) ## Run what takes minutes and has a short form in make test (before a release).
-	@$(BIN)/python -m pytest -q -m long -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -m long --durations=15 -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
 	@FAULTS=all $(BIN)/python -m pytest -q -m fault

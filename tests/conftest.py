@@ -35,8 +35,8 @@ def pytest_report_header() -> str:
 
 LONGEST = (
     "docs/test_commands.py",
-    "dagster_defs/test_server.py",
     "dagster_defs/test_jobs.py",
+    "dagster_defs/test_server.py",
     "simulation/test_bad_input.py",
     "cli/test_cli.py",
     "workers/ray/test_ray_jobs.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import deque
 from pathlib import Path
@@ -118,3 +119,14 @@ def test_processes_that_load_at_once_build_one_manifest_and_none_imports_ray(
 
 def files_of(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*")}
+
+
+def test_the_commands_of_the_page_name_jobs_and_assets_that_are_there(
+    places: Places,
+) -> None:
+    text = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
+    jobs, assets = re.findall(r" -j (\w+)", text), re.findall(r" --select (\w+)", text)
+    assert jobs and assets
+    made = definitions(places)
+    known = {key.to_user_string() for key in made.resolve_asset_graph().get_all_asset_keys()}
+    assert set(jobs) <= {job.name for job in made.jobs or ()} and set(assets) <= known

@@ -148,6 +148,7 @@ def test_a_terminated_study_leaves_no_process_and_the_next_run_goes_on(site: Sit
     assert len(candidates) == len(set(candidates))
 
 
+@pytest.mark.long  # killed and taken up without the server: tests/cli, tests/faults
 @pytest.mark.fault
 def test_a_killed_study_is_retried_and_repeats_no_finished_trial(site: Site) -> None:
     run = site.server.materialize(TUNE, "tiny", {})

@@ -115,7 +115,7 @@ READS_ATTRIBUTES = (
     "dashboard/shown.py",  # hands out others
 )
 ATTRIBUTES = {"metric:", "variance:", "all_targets_met", "dispatched_at"}
-WRITES_NAMES = ("storage/attributes.py", "sampling/history.py", "audit/records.py")
+WRITES_NAMES = ("storage/attributes.py", "study/metrics.py", "audit/records.py")
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:

@@ -47,7 +47,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/ray.md"])
+@pytest.mark.parametrize("page", ["README.md", pytest.param("docs/ray.md", marks=pytest.mark.long)])
 def test_the_commands_for_a_cluster_work(page: str, cluster: Cluster, reader: Path) -> None:
     blocks = cluster_blocks((ROOT / page).read_text(encoding="utf-8"))
     assert blocks

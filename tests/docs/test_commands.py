@@ -1,5 +1,9 @@
 """Every command that README and docs show is run, as it stands there.
 
+Pages that only evaluate one more shipped study, or run what ``tests/dagster_defs/test_jobs.py`` or
+the tests of the simulation run, are left to ``make test-long``; that commands are spelled right is
+seen for every page.
+
 The blocks of a page marked ``bash`` run in order in a copy of what the reader has: study files,
 the dbt project, the environment. A block whose first line is ``# not run by the tests: <reason>``
 is left out; only ``make`` commands may be. Blocks for a Ray cluster are run by
@@ -10,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -20,9 +25,14 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import click
 import pytest
 from cluster_blocks import needs_cluster
+
+from search.cli.main import main
+from search.study import load_study
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,6 +44,9 @@ PREPARED = ("baselines", "programs")
 """What studies keep for each other; nothing else of a page is there for the next."""
 MADE = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
 DEADLINE_SECONDS = 60.0
+LONG = ("budget.md", "dagster.md", "equity.md", "freeze-or-cut.md", "simulation.md")
+"""Pages whose commands ``make test-long`` runs: 30 to 150 s of processor time each."""
+WORDS = re.compile(r"^scenario-search (.+)$", re.MULTILINE)
 
 # A study that ended without meeting its targets ends with 3, which is no fault of the page.
 PRELUDE = """set -euo pipefail
@@ -136,9 +149,35 @@ def reader(home: Path, census: Path) -> Path:
     return home
 
 
+def is_long(page: Path) -> Any:
+    """Return the page as a case, which ``make test-long`` runs when it is a long one."""
+    return pytest.param(page, marks=pytest.mark.long) if page.name in LONG else page
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the words behind ``scenario-search`` of each command of a page."""
+    text = "".join(block.text for block in blocks(page) if not block.reason)
+    return [shlex.split(line) for line in WORDS.findall(text.replace("\\\n", " "))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_of_ours(page: Path) -> None:
+    """Options and arguments are known, and the study file that is named can be read."""
+    for words in commands_of(page):
+        group, rest = cast("click.Group", main), words
+        while isinstance(command := group.commands[rest[0]], click.Group):
+            group, rest = command, rest[1:]
+        context = command.make_context(rest[0], list(rest[1:]))
+        study = context.params.get("study")
+        if study is not None and study.name != "mine.yaml":  # which the page itself writes
+            load_study(ROOT / study)
+
+
 @pytest.mark.dbt
 @pytest.mark.ray
-@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [is_long(page) for page in PAGES_WITH_COMMANDS], ids=lambda page: page.name
+)
 def test_the_commands_of_a_page_work(page: Path, reader: Path) -> None:
     for block in blocks(page):
         if block.is_elsewhere:

@@ -99,7 +99,7 @@ def test_several_hires_of_a_person_are_a_warning_and_the_latest_wins(foundation,
     assert simulation.query(rows) == [(120, 0)]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("suffix", [pytest.param("csv", marks=pytest.mark.long), "parquet"])
 def test_written_sample_census_is_the_generated_one(foundation, tmp_path, suffix):
     simulation = foundation.copy(tmp_path)
     path = tmp_path / f"census.{suffix}"

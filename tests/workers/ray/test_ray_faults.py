@@ -110,7 +110,7 @@ def test_a_killed_driver_takes_ray_and_its_folder_with_it(
     assert not still_alive(next_one.descendants)
 
 
-@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+@pytest.mark.parametrize("name", ["gcs_server", pytest.param("raylet", marks=pytest.mark.long)])
 def test_a_server_of_ray_that_dies_ends_the_search_with_a_message(
     drivers: ExitStack, tmp_path: Path, temp: Path, name: str
 ) -> None:
