@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.audit.anchor import Anchor
-from search.commands.audit import check_study
+from search.commands.audit import check_study, kept_anchors
 from search.commands.verify import verify_trial
 from search.driver.progress import SilentProgress
 from search.errors import SpecError
@@ -54,5 +54,6 @@ def audit_gaps(spec: StudySpec, results: Path, anchor: str | None) -> list[str]:
     Raises:
         SearchError: If there is no trail, or the storage cannot be read.
     """
-    checked = check_study(spec, results, [Anchor.parse(anchor)] if anchor else [])
+    kept = kept_anchors(spec, [Anchor.parse(anchor)] if anchor else [])
+    checked = check_study(spec, results, kept)
     return [f"{one.place}: {one.text}" for one in checked.findings if one.is_problem]

@@ -14,6 +14,7 @@ from search.errors import SearchError, SpecError
 from search.scenario.hashing import hash_file, hash_parts
 from search.scenario.project import DbtProject
 from search.study import StudySpec, load_study, study_fingerprint
+from search.study.loader import StudyFile
 
 SCENARIOS = dg.DynamicPartitionsDefinition(name="scenario")
 
@@ -64,11 +65,11 @@ def load_scenario(
     """
     if study_file is not None:
         # Its rows, results and trials must not be mixed with those of the file's own study.
-        file = places.configs / study_file
+        file = StudyFile(places.configs / study_file)
         named = [f"study={scenario}"]
-        if SCENARIO_VAR in load_study(file, overrides=overrides).scenario.vars:
+        if SCENARIO_VAR in file.study(overrides).scenario.vars:
             named.append(f"scenario.vars.{SCENARIO_VAR}={scenario}")
-        return load_study(file, overrides=(*named, *overrides))
+        return file.study((*named, *overrides))
     files = study_files(places.configs)
     if scenario not in files:
         known = ", ".join(files) or "none"

@@ -95,13 +95,6 @@ class TargetsMissedError(SpecError):
     kind = "targets_missed"
 
 
-class ResultsMissingError(SearchError):
-    """A command that reads what a study found has found nothing."""
-
-    exit_code = EXIT_BAD_INPUT
-    kind = "results_missing"
-
-
 class UnknownTrialError(SpecError):
     """There is no such trial, or it is not complete."""
 
@@ -246,6 +239,13 @@ class AuditError(SearchError):
     """The audit trail cannot be written or read, or does not verify."""
 
     kind = "audit_trail"
+
+
+class ResultsMissingError(AuditError):
+    """A command that reads what a study found has found nothing."""
+
+    exit_code = EXIT_BAD_INPUT
+    kind = "results_missing"
 
 
 class WorkerError(SearchError):

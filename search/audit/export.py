@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT
+from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, not_there
 from search.errors import AuditError
 from search.system import files
 
@@ -35,14 +35,12 @@ def export_trail(results_folder: Path, folder: Path, formats: Sequence[str]) -> 
         The files, in order of their names.
 
     Raises:
-        AuditError: If nothing is published yet, or the folder cannot be written.
+        ResultsMissingError: If nothing is published yet.
+        AuditError: If the folder cannot be written.
     """
     database = results_folder / DATABASE_NAME
     if not database.exists():
-        raise AuditError(
-            f"there is no audit trail at {database} yet; start the study with "
-            "`scenario-search run`, it is published after the first iteration"
-        )
+        raise not_there(database)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with files.folder_lock(folder):

@@ -25,7 +25,7 @@ from search.audit.records import (
     TrialParameter,
     TrialRecord,
 )
-from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, TABLES, Table
+from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, TABLES, Table, not_there
 from search.errors import AuditError
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -209,10 +209,7 @@ class AuditReader:
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
-            raise AuditError(
-                f"there is no audit trail at {self.path} yet; start the study with "
-                "`scenario-search run`, it is published after the first iteration"
-            )
+            raise not_there(self.path)
         # Attached rather than connected to: within one process DuckDB hands out the instance
         # that already has this path open, even when the file there has been replaced since.
         connection = duckdb.connect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -23,6 +24,7 @@ from search.audit.records import (
     TrialParameter,
     TrialRecord,
 )
+from search.errors import ResultsMissingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,3 +178,11 @@ class AuditTables:
                 for field in fields(self)
             }
         )
+
+
+def not_there(place: Path) -> ResultsMissingError:
+    """Return the error of who looks for a trail before there is one."""
+    return ResultsMissingError(
+        f"there is no audit trail at {place} yet; start the study with `scenario-search run`, "
+        "it is published after the first iteration"
+    )

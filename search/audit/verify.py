@@ -18,7 +18,7 @@ from search.audit.completion import DISPATCHED, FINISHED, ending
 from search.audit.events import FILE_NAME, HASH, PREVIOUS, TORN, digest_of, prefix_hash
 from search.audit.reader import AuditReader
 from search.audit.records import Record, TrialEvent
-from search.audit.schema import DATABASE_NAME, PARQUET_FOLDER, TABLES, Table
+from search.audit.schema import DATABASE_NAME, PARQUET_FOLDER, TABLES, Table, not_there
 from search.audit.trail import EVENTS, PUBLISHED, digest, line_of
 from search.errors import AuditError
 from search.storage.attributes import HEAD
@@ -92,15 +92,13 @@ def verify_trail(
         anchors: Heads of the log that were kept elsewhere.
 
     Raises:
-        AuditError: If there is no trail.
+        ResultsMissingError: If there is no trail, and no anchor that says that there was one.
     """
     found = versions(storage, base_study) if storage else []
     stores = [StudyStore.load(storage, one.name) for one in found] if storage else []
     heads = [store.attributes().get(HEAD) for store in stores]
     if not (folder / FILE_NAME).exists() and not any(heads) and not anchors:
-        raise AuditError(
-            f"there is no audit trail at {folder} yet; start the study with `scenario-search run`"
-        )
+        raise not_there(folder)
     check = _Check(folder)
     check.log()
     if storage is None:

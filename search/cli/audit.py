@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from search.cli.options import json_option, load, results_of, results_option, study_argument
+from search.cli.options import load, results_of, results_option, study_argument, told_results
 from search.errors import EXIT_FAILURE, EXIT_OK
 
 
@@ -22,22 +22,21 @@ def audit() -> None:
     "--anchor", "anchors", multiple=True, metavar="NUMBER:HASH",
     help="The trail's anchor that a run printed at its end; the trail must still lead to it.",
 )  # fmt: skip
-@results_option
-@json_option
+@told_results
 def verify(study: Path, anchors: tuple[str, ...], results: Path, as_json: bool) -> int:
     """Check that nothing in the trail of STUDY was edited, removed or moved.
 
     The anchors in the parameter sets that were applied are checked as well.
 
-    Exit code 0: intact; 1: it is not.
+    Exit code 0: intact; 1: it is not; 2: the study has no results.
     """
     from search.audit.anchor import Anchor
-    from search.commands.audit import check_study
+    from search.commands.audit import check_study, kept_anchors
 
     spec = load(study, (), (), None)
-    checked = check_study(
-        spec, results_of(spec, results, is_needed=False), [Anchor.parse(text) for text in anchors]
-    )
+    kept = kept_anchors(spec, [Anchor.parse(text) for text in anchors])
+    # Where an anchor says that there was a trail, that nothing is left of it is the finding.
+    checked = check_study(spec, results_of(spec, results, is_needed=not kept), kept)
     counts = f"{checked.events} events, {checked.trials} trials, {checked.tables} tables"
     if as_json:
         document = {

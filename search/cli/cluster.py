@@ -8,11 +8,9 @@ from pathlib import Path
 import click
 
 from search.cli.options import (
+    changed_study,
     load,
     results_option,
-    set_option,
-    study_argument,
-    var_option,
     workers_option,
 )
 from search.errors import EXIT_OK
@@ -21,9 +19,7 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 
 
 @click.command()
-@study_argument
-@set_option
-@var_option
+@changed_study
 @workers_option
 @results_option
 @click.option("--restart", is_flag=True, help="Start anew; what was found before is kept.")

@@ -17,15 +17,19 @@ from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
 from search.cli.export import export
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
-from search.cli.options import json_option as _json
-from search.cli.options import load as _load
-from search.cli.options import looked_at, overrides_of, results_of
-from search.cli.options import progress as _progress
-from search.cli.options import results_option as _results
-from search.cli.options import set_option as _set
-from search.cli.options import study_argument as _study
-from search.cli.options import var_option as _var
-from search.cli.options import workers_option as _workers
+from search.cli.options import (
+    changed_study,
+    load,
+    looked_at,
+    overrides_of,
+    progress,
+    results_of,
+    results_option,
+    study_argument,
+    told_results,
+    var_option,
+    workers_option,
+)
 from search.cli.sets import apply, compare, diff, history, rollback
 from search.errors import (
     EXIT_BAD_INPUT,
@@ -57,12 +61,9 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-@_study
-@_set
-@_var
-@_workers
-@_results
-@_json
+@changed_study
+@workers_option
+@told_results
 @click.option("--restart", is_flag=True, help="Start anew; what was found before is kept.")
 @click.option(
     "--on-change", type=click.Choice(["branch", "continue", "refuse"]), default="branch",
@@ -89,24 +90,23 @@ def run(
     from search.workers.ray.lasting import require_lasting
 
     require_lasting(results)
-    spec = _load(study, sets, dbt_vars, workers)
-    with _progress() as progress:
+    spec = load(study, sets, dbt_vars, workers)
+    with progress() as news:
         result = run_study(
-            spec, RunOptions(results=results, is_restart=restart, on_change=on_change), progress
+            spec, RunOptions(results=results, is_restart=restart, on_change=on_change), news
         )
     click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
     return EXIT_OK if result.is_converged else EXIT_NOT_CONVERGED
 
 
 @main.command()
-@_study
+@study_argument
 @click.option(
     "--set", "sets", multiple=True, metavar="NAME=VALUE",
     help="Value of a parameter (the others stay at current); with a dot, a key of the study file.",
 )  # fmt: skip
-@_var
-@_results
-@_json
+@var_option
+@told_results
 @click.option("--from-trial", type=click.IntRange(min=0), help="Take the candidate of this trial.")
 @click.option(
     "--engine", type=click.Choice(["dbt", "compiled", "both"]),
@@ -129,18 +129,18 @@ def evaluate(
     from search.commands.evaluate import evaluate_once
     from search.report.summary import evaluation_summary, evaluation_text
 
-    keys = [one for one in sets if "." in one.split("=")[0]]
-    spec = _load(study, keys, dbt_vars, None)
-    values = [one for one in sets if "." not in one.split("=")[0]]
+    keys = [given for given in sets if "." in given.split("=")[0]]
+    spec = load(study, keys, dbt_vars, None)
+    values = [given for given in sets if "." not in given.split("=")[0]]
     if from_trial is not None:
         results = results_of(spec, results)
-    with _progress() as progress:
+    with progress() as news:
         evaluation = evaluate_once(
             spec,
             assignments=values,
             from_trial=from_trial,
             results=results,
-            progress=progress,
+            progress=news,
             overrides=overrides_of(keys, dbt_vars),
             engine=engine,
         )
@@ -152,23 +152,22 @@ def evaluate(
 
 
 @main.command()
-@_study
-@_results
-@_json
+@study_argument
+@told_results
 def status(study: Path, results: Path, as_json: bool) -> int:
     """Show where STUDY stands: runs, trials, the best so far, who runs it now."""
     from search.report.status import status_summary, status_text
 
-    spec = _load(study, (), (), None)
-    found = results_of(spec, results, is_needed=False)
-    summary = status_summary(spec, found, looked_at=looked_at(spec, results))
+    spec = load(study, (), (), None)
+    folder = results_of(spec, results, is_needed=False)
+    summary = status_summary(spec, folder, looked_at=looked_at(spec, results))
     click.echo(json.dumps(summary, indent=2) if as_json else status_text(summary))
     return EXIT_OK
 
 
 @main.command()
-@_study
-@_results
+@study_argument
+@results_option
 @click.option(
     "--full", is_flag=True,
     help="With users, hosts and absolute paths, which a page that is passed on should not have.",
@@ -178,19 +177,16 @@ def report(study: Path, results: Path, full: bool) -> int:
     from search.report.html import write_report
     from search.study.layout import Layout
 
-    spec = _load(study, (), (), None)
+    spec = load(study, (), (), None)
     folder = Layout(results_of(spec, results), spec.study).folder
     click.echo(write_report(folder, is_full=full))
     return EXIT_OK
 
 
 @main.command()
-@_study
-@_set
-@_var
-@_workers
-@_results
-@_json
+@changed_study
+@workers_option
+@told_results
 def doctor(
     study: Path,
     sets: Sequence[str],
@@ -202,7 +198,7 @@ def doctor(
     """Check the environment, STUDY, its dbt project, disk and memory, before any work."""
     from search.commands.doctor import examine, findings_text
 
-    findings = examine(lambda: _load(study, sets, dbt_vars, workers), results)
+    findings = examine(lambda: load(study, sets, dbt_vars, workers), results)
     if as_json:
         click.echo(json.dumps([finding.document() for finding in findings], indent=2))
     else:
@@ -211,20 +207,17 @@ def doctor(
 
 
 @main.command()
-@_study
-@_set
-@_var
-@_results
-@_json
+@changed_study
+@told_results
 def explain(
     study: Path, sets: Sequence[str], dbt_vars: Sequence[str], results: Path, as_json: bool
 ) -> int:
     """Show what evaluating STUDY consists of: what is replayed, hoisted, left out, and why."""
     from search.commands.explain import explain_study, explanation_text
 
-    spec = _load(study, sets, dbt_vars, None)
-    with _progress() as progress:
-        explanation = explain_study(spec, results, progress)
+    spec = load(study, sets, dbt_vars, None)
+    with progress() as news:
+        explanation = explain_study(spec, results, news)
     if as_json:
         click.echo(json.dumps(explanation.document(), indent=2))
     else:
@@ -233,18 +226,17 @@ def explain(
 
 
 @main.command()
-@_study
-@_results
-@_json
+@study_argument
+@told_results
 @click.option("--trial", type=click.IntRange(min=0), help="The trial; the best one when left out.")
 def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
     from search.commands.verify import verify_trial
 
-    spec = _load(study, (), (), None)
+    spec = load(study, (), (), None)
     results = results_of(spec, results)
-    with _progress() as progress:
-        number, verification = verify_trial(spec, trial, results=results, progress=progress)
+    with progress() as news:
+        number, verification = verify_trial(spec, trial, results=results, progress=news)
     if as_json:
         document = {"trial": number, "verified": verification.is_verified}
         click.echo(json.dumps(document | verification.document(), indent=2))

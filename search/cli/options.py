@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,32 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout."
 )
 
+Decorator = Callable[[Any], Any]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Return one decorator for options that commands share, shown in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+changed_study = together(study_argument, set_option, var_option)
+"""A study file, and what one call changes in it."""
+told_results = together(results_option, json_option)
+"""Where results are, and how they are told."""
+decision = together(
+    click.option("-m", "--reason", required=True, help="Why, for whoever reads the history."),
+    click.option("--author", help="Who decides it; your account's name when left out."),
+    click.option("--dry-run", is_flag=True, help="Show what would change, write nothing."),
+    told_results,
+)
+"""Who puts values into force, and why."""
+
 
 def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int | None) -> Any:
     """Return the study of a file, with what the command line changes in it.
@@ -54,7 +80,7 @@ def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int
 
 def overrides_of(sets: Sequence[str], dbt_vars: Sequence[str]) -> list[str]:
     """Return what ``--set`` and ``--var`` change in the study file, as overrides of it."""
-    return [*sets, *(f"scenario.vars.{one}" for one in dbt_vars)]
+    return [*sets, *(f"scenario.vars.{assignment}" for assignment in dbt_vars)]
 
 
 def results_of(spec: Any, results: Path, *, is_needed: bool = True) -> Path:

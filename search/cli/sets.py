@@ -10,20 +10,15 @@ from typing import Any
 import click
 
 from search.cli.options import (
+    decision,
     json_option,
     load,
     progress,
     results_of,
-    results_option,
     study_argument,
+    told_results,
 )
 from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
-
-_reason = click.option(
-    "-m", "--reason", required=True, help="Why, for whoever reads the history."
-)  # fmt: skip
-_author = click.option("--author", help="Who decides it; your account's name when left out.")
-_dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, write nothing.")
 
 
 @click.command()
@@ -42,11 +37,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change,
 @click.option(
     "--unverified", is_flag=True, help="Apply a trial although real dbt does not confirm it."
 )
-@_reason
-@_author
-@_dry_run
-@results_option
-@json_option
+@decision
 def apply(  # noqa: PLR0913 - one argument for each option
     study: Path,
     trial: int | None,
@@ -101,8 +92,7 @@ def history(study: Path, as_json: bool) -> int:
 @study_argument
 @click.argument("a")
 @click.argument("b")
-@results_option
-@json_option
+@told_results
 def diff(study: Path, a: str, b: str, results: Path, as_json: bool) -> int:
     """Show two candidates of STUDY side by side.
 
@@ -127,11 +117,7 @@ def diff(study: Path, a: str, b: str, results: Path, as_json: bool) -> int:
 @click.command()
 @study_argument
 @click.option("--to", type=click.IntRange(min=0), help="The set; the one before when left out.")
-@_reason
-@_author
-@_dry_run
-@results_option
-@json_option
+@decision
 def rollback(
     study: Path,
     to: int | None,
@@ -159,8 +145,7 @@ def rollback(
 @click.option("--b", "others", multiple=True, default=["best"], show_default=True,
               help="What to compare; give it several times for several.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Evaluate all of them, whatever the trials say.")
-@results_option
-@json_option
+@told_results
 def compare(
     study: Path, a: str, others: Sequence[str], fresh: bool, results: Path, as_json: bool
 ) -> int:

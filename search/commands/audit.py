@@ -13,23 +13,35 @@ from search.study import StudySpec
 from search.study.layout import Layout
 
 
-def check_study(spec: StudySpec, results: Path, anchors: Iterable[Anchor] = ()) -> Checked:
-    """Check a study's trail, and that it still holds what anchors elsewhere were taken of.
+def kept_anchors(spec: StudySpec, anchors: Iterable[Anchor] = ()) -> list[Anchor]:
+    """Return the heads of a study's log that were kept outside of its results.
 
-    The anchors that applied parameter sets carry count as well: their journal lies in the dbt
-    project, most often in git.
+    Those that applied parameter sets carry count as well: their journal lies in the dbt project,
+    most often in git.
+
+    Args:
+        spec: The study.
+        anchors: Further ones.
+
+    Raises:
+        AuditError: If the journal of parameter sets is damaged.
+    """
+    applied = [known.origin.anchor for known in Journal.of(spec).sets if known.origin.anchor]
+    return [*anchors, *(Anchor.parse(text) for text in applied)]
+
+
+def check_study(spec: StudySpec, results: Path, anchors: Iterable[Anchor]) -> Checked:
+    """Check a study's trail, and that it still holds what anchors elsewhere were taken of.
 
     Args:
         spec: The study.
         results: Folder of all results.
-        anchors: Further heads of the log that were kept.
+        anchors: Heads of the log that were kept, see ``kept_anchors``.
 
     Raises:
-        AuditError: If there is no trail, or the journal of parameter sets is damaged.
+        ResultsMissingError: If there is no trail, and no anchor that says that there was one.
         StorageError: If the storage cannot be read.
     """
     layout = Layout(results, spec.study)
-    applied = [one.origin.anchor for one in Journal.of(spec).sets if one.origin.anchor]
-    wanted = [*anchors, *(Anchor.parse(text) for text in applied)]
     with existing_storage(layout.storage_url(spec)) as storage:
-        return verify_trail(layout.folder, storage, spec.study, wanted)
+        return verify_trail(layout.folder, storage, spec.study, list(anchors))

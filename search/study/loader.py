@@ -39,8 +39,26 @@ def load_study(path: Path, *, overrides: Sequence[str] = ()) -> StudySpec:
         SpecError: If the file cannot be read or breaks a rule. It carries the file, and
             key and line of the first mistake; its message lists all of them, one a line.
     """
-    path = Path(path)
-    return _study(read_yaml(_read(path)), path, overrides)
+    return StudyFile(path).study(overrides)
+
+
+class StudyFile:
+    """A study file that is read once, for several studies that differ in their overrides.
+
+    Args:
+        path: The YAML file.
+
+    Raises:
+        SpecError: If the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+        self._text = _read(self._path)
+
+    def study(self, overrides: Sequence[str] = ()) -> StudySpec:
+        """Return the study with these overrides; see ``load_study``."""
+        return _study(read_yaml(self._text), self._path, overrides)
 
 
 def study_from_document(

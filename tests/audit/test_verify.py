@@ -243,11 +243,17 @@ def test_a_trail_that_is_not_there(
     ran: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words: list[Any] = [ran / "project" / "study.yml", "--results", tmp_path / "none"]
-    code, out, err = call(capfd, "audit", "verify", *words)
-    assert (code, out) == (1, "") and "there is no audit trail at" in err
-    code, out, err = call(capfd, "audit", "export", *words, "--to", tmp_path / "out")
-    assert (code, out) == (2, "") and "there are no results of it in" in err
+    export: list[Any] = ["export", "--to", tmp_path / "out"]
+    for deed in (["verify"], export):
+        code, out, err = call(capfd, "audit", *deed, *words)
+        assert (code, out) == (2, "") and "there are no results of it in" in err
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "none" / "tiny").mkdir(parents=True)
+    for deed in (["verify"], export):
+        code, out, err = call(capfd, "audit", *deed, *words)
+        assert (code, out) == (2, "") and "there is no audit trail at" in err
+    code, out, _ = call(capfd, "audit", "verify", *words, "--anchor", f"7:{'0' * 64}")
+    assert code == 1 and "NOT INTACT" in out, "an anchor says that there was a trail"
 
 
 def test_export_writes_each_table_whole(

@@ -85,6 +85,7 @@ def test_words_that_are_no_command(capfd: pytest.CaptureFixture[str], words: lis
     [
         (["status", "no such file.yml"], "study_file"),
         (["evaluate", "{study}", "--from-trial", "7"], "results_missing"),
+        (["audit", "verify", "{study}"], "results_missing"),
         (["run", "--workers", "many", "x.yml"], "usage"),
     ],
 )
