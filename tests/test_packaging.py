@@ -241,6 +241,38 @@ def test_the_version_is_the_same_everywhere(built: tuple[Path, Path], outside: P
     assert told.stdout.strip().endswith(wanted), told.stderr
 
 
+def test_an_example_of_the_wheel_is_a_study_outside_the_repository(
+    outside: Path, tmp_path: Path
+) -> None:
+    """What a newcomer does first; `make test-versions` runs it too, on every Python."""
+    for words in (["init", "--example", "pricing"], ["schema"]):
+        done = subprocess.run(
+            [outside / "scenario-search", *words], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    checked = subprocess.run(
+        [outside / "python", "-c"]
+        + ["import search; print(search.load_study('pricing/study.yaml').study)"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert checked.stdout.strip() == "pricing", checked.stderr
+    shown = sorted(one.name for one in (tmp_path / "pricing").iterdir())
+    assert shown == [
+        "dbt_project.yml", "models", "profiles.yml", "seeds", "study.schema.json", "study.yaml",
+    ]  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.dbt
+def test_an_example_of_the_wheel_meets_its_targets(outside: Path, tmp_path: Path) -> None:
+    for words in (["init", "--example", "pricing"], ["run", "pricing/study.yaml"]):
+        done = subprocess.run(
+            [outside / "scenario-search", *words], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+
+
 def test_what_is_built_is_ignored_and_stays_here() -> None:
     """`build/` of an earlier version once reached a cluster."""
     for file in (".gitignore", ".rayignore"):

@@ -16,6 +16,7 @@ from search.cli.audit import audit
 from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
 from search.cli.export import export
+from search.cli.init import init
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import (
     changed_study,
@@ -254,7 +255,7 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, audit, compare, dashboard, diff, export, history, rollback, submit):
+for _command in (apply, audit, compare, dashboard, diff, export, history, init, rollback, submit):
     main.add_command(_command)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from packaging.version import Version
 
 from search.errors import DatabaseError
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, open_error
@@ -26,6 +27,9 @@ ACCESS_ADVICE = (
     "SQL of a study reaches no file unless scenario.allow_external_access is true; a file that "
     "dbt's models read needs no permission"
 )
+SEARCH_PATH = "file_search_path"
+IS_SEARCH_PATH_OF_CURSOR = Version(duckdb.__version__) < Version("1.5")
+"""Before DuckDB 1.5 a connection cannot be opened with it: each cursor is told."""
 _SCHEME = re.compile(r"^\w{2,}:")
 
 
@@ -36,7 +40,8 @@ def open_options(
     given = profile.output.get("config_options") or {}
     options = {key: value for key, value in given.items() if key.lower() not in RESOURCE_SETTINGS}
     # dbt runs in the project's folder, so relative paths in its SQL start there.
-    options.setdefault("file_search_path", str(project_dir))
+    if not IS_SEARCH_PATH_OF_CURSOR:
+        options.setdefault(SEARCH_PATH, str(project_dir))
     return options | limits.config()
 
 
@@ -71,14 +76,19 @@ def set_up_instance(connection: Any, profile: Profile, project_dir: Path) -> Non
             ) from error
 
 
-def set_up_cursor(connection: Any, profile: Profile, without: frozenset[str] = frozenset()) -> None:
+def set_up_cursor(
+    connection: Any, profile: Profile, project_dir: Path, without: frozenset[str] = frozenset()
+) -> None:
     """Put the profile's settings into effect for a connection or a cursor.
 
     Args:
         connection: It.
         profile: The profile.
+        project_dir: Where relative paths start.
         without: Further settings to leave out, beside those that are ours to decide.
     """
+    if IS_SEARCH_PATH_OF_CURSOR:
+        connection.execute(f"set {SEARCH_PATH} = '{escaped(project_dir)}'")
     for key, value in (profile.output.get("settings") or {}).items():
         if key.lower() not in RESOURCE_SETTINGS | without:
             connection.execute(f"set {key} = '{escaped(value)}'")
@@ -129,7 +139,7 @@ def dbts_connection(
         raise open_error(path, error) from error
     try:
         set_up_instance(connection, profile, project_dir)
-        set_up_cursor(connection, profile)
+        set_up_cursor(connection, profile, project_dir)
         yield connection
     finally:
         connection.close()

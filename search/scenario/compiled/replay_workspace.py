@@ -65,7 +65,8 @@ class ReplayWorkspace(ABC):
 
     def _enter(self, catalog: str) -> None:
         """Set a session up as dbt-duckdb does, inside the catalog."""
-        set_up_cursor(self.connection, self._plan.profile, frozenset(CHECKPOINTS))
+        plan = self._plan
+        set_up_cursor(self.connection, plan.profile, plan.project_dir, frozenset(CHECKPOINTS))
         self.connection.execute(f"use {quoted(catalog)}.main")
 
 

@@ -1,0 +1,417 @@
+"""A first study of a dbt project: what is suggested, what was chosen, and its file. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.commands.examples import SCHEMA_FILE
+from search.errors import SpecError
+from search.scenario.survey import Mart, SeedCell, SeenVar, Survey, quoted
+from search.study.figures import number_text
+from search.study.mistakes import did_you_mean, listed
+from search.study.percent import fraction_of
+
+MOST_PARAMETERS = 3
+MOST_OTHERS = 12
+
+_NOT_LEVERS = re.compile(
+    r"(^|_)(years?|date|day|days|month|months|start|end|seed|id|version|horizon|limit|threads)($|_)"
+)
+_SHARES = re.compile(r"(^|_)(rate|share|fraction|pct|percent|probability|ratio|depth|margin)($|_)")
+_RESULTS = re.compile(
+    r"(^|_)(profit|revenue|cost|costs|total|amount|pay|payroll|sales|margin|value)($|_)"
+)
+_METRIC = re.compile(
+    r"(?:(?P<how>sum|avg|min|max|count)\()?(?P<model>\w+)(?:\.(?P<column>[^()]+))?\)?"
+)
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A number that a study could move.
+
+    Attributes:
+        name: Its name as a parameter.
+        bind: Where its value goes, as the study file has it.
+        current: Today's value.
+        low: Lower end of the suggested range.
+        high: Upper end.
+        where: Where it is read, for people.
+        is_likely: Whether its name is that of something that one moves.
+        source: The var, or the seed, that it is.
+    """
+
+    name: str
+    bind: Mapping[str, str]
+    current: float
+    low: float
+    high: float
+    where: str
+    is_likely: bool
+    source: str
+
+    @property
+    def line(self) -> str:
+        """The parameter as a line of the study file."""
+        values = {"low": self.low, "high": self.high}
+        values |= {"step": 1} if self.is_whole else {}
+        return f"{self.name}: {flow(values | {'current': self.current, 'bind': dict(self.bind)})}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        return all(isinstance(one, int) for one in (self.low, self.high, self.current))
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A number of a model that a study could aim at.
+
+    Attributes:
+        mart: The model.
+        column: Its column; None for the number of rows.
+        how: ``sum``, ``avg``, ``min``, ``max`` or ``count``.
+    """
+
+    mart: Mart
+    column: str | None
+    how: str = "sum"
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+        words = f"{self.mart.name}_rows" if self.column is None else self.column
+        return identifier(words if self.how in ("sum", "count") else f"{self.how}_{words}")
+
+    @property
+    def sql(self) -> str:
+        """The metric's query."""
+        what = "count(*)" if self.column is None else f"{self.how}({quoted(self.column)})"
+        return f"select {what} from {{{{ ref('{self.mart.name}') }}}}"
+
+    @property
+    def text(self) -> str:
+        """The aim as ``--metric`` takes it."""
+        column = "" if self.column is None else f".{self.column}"
+        return f"{self.how}({self.mart.name}{column})"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A study that is to be written.
+
+    Attributes:
+        survey: What was seen of the project.
+        project: The dbt project's folder.
+        file: Where the study goes.
+        name: The study's name.
+        aim: What it aims at.
+        levers: What it moves.
+        target: The target, as the study file has it.
+        today: What the metric is today; None before it was evaluated.
+        ends: What the metric is at one end of each lever's range: the value there, the metric.
+        idle: Levers that were tried and did not move the metric.
+    """
+
+    survey: Survey
+    project: Path
+    file: Path
+    name: str
+    aim: Aim
+    levers: tuple[Lever, ...]
+    target: Mapping[str, float]
+    today: float | None = None
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    idle: tuple[Lever, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return the study as its file holds it."""
+        return dict(yaml.safe_load(self.text()))
+
+    def text(self) -> str:
+        """Return the file: the study with a comment on everything that may be changed."""
+        return "\n".join(_lines(self)) + "\n"
+
+
+def levers_of(survey: Survey) -> list[Lever]:
+    """Return the numbers that could be moved, the likely ones first."""
+    levers = [_var_lever(one) for one in survey.vars if one.is_number]
+    levers += [_cell_lever(one, survey.cells) for one in survey.cells]
+    return sorted(levers, key=lambda one: (not one.is_likely, "table" in one.bind))
+
+
+def aims_of(survey: Survey) -> list[Aim]:
+    """Return what could be aimed at, the most promising first."""
+    aims = []
+    for mart in survey.marts:
+        named = [name for name in mart.columns if name in mart.sums]
+        named.sort(key=lambda name: (not _RESULTS.search(name), bool(_NOT_LEVERS.search(name))))
+        aims += [Aim(mart, name) for name in named]
+    ends = [one for one in aims if not one.mart.readers and (one.mart.vars or one.mart.seeds)]
+    first = [one for one in ends if one.column and _RESULTS.search(one.column)]
+    return [*first, *(one for one in aims if one not in first)]
+
+
+def suited(levers: Sequence[Lever], aim: Aim) -> list[Lever]:
+    """Return the levers that an aim's model depends on."""
+    return [one for one in levers if one.source in (aim.mart.vars | aim.mart.seeds)]
+
+
+def chosen_levers(levers: Sequence[Lever], wanted: Iterable[str]) -> list[Lever]:
+    """Return the levers that ``--parameter NAME`` or ``NAME=LOW:HIGH`` names.
+
+    Raises:
+        SpecError: If there is no such number, or its range is none.
+    """
+    by_name = {one.name: one for one in levers}
+    chosen = {}
+    for text in wanted:
+        name, _, span = text.partition("=")
+        if name not in by_name:
+            raise SpecError(
+                f"--parameter must name a number of the project, but got {name!r}"
+                f"{did_you_mean(name, by_name)}; it has {listed(list(by_name)[:MOST_OTHERS])}"
+            )
+        chosen[name] = _spanned(by_name[name], span) if span else by_name[name]
+    return list(chosen.values())
+
+
+def chosen_aim(survey: Survey, text: str) -> Aim:
+    """Return the aim that ``--metric`` names: ``fct_pay.total``, ``avg(fct_pay.total)``.
+
+    Raises:
+        SpecError: If there is no such model or column.
+    """
+    match = _METRIC.fullmatch(text.strip())
+    by_name = {mart.name: mart for mart in survey.marts}
+    if match is None:
+        raise SpecError(f"--metric must be MODEL.COLUMN or avg(MODEL.COLUMN), but got {text!r}")
+    if match["model"] not in by_name:
+        raise SpecError(
+            f"--metric must name a model with numbers, but got {match['model']!r}"
+            f"{did_you_mean(match['model'], by_name)}; the project has {listed(sorted(by_name))}"
+        )
+    mart = by_name[match["model"]]
+    if match["column"] is None:
+        if match["how"] not in (None, "count"):
+            raise SpecError(f"--metric {text!r} must name a column; {mart.name} has "
+                            f"{listed(mart.columns)}")  # fmt: skip
+        return Aim(mart, None, "count")
+    if match["column"] not in mart.columns:
+        raise SpecError(
+            f"--metric must name a number of {mart.name}, but got {match['column']!r}"
+            f"{did_you_mean(match['column'], mart.columns)}; it has {listed(mart.columns)}"
+        )
+    return Aim(mart, match["column"], match["how"] or "sum")
+
+
+def chosen_target(text: str) -> dict[str, float]:
+    """Return the target that ``--target`` names: ``+5%`` from today, or a value.
+
+    Raises:
+        SpecError: If it is neither.
+    """
+    fraction = fraction_of(text)
+    if fraction is not None:
+        return {"change": fraction, "tolerance": tolerance_of(fraction)}
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SpecError(f"--target must be a change (+5%) or a value (120000), but got {text!r}")
+    return {"value": value, "tolerance": 0.01}
+
+
+def suggested_target(today: float, ends: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return a target half as far as the strongest lever reaches, so that it can be met."""
+    reached = max((metric for _, metric in ends.values()), key=lambda one: abs(one - today))
+    wanted = (reached - today) / 2
+    if today == 0:
+        return {"value": _rounded(wanted), "tolerance": 0.02}
+    change = _rounded(wanted / abs(today))
+    return {"change": change, "tolerance": tolerance_of(change)}
+
+
+def tolerance_of(change: float) -> float:
+    """Return a tolerance that today's value does not meet already: a tenth, at most 1 %.
+
+    Example:
+        >>> tolerance_of(0.5), tolerance_of(-0.02)
+        (0.01, 0.002)
+    """
+    return min(0.01, _rounded(abs(change) / 10)) or 0.01
+
+
+def identifier(text: str) -> str:
+    """Return text as a name of the study file.
+
+    Example:
+        >>> identifier("Net pay (USD)"), identifier("2026 plan")
+        ('net_pay_usd', 'n_2026_plan')
+    """
+    name = re.sub(r"\W+", "_", text.lower(), flags=re.ASCII).strip("_")[:80] or "n"
+    return f"n_{name}"[:80] if name[0].isdigit() else name
+
+
+def flow(value: Any) -> str:
+    """Return a value as it stands on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _text(sql: str) -> str:
+    """Return SQL as YAML takes it, in double quotes: it holds braces and single ones."""
+    return json.dumps(sql, ensure_ascii=False)
+
+
+def _var_lever(seen: SeenVar) -> Lever:
+    low, high = _span(seen.value, seen.name)
+    return Lever(
+        name=identifier(seen.name),
+        bind={"var": seen.name},
+        current=seen.value,
+        low=low,
+        high=high,
+        where=f"var, read in {', '.join(seen.places[:3])}"
+        + (f" and {len(seen.places) - 3} more" if len(seen.places) > 3 else ""),
+        is_likely=_NOT_LEVERS.search(seen.name) is None,
+        source=seen.name,
+    )
+
+
+def _cell_lever(cell: SeedCell, cells: Sequence[SeedCell]) -> Lever:
+    words = re.findall(r"= (?:'([^']*)'|(\S+))", cell.where)
+    columns = {one.column for one in cells if one.seed == cell.seed}
+    parts = [cell.seed, *(a or b for a, b in words), *([cell.column] if len(columns) > 1 else [])]
+    low, high = _span(cell.value, f"{cell.column}_{cell.where}")
+    return Lever(
+        name=identifier("_".join(parts)),
+        bind={"table": cell.seed, "column": cell.column, "where": cell.where},
+        current=cell.value,
+        low=low,
+        high=high,
+        where=f"seed {cell.seed}, column {cell.column}",
+        is_likely=_NOT_LEVERS.search(cell.column) is None,
+        source=cell.seed,
+    )
+
+
+def _span(value: float, name: str) -> tuple[float, float]:
+    """Return a range around today's value, of the same kind of number.
+
+    What looks like a share stays between 0 and 1; other numbers may halve or grow by half.
+    """
+    if isinstance(value, int):
+        near = max(1, abs(value) // 2)
+        return (min(value, 0) if 0 <= value <= near else value - near), value + near
+    if 0 <= value < 0.5:
+        return 0.0, _rounded(max(2 * value, 0.02))
+    most = 1.0 if value <= 1 and _SHARES.search(name) else math.inf
+    near, far = sorted((_rounded(value * 0.5), _rounded(value * 1.5)))
+    return min(near, value), max(min(far, most), value)
+
+
+def _spanned(lever: Lever, span: str) -> Lever:
+    try:
+        low, high = (_number(part) for part in span.split(":"))
+    except ValueError as error:
+        raise SpecError(
+            f"--parameter {lever.name} must have a range as LOW:HIGH, but got {span!r}"
+        ) from error
+    if not low < high or not low <= lever.current <= high:
+        raise SpecError(
+            f"--parameter {lever.name} must have a range LOW:HIGH around its current value "
+            f"{number_text(lever.current)}, but got {span!r}"
+        )
+    return replace(lever, low=low, high=high)
+
+
+def _number(text: str) -> float:
+    fraction = fraction_of(text)
+    if fraction is not None:
+        return fraction
+    return int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else float(text)
+
+
+def _rounded(value: float) -> float:
+    """Return a number with two digits that count."""
+    return 0.0 if value == 0 else float(f"{value:.2g}")
+
+
+def _lines(draft: Draft) -> Iterator[str]:
+    survey, aim = draft.survey, draft.aim
+    yield f"# yaml-language-server: $schema={SCHEMA_FILE}"
+    yield f"# A first study of the dbt project {survey.name}, written by `scenario-search init`."
+    yield "# Check it with `scenario-search doctor`, run it with `scenario-search run`; change"
+    yield "# anything: the next run says what that does to earlier results."
+    yield f"study: {flow(draft.name)}"
+    yield from (
+        "",
+        "# What one candidate needs. The project is not changed, its database not written.",
+    )
+    yield "scenario:"
+    yield f"  dbt_project: {flow(_relative(draft.project, draft.file))}"
+    if survey.database is not None:
+        yield "  # The project's sources are in here; it is copied, never written."
+        yield f"  database: {flow(_relative(survey.database, draft.file))}"
+    if survey.has_seeds:
+        yield "  setup: [{dbt: {command: seed}}]  # once, before all candidates"
+    step = {"command": survey.command, "select": f"+{aim.mart.name}"}
+    step |= {"exclude": "resource_type:seed"} if survey.command == "build" else {}
+    yield f"  steps: [{{dbt: {flow(step)}}}]  # for every candidate"
+    yield "  # Year by year: `for_each: {simulation_year: [2026, 2027]}` beside `dbt` in a step."
+    yield from ("", "# What may be moved: set `low` and `high` to what you could decide.")
+    yield "parameters:"
+    for lever in draft.levers:
+        yield f"  # {lever.where}{_end_text(draft, lever)}"
+        yield f"  {lever.line}"
+    yield from _other_levers(draft)
+    yield from ("", "# What is read at the end: SQL with one number.", "metrics:")
+    yield f"  {aim.name}: {{sql: {_text(aim.sql)}}}{_today_text(draft)}"
+    others = [one for one in aims_of(survey) if one.mart == aim.mart and one.name != aim.name]
+    for one in others[:MOST_OTHERS]:
+        yield f"  # {one.name}: {{sql: {_text(one.sql)}}}"
+    yield from ("", "# What should come out; also `value: 120000`, `at_least:`, `between: [a, b]`.")
+    yield "targets:"
+    yield f"  {aim.name}: {flow(dict(draft.target))}"
+    yield from ("", "search: {max_iterations: 15, seed: 1}")
+    yield "resources: {memory_budget: 8GB}  # of everything together; workers: 0 does without Ray"
+
+
+def _other_levers(draft: Draft) -> Iterator[str]:
+    """Yield what else could be moved, as comments."""
+    for lever in draft.idle:
+        yield f"  # did not move {draft.aim.name} when tried:"
+        yield f"  # {lever.line}"
+    used = {one.name for one in (*draft.levers, *draft.idle)}
+    others = [one for one in levers_of(draft.survey) if one.name not in used]
+    reached = [one for one in others if one in suited(others, draft.aim)]
+    for lever in reached[:MOST_OTHERS]:
+        yield f"  # {lever.line}"
+    if len(reached) > MOST_OTHERS:
+        yield f"  # and {len(reached) - MOST_OTHERS} more numbers that {draft.aim.mart.name} reads"
+
+
+def _end_text(draft: Draft, lever: Lever) -> str:
+    if lever.name not in draft.ends:
+        return ""
+    value, metric = draft.ends[lever.name]
+    return f"; at {number_text(value)}: {draft.aim.name} {number_text(metric)}"
+
+
+def _today_text(draft: Draft) -> str:
+    return "" if draft.today is None else f"  # today {number_text(draft.today)}"
+
+
+def _relative(path: Path, file: Path) -> str:
+    return os.path.relpath(path.resolve(), file.absolute().parent)
