@@ -61,15 +61,21 @@ def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
             chosen = choose(places, duckdb_resource, context.partition_key, "best")
             facts = facts_of(places, context.partition_key)
             metrics = facts.metrics.get(chosen.trial if chosen.trial is not None else -1, {})
-            found = {name: one.value for name, one in metrics.items() if one.value is not None}
+            reproduced = {
+                name: metric.value for name, metric in metrics.items() if metric.value is not None
+            }
             with duckdb_resource.connect() as connection:
-                compared = compare_metrics(connection, chosen, relations_of(manifest), found)
+                compared = compare_metrics(connection, chosen, relations_of(manifest), reproduced)
         rows: list[metadata.Row] = [
-            {"metric": one.metric, "trial": one.found, "main database": one.reproduced}
-            for one in compared
+            {
+                "metric": comparison.metric,
+                "trial": comparison.found,
+                "main database": comparison.reproduced,
+            }
+            for comparison in compared
         ]
         return dg.AssetCheckResult(
-            passed=all(one.is_same for one in compared),
+            passed=all(comparison.is_same for comparison in compared),
             severity=dg.AssetCheckSeverity.WARN,
             description=chosen.origin,
             metadata=metadata.present({"metrics": metadata.table(rows)}),
@@ -86,9 +92,9 @@ def last_anchor(instance: dg.DagsterInstance, scenario: str) -> str | None:
     """Return the trail's anchor that the scenario's last run left in Dagster, or None."""
     wanted = dg.AssetRecordsFilter(asset_key=TUNE, asset_partitions=[scenario])
     for record in instance.fetch_materializations(wanted, limit=1).records:
-        found = record.asset_materialization
-        if found is not None and ANCHOR in found.metadata:
-            return str(found.metadata[ANCHOR].value)
+        materialization = record.asset_materialization
+        if materialization is not None and ANCHOR in materialization.metadata:
+            return str(materialization.metadata[ANCHOR].value)
     return None
 
 
@@ -96,7 +102,7 @@ def convergence_result(facts: StudyFacts) -> dg.AssetCheckResult:
     """Return whether a study met its targets, and why not."""
     run = facts.run
     reasons = diagnosis_lines(facts.appraisal) if not run.is_converged else []
-    found: dict[str, Any] = {
+    details: dict[str, Any] = {
         "state": run.state,
         "reason": run.reason,
         "reason code": run.reason_code,
@@ -108,16 +114,16 @@ def convergence_result(facts: StudyFacts) -> dg.AssetCheckResult:
         passed=bool(run.is_converged),
         severity=dg.AssetCheckSeverity.WARN,
         description=run.reason,
-        metadata=metadata.present(found),
+        metadata=metadata.present(details),
     )
 
 
 def faults_result(faults: dict[str, list[str]]) -> dg.AssetCheckResult:
     """Return an error with every fault, or that there is none."""
-    every = [fault for found in faults.values() for fault in found]
+    every = [fault for texts in faults.values() for fault in texts]
     return dg.AssetCheckResult(
         passed=not every,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(every) or "nothing is wrong",
-        metadata={name: "; ".join(found) or "yes" for name, found in faults.items()},
+        metadata={name: "; ".join(texts) or "yes" for name, texts in faults.items()},
     )

@@ -47,10 +47,10 @@ def _named(spec: StudySpec, places: Places, which: str) -> Chosen:
     current = current_candidate(spec)
     if which == "active" and Journal.of(spec).active is None:
         return Chosen(spec, current, "the study file's current parameters; none were applied")
-    found = Candidates(spec, places.results).find(which, option="parameters")
+    named = Candidates(spec, places.results).find(which, option="parameters")
     # A set may lack parameters that were added to the study since.
-    values = validate_candidate(spec, {**current, **found.values})
-    return Chosen(spec, values, f"the parameters of {found.label}", found.trial)
+    values = validate_candidate(spec, {**current, **named.values})
+    return Chosen(spec, values, f"the parameters of {named.label}", named.trial)
 
 
 def file_spec(places: Places, scenario: str) -> StudySpec:

@@ -38,18 +38,18 @@ def single_iteration_job(places: Places) -> dg.JobDefinition:
         """
         with search_failures():
             facts = known_facts(places, context.partition_key)
-            found = best_variances(facts) if facts else {}
-        if not found:
+            best = best_variances(facts) if facts else {}
+        if not best:
             context.log.info("the study has no complete trial yet; its first is today's parameters")
         context.add_output_metadata(
             metadata.present(
                 {
                     "targets": metadata.table(metadata.target_rows(facts)) if facts else None,
-                    **{f"variance {name}": value for name, value in found.items()},
+                    **{f"variance {name}": value for name, value in best.items()},
                 }
             )
         )
-        return found
+        return best
 
     @dg.op(pool=TUNING_POOL)
     def adjust_parameters_based_on_variance(
@@ -92,7 +92,7 @@ def single_iteration_job(places: Places) -> dg.JobDefinition:
             facts = facts_of(places, context.partition_key)
         best = facts.best_trial
         is_converged = bool(best and best.is_all_targets_met)
-        last = max((one.iteration for one in facts.iterations), default=0)
+        last = max((iteration.iteration for iteration in facts.iterations), default=0)
         most = config.max_iterations or int(facts.document["search"]["max_iterations"])
         verdict = (
             "all targets are met"
@@ -131,9 +131,9 @@ def known_facts(places: Places, scenario: str) -> StudyFacts | None:
 
 def best_variances(facts: StudyFacts) -> dict[str, float]:
     """Return the variance of each target at the best trial."""
-    known = [one for one in facts.targets if one.is_resolved and one.best is not None]
-    metrics = {one.goal.metric: one.best for one in known if one.best is not None}
-    return variances([one.goal for one in known], metrics)
+    known = [target for target in facts.targets if target.is_resolved and target.best is not None]
+    metrics = {target.goal.metric: target.best for target in known if target.best is not None}
+    return variances([target.goal for target in known], metrics)
 
 
 def iteration_rows(facts: StudyFacts) -> list[metadata.Row]:
@@ -143,11 +143,11 @@ def iteration_rows(facts: StudyFacts) -> list[metadata.Row]:
     for trial in facts.trials:
         if trial.iteration != last:
             continue
-        found = facts.metrics.get(trial.trial, {})
+        measured = facts.metrics.get(trial.trial, {})
         rows.append(
             {"trial": trial.trial, "state": trial.state}
             | {name: str(value) for name, value in dict(trial.candidate or {}).items()}
-            | {f"variance {name}": one.variance for name, one in found.items()}
+            | {f"variance {name}": metric.variance for name, metric in measured.items()}
         )
     return rows
 

@@ -45,7 +45,7 @@ class StudyObserver:
         """Observe an iteration once: when its last trial has ended, or the next one begins."""
         is_whole = standing.done >= standing.size
         iteration = standing.iteration if is_whole else standing.iteration - 1
-        ended = [one for one in self._trials if one.iteration == iteration]
+        ended = [trial for trial in self._trials if trial.iteration == iteration]
         if iteration <= self._observed or not ended:
             return
         self._observed = iteration
@@ -89,8 +89,8 @@ def iteration_metadata(
         trials: The iteration's trials that ended in this run.
         best: The best trial of this run; None when an earlier run's is better.
     """
-    seconds = [one.outcome.seconds for one in trials if one.outcome.is_complete]
-    memory = [one.outcome.peak_memory_bytes for one in trials]
+    seconds = [finished.outcome.seconds for finished in trials if finished.outcome.is_complete]
+    memory = [finished.outcome.peak_memory_bytes for finished in trials]
     metadata: dict[str, Any] = {
         "iteration": iteration,
         "trials complete": standing.trials - standing.failed,

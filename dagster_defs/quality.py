@@ -56,4 +56,6 @@ def audit_gaps(spec: StudySpec, results: Path, anchor: str | None) -> list[str]:
     """
     kept = kept_anchors(spec, [Anchor.parse(anchor)] if anchor else [])
     checked = check_study(spec, results, kept)
-    return [f"{one.place}: {one.text}" for one in checked.findings if one.is_problem]
+    return [
+        f"{finding.place}: {finding.text}" for finding in checked.findings if finding.is_problem
+    ]

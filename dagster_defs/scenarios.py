@@ -88,7 +88,7 @@ def inputs_fingerprint(spec: StudySpec) -> str:
     """
     project = spec.resolve_path(spec.scenario.dbt_project)
     seeds = [file for file in DbtProject(project).files() if file.suffix == ".csv"]
-    inputs = [spec.resolve_path(one) for one in spec.scenario.inputs]
+    inputs = [spec.resolve_path(path) for path in spec.scenario.inputs]
     census = spec.scenario.vars.get("census_path")
     if isinstance(census, str):
         inputs.append(project / census)  # relative to the project, as dbt reads it

@@ -199,11 +199,11 @@ def _set_cells(run: StepRun, runner: StepRunner) -> None:
     if not updates:
         return
     with runner.connection() as connection:
-        for one in updates:
-            relation = run.relations.find(one.table) or one.table
-            bind = TableBind("", one.table, relation, one.column, one.where)
+        for update in updates:
+            relation = run.relations.find(update.table) or update.table
+            bind = TableBind("", update.table, relation, update.column, update.where)
             refuse_outside_writes(bind.update_sql())
-            connection.execute(bind.update_sql(), [one.value])
+            connection.execute(bind.update_sql(), [update.value])
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def compare_metrics(
     connection: duckdb.DuckDBPyConnection,
     chosen: Chosen,
     relations: Relations,
-    found: Mapping[str, float],
+    measured: Mapping[str, float],
 ) -> list[Comparison]:
     """Return the study's metrics that can be read at the end, beside those of a trial.
 
@@ -241,11 +241,11 @@ def compare_metrics(
         ScenarioError: If a metric cannot be read.
     """
     compared = []
-    for one in expand_metrics(chosen.spec):
-        if one.step is not None or one.name not in found:
+    for metric in expand_metrics(chosen.spec):
+        if metric.step is not None or metric.name not in measured:
             continue
         names = {**project_vars(chosen.project), **chosen.vars}
-        sql = render_sql(one.sql, relations, scenario_vars=names, loop=one.loop)
-        value = read_metric(connection, PlannedMetric(one.name, sql, one.unit))
-        compared.append(Comparison(one.name, found[one.name], value))
+        sql = render_sql(metric.sql, relations, scenario_vars=names, loop=metric.loop)
+        value = read_metric(connection, PlannedMetric(metric.name, sql, metric.unit))
+        compared.append(Comparison(metric.name, measured[metric.name], value))
     return compared

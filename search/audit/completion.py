@@ -24,7 +24,7 @@ def missing_endings(
         events: The log.
         study: The study's name in the storage.
     """
-    told = {one.trial for one in events if one.kind == FINISHED and one.study == study}
+    told = {event.trial for event in events if event.kind == FINISHED and event.study == study}
     return [
         (FINISHED, {**ending(trial), "is_recovered": True})
         for trial in trials

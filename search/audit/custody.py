@@ -51,15 +51,17 @@ def open_log(
             for text in event.fields.get("findings", ())
         }
         checked = verify_trail(folder, storage, base_study)
-        problems = [one for one in checked.findings if one.is_problem and one.kind != BROKEN]
-        texts = [*gone, *(f"{one.place}: {one.text}" for one in problems)]
-        found = tuple(text for text in texts if text not in told)
-        if found:
-            log.append(BROKEN, findings=list(found[:KEPT_FINDINGS]), found=len(found))
+        problems = [
+            finding for finding in checked.findings if finding.is_problem and finding.kind != BROKEN
+        ]
+        texts = [*gone, *(f"{problem.place}: {problem.text}" for problem in problems)]
+        untold = tuple(text for text in texts if text not in told)
+        if untold:
+            log.append(BROKEN, findings=list(untold[:KEPT_FINDINGS]), found=len(untold))
     except BaseException:
         log.close()
         raise
-    return log, found
+    return log, untold
 
 
 def remembered_head(storage: GroupingStorage, base_study: str) -> Mapping[str, Any] | None:

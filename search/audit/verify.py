@@ -94,8 +94,8 @@ def verify_trail(
     Raises:
         ResultsMissingError: If there is no trail, and no anchor that says that there was one.
     """
-    found = versions(storage, base_study) if storage else []
-    stores = [StudyStore.load(storage, one.name) for one in found] if storage else []
+    stored = versions(storage, base_study) if storage else []
+    stores = [StudyStore.load(storage, version.name) for version in stored] if storage else []
     heads = [store.attributes().get(HEAD) for store in stores]
     if not (folder / FILE_NAME).exists() and not any(heads) and not anchors:
         raise not_there(folder)
@@ -183,8 +183,8 @@ class _Check:
         is_chained: bool,
     ) -> tuple[str, bool]:  # fmt: skip
         if document.get("sequence") != number:
-            found = document.get("sequence")
-            self.add(FILE_NAME, f"event {number} must stand on line {number}, but {found} does")
+            sequence = document.get("sequence")
+            self.add(FILE_NAME, f"event {number} must stand on line {number}, but {sequence} does")
         if HASH not in document:
             if is_chained:
                 self.add(FILE_NAME, f"event {number} has lost its hash")
@@ -319,11 +319,11 @@ class _Check:
             self.add(f"{PARQUET_FOLDER}/{parquet.name}", "it must be there, but is not")
         for place, records in sources:
             try:
-                found = digest(records)
+                actual = digest(records)
             except (AuditError, ValidationError, OSError, ValueError) as error:
                 self.add(place, f"it cannot be read: {str(error).splitlines()[0]}")
                 continue
-            if found != wanted:
+            if actual != wanted:
                 self.add(place, "a row was edited, added or removed since it was published")
 
     def _records(self) -> Iterator[TrialEvent]:

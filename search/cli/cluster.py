@@ -63,7 +63,10 @@ def submit(  # noqa: PLR0913 - one argument for each option
 
     use_token()
     load(study, sets, dbt_vars, workers)
-    options = [*(f"--set={one}" for one in sets), *(f"--var={one}" for one in dbt_vars)]
+    options = [
+        *(f"--set={assignment}" for assignment in sets),
+        *(f"--var={var}" for var in dbt_vars),
+    ]
     options += [] if workers is None else [f"--workers={workers}"]
     options += ["--restart"] if restart else []
     job = job_of(

@@ -71,9 +71,12 @@ def compare_candidates(
         SpecError: If a name stands for nothing, or a set lacks values.
     """
     candidates = Candidates(spec, results)
-    found = [candidates.find(a, option="--a")]
-    found += [candidates.find(name, option="--b") for name in others]
-    sides = [_side(spec, one, {} if is_fresh else _known(spec, candidates.stored)) for one in found]
+    named = [candidates.find(a, option="--a")]
+    named += [candidates.find(name, option="--b") for name in others]
+    sides = [
+        _side(spec, candidate, {} if is_fresh else _known(spec, candidates.stored))
+        for candidate in named
+    ]
     missing = [side for side in sides if not side.metrics]
     if not missing:
         return sides
@@ -101,15 +104,15 @@ def _side(spec: StudySpec, one: NamedCandidate, known: Mapping[str, Side]) -> Si
 def _known(spec: StudySpec, stored: StoredStudy) -> dict[str, Side]:
     """Return the complete trials by their candidate, those with all of today's metrics."""
     names = [metric.name for metric in expand_metrics(spec)]
-    found: dict[str, Side] = {}
+    sides: dict[str, Side] = {}
     for trial in read_trials(stored.trials.values()):
         if not trial.is_complete or not trial.is_ours or not set(names) <= set(trial.metrics):
             continue
         ordered = {name: float(trial.metrics[name]) for name in names}
         values = trial.candidate
         key = candidate_key(values)
-        found.setdefault(key, Side("", values, ordered, f"trial {trial.number}"))
-    return found
+        sides.setdefault(key, Side("", values, ordered, f"trial {trial.number}"))
+    return sides
 
 
 def _evaluated(
@@ -139,9 +142,13 @@ def _evaluated(
     done: dict[str, Side] = {}
     for number, (key, side) in enumerate(by_key.items()):
         own = [outcome for outcome in outcomes if outcome.request.trial == number]
-        failure = next((one.failure.message for one in own if one.failure is not None), None)
+        failure = next(
+            (outcome.failure.message for outcome in own if outcome.failure is not None), None
+        )
         statistic = replications.statistic if replications else "mean"
-        metrics = {} if failure else over_replications([one.metrics for one in own], statistic)
+        metrics = (
+            {} if failure else over_replications([outcome.metrics for outcome in own], statistic)
+        )
         done[key] = replace(side, metrics=metrics, source="evaluated", failure=failure)
     return done
 

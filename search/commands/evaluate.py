@@ -74,7 +74,9 @@ def evaluate_once(
                 compare_with_dbt, bench.reference, spec, bench.programs, outcomes
             )
         fingerprints = bench.prepared.plan.fingerprints
-    failure = next((one.failure for one in outcomes if one.failure is not None), None)
+    failure = next(
+        (replicate.failure for replicate in outcomes if replicate.failure is not None), None
+    )
     if failure is not None and failure.stage == OUTSIDE:  # no values make that right
         raise ScenarioError(failure.message, stage=OUTSIDE, step=failure.step, model=failure.model)
     replications = spec.scenario.replications
@@ -148,18 +150,20 @@ def compare_with_dbt(
     """Let dbt evaluate what the compiled engine evaluated, and say where they differ."""
     requests = [outcome.request for outcome in outcomes]
     theirs = evaluate_all(reference, spec, programs, requests, "dbt", report=report)
-    found: list[str] = []
+    deviations: list[str] = []
     for ours, dbts in zip(outcomes, theirs, strict=True):
         if (ours.failure is None) != (dbts.failure is None):
             failure = ours.failure or dbts.failure
             who = "dbt" if ours.failure is None else "the compiled engine"
-            found.append(f"{who} alone fails: {failure_text(failure) if failure else ''}")
+            deviations.append(f"{who} alone fails: {failure_text(failure) if failure else ''}")
         elif differences := differing(dbts.metrics, ours.metrics, threads=reference.threads):
-            found += differences
+            deviations += differences
             library = Library.of(source_of(reference, spec), programs)
             where = DivergenceFinder(library)(ours.request)
-            found += [where] if where else []
-    return EngineComparison(sum(one.seconds for one in theirs), tuple(dict.fromkeys(found)))
+            deviations += [where] if where else []
+    return EngineComparison(
+        sum(their.seconds for their in theirs), tuple(dict.fromkeys(deviations))
+    )
 
 
 def _evaluator(

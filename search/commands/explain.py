@@ -97,7 +97,7 @@ def explanation_text(explanation: Explanation) -> str:
         return f"dbt evaluates every candidate: {explanation.why_not}"
     parts = [_models_table(explanation.statements), ""]
     counts = {
-        fate: sum(one.fate == fate for one in explanation.statements)
+        fate: sum(statement.fate == fate for statement in explanation.statements)
         for fate in (REPLAYED, HOISTED, SLICED)
     }
     parts.append(", ".join(f"{count} statements {fate}" for fate, count in counts.items()))
@@ -115,21 +115,21 @@ def explanation_text(explanation: Explanation) -> str:
 
 def _models_table(statements: Sequence[Explained]) -> str:
     groups: dict[tuple[str, str], list[Explained]] = {}
-    for one in statements:
-        if one.fate in (REPLAYED, HOISTED, SLICED):
-            groups.setdefault((one.node, one.fate), []).append(one)
-    total = sum(one.seconds for one in statements) or 1.0
+    for statement in statements:
+        if statement.fate in (REPLAYED, HOISTED, SLICED):
+            groups.setdefault((statement.node, statement.fate), []).append(statement)
+    total = sum(statement.seconds for statement in statements) or 1.0
     rows = []
-    for (node, fate), found in groups.items():
-        seconds = sum(one.seconds for one in found)
-        whys = list(dict.fromkeys(one.why for one in found))
+    for (node, fate), alike in groups.items():
+        seconds = sum(statement.seconds for statement in alike)
+        whys = list(dict.fromkeys(statement.why for statement in alike))
         rows.append(
             (
                 seconds,
                 [
                     node,
                     fate,
-                    str(len(found)),
+                    str(len(alike)),
                     f"{seconds * 1000:.1f}" if seconds else "-",
                     f"{seconds / total * 100:.1f}" if seconds else "-",
                     whys[0] if len(whys) == 1 else f"{whys[0]}; {len(whys) - 1} more",

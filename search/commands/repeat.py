@@ -43,7 +43,7 @@ def spec_of_trials(
     own = {key: value for key, value in today.items() if key in _OF_THE_MACHINE}
     own |= {"storage": spec.storage} if spec.storage else {}
     try:
-        found = study_from_document(kept | own, file=spec.file, overrides=overrides)
+        as_stored = study_from_document(kept | own, file=spec.file, overrides=overrides)
     except SpecError as error:
         progress.note(f"warning: the study of the trials cannot be read any more: {error}")
         return spec
@@ -51,7 +51,7 @@ def spec_of_trials(
         f"{stored.name} ran with other values of {', '.join(changed)} than the study file has "
         "now; they are used"
     )
-    return found
+    return as_stored
 
 
 def changed_inputs(

@@ -38,10 +38,10 @@ class ReadOnly:
         }
         reason = "this dashboard only shows the study: nothing can be changed or deleted"
         if method in READING:
-            found = refusal(method, given, int(environ["SERVER_PORT"]))
-            if found is None:
+            refused = refusal(method, given, int(environ["SERVER_PORT"]))
+            if refused is None:
                 return self._application(environ, start_response)
-            reason = found
+            reason = refused
         body = json.dumps({"reason": reason}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("403 Forbidden", headers)

@@ -65,9 +65,9 @@ class ShownStorage(ShownTrials):
         said = [run["best_trial"] for run in runs.values() if run.get("best_trial") is not None]
         if said:
             complete = self.get_all_trials(study_id, states=(optuna.trial.TrialState.COMPLETE,))
-            found = [trial for trial in complete if trial.number == said[-1]]
-            if found:
-                return found[0]
+            best = [trial for trial in complete if trial.number == said[-1]]
+            if best:
+                return best[0]
         return super().get_best_trial(study_id)
 
     def get_study_id_from_trial_id(self, trial_id: int) -> int:
@@ -239,10 +239,10 @@ def _units(user_attributes: Mapping[str, Any]) -> dict[str, str]:
         return {}
     parts: Sequence[Mapping[str, Any]] = (spec.get("parameters", {}), spec.get("metrics", {}))
     return {
-        name: str(one["unit"])
+        name: str(entry["unit"])
         for part in parts
-        for name, one in part.items()
-        if isinstance(one, Mapping) and one.get("unit")
+        for name, entry in part.items()
+        if isinstance(entry, Mapping) and entry.get("unit")
     }
 
 
@@ -261,8 +261,10 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
         for name, target in spec.get("targets", {}).items()
     }
     rows |= {
-        f"parameter {_named(name, units.get(name))}": f"{_allowed(one)}, now {one.get('current')}"
-        for name, one in spec.get("parameters", {}).items()
+        f"parameter {_named(name, units.get(name))}": (
+            f"{_allowed(parameter)}, now {parameter.get('current')}"
+        )
+        for name, parameter in spec.get("parameters", {}).items()
     }
     return rows
 

@@ -100,13 +100,13 @@ def interchangeable(
         if isinstance(effect.start, str | bool) or isinstance(effect.end, str | bool):
             continue
         change = effect.evaluated if effect.evaluated is not None else effect.modelled
-        goal = next((one for one in targets if one.metric == effect.metric), None)
+        goal = next((target for target in targets if target.metric == effect.metric), None)
         if goal is None or change is None:
             continue
         steps[effect.parameter] = effect.end - effect.start
         row = vectors.setdefault(effect.parameter, [])
         row.append((change if effect.is_known else 0.0) / unit_of(goal))
-    found = []
+    alike = []
     for (left, a), (right, b) in itertools.combinations(vectors.items(), 2):
         length, other = math.hypot(*a), math.hypot(*b)
         if len(a) < 2 or len(b) != len(a) or min(length, other) < NOTICEABLE:
@@ -115,5 +115,5 @@ def interchangeable(
         if abs(product) >= ALIKE * length * other:
             # Change of the right parameter that does what one unit of the left one does.
             ratio = product / other**2 * steps[right] / steps[left]
-            found.append(Interchangeable(left, right, ratio, len(a)))
-    return tuple(found)
+            alike.append(Interchangeable(left, right, ratio, len(a)))
+    return tuple(alike)

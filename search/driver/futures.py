@@ -146,10 +146,10 @@ class Futures:
                 f"{len(outcomes)} of {count} seeds are evaluated within {FUTURES_SECONDS:g} s; "
                 f"search.confirm_seeds: {count} in the study file evaluates all of them"
             )
-        complete = [one for one in outcomes if one.is_complete]
+        complete = [outcome for outcome in outcomes if outcome.is_complete]
         return confirmation_of(
             goals,
-            [(one.request.replication or 0, one.metrics) for one in complete],
+            [(outcome.request.replication or 0, outcome.metrics) for outcome in complete],
             failed=len(outcomes) - len(complete),
             searched=[(seed, metrics) for seed, metrics in best.evaluations if seed is not None],
             asked=count,
@@ -176,26 +176,26 @@ class Futures:
             seconds: The time; None for as long as it takes.
         """
         began = self._clock()
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         size = max(1, self._pool.size)
-        while len(found) < len(seeds):
+        while len(outcomes) < len(seeds):
             passed = self._clock() - began
-            rounds = len(found) / size
-            if seconds is not None and found and passed + passed / max(rounds, 1.0) > seconds:
+            rounds = len(outcomes) / size
+            if seconds is not None and outcomes and passed + passed / max(rounds, 1.0) > seconds:
                 break
-            found += self._round(values, seeds[len(found) : len(found) + size])
-        return found
+            outcomes += self._round(values, seeds[len(outcomes) : len(outcomes) + size])
+        return outcomes
 
     def _round(self, values: Mapping[str, Scalar], seeds: Sequence[Scalar]) -> list[Outcome]:
         """Evaluate at once; the requests carry 0 as their trial: they belong to none."""
         for seed in seeds:
             self._pool.submit(EvaluationRequest(0, dict(values), seed))
-        found: dict[Scalar | None, Outcome] = {}
-        while len(found) < len(seeds):
+        outcomes: dict[Scalar | None, Outcome] = {}
+        while len(outcomes) < len(seeds):
             outcome = self._pool.next_outcome(WAIT_SECONDS)
             if outcome is not None:
-                found[outcome.request.replication] = outcome
-        return [found[seed] for seed in seeds]
+                outcomes[outcome.request.replication] = outcome
+        return [outcomes[seed] for seed in seeds]
 
 
 def fresh_seeds(
@@ -208,15 +208,15 @@ def fresh_seeds(
         True
     """
     low, high = SEEDS
-    found: list[Scalar] = []
+    fresh: list[Scalar] = []
     position = 0
-    while len(found) < count:
+    while len(fresh) < count:
         digest = hashlib.sha256(f"{purpose} {seed}/{position}".encode()).digest()
         drawn = low + int.from_bytes(digest[:8], "big") % (high - low)
         position += 1
-        if drawn not in found and drawn not in used:
-            found.append(drawn)
-    return found
+        if drawn not in fresh and drawn not in used:
+            fresh.append(drawn)
+    return fresh
 
 
 def noise_warnings(goals: Sequence[Goal], noise: Mapping[str, Noise]) -> list[str]:
@@ -270,8 +270,8 @@ def confirmation_of(
         met=met,
         share_met=met / total if total else 0.0,
         interval=jeffreys(met, total),
-        spreads=tuple(one for one in spreads if one.metric in wanted),
-        others=tuple(one for one in spreads if one.metric not in wanted),
+        spreads=tuple(spread for spread in spreads if spread.metric in wanted),
+        others=tuple(spread for spread in spreads if spread.metric not in wanted),
         futures=tuple(
             Future(seed, dict(metrics), all_met(plain, metrics), is_searched)
             for is_searched, pairs in ((True, searched), (False, evaluations))

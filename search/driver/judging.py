@@ -22,10 +22,12 @@ def concluded(
         outcomes: Of all its replications.
         statistic: What of a metric counts over them.
     """
-    failure = next((one.failure for one in outcomes if one.failure is not None), None)
+    failure = next(
+        (evaluated.failure for evaluated in outcomes if evaluated.failure is not None), None
+    )
     if failure is not None:
         return Conclusion(outcomes=outcomes, failure=failure)
-    evaluations = [one.metrics for one in outcomes]
+    evaluations = [evaluated.metrics for evaluated in outcomes]
     metrics = over_replications(evaluations, statistic)
     goals = standings.goals_for(iteration, metrics, evaluations)
     try:

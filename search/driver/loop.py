@@ -226,8 +226,10 @@ class Driver:
         began = self._clock()
         self._recorder.event("trials_taken_up", trials=sorted(waiting))
         self._underway.submit(waiting)
-        for iteration in sorted({one.iteration for one in waiting.values()}):
-            trials = [number for number, one in waiting.items() if one.iteration == iteration]
+        for iteration in sorted({proposal.iteration for proposal in waiting.values()}):
+            trials = [
+                number for number, proposal in waiting.items() if proposal.iteration == iteration
+            ]
             self._iteration = max(self._iteration, iteration)
             self._finish_batch(_Batch(iteration, frozenset(trials), began))
 
@@ -284,12 +286,19 @@ class Driver:
             return
         known = [trial.values for trial in self._standings.complete]
         room = self._spec.search.max_trials - self._standings.count
-        found = [one for one in self._warm_start(self.goals) if dict(one.values) not in known]
-        if not found[:room]:
+        untried = [
+            candidate
+            for candidate in self._warm_start(self.goals)
+            if dict(candidate.values) not in known
+        ]
+        if not untried[:room]:
             return
         began = self._clock()
         self._iteration = 1
-        proposals = [self._proposal(one.values, lineage=one.lineage) for one in found[:room]]
+        proposals = [
+            self._proposal(candidate.values, lineage=candidate.lineage)
+            for candidate in untried[:room]
+        ]
         self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
         self._finish_batch(self._dispatch(self._stored(proposals), began))
 
@@ -303,18 +312,18 @@ class Driver:
         if stop.state != "converged" or is_over:
             return None
         began, is_first = self._clock(), self._polishing.used == 0
-        lineage, found = self._polishing.propose(
+        lineage, nearer = self._polishing.propose(
             self._standings,
             self._samplers.target(self.goals),
             self._store.finished(),
             room=self._spec.search.max_trials - self._proposed(),
         )
-        if not found:
+        if not nearer:
             return None
         if is_first:
             self._progress.note("every target is met: looking for what is preferred")
         self._iteration += 1
-        batch = self._stored([self._proposal(values, lineage=lineage) for values in found])
+        batch = self._stored([self._proposal(values, lineage=lineage) for values in nearer])
         self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
         return self._dispatch(batch, began)
 
@@ -366,9 +375,9 @@ class Driver:
         if (limit := self._limit_reached()) is not None:
             return Stop(limit)
         if search.early_stop and choose_sampler(self._spec).name == "target":
-            found = self._assess()
-            if found.should_stop:
-                return Stop(found.reason, found.state)
+            assessment = self._assess()
+            if assessment.should_stop:
+                return Stop(assessment.reason, assessment.state)
         return None
 
     def _limit_reached(self) -> str | None:

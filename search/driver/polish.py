@@ -60,12 +60,12 @@ class Polish:
         if search.prefer == "none" or not standings.is_converged or count <= 0:
             return POLISHED, []
         preference = standings.preference
-        lineage, found = POLISHED, sampler.nearer(finished, preference, count=count)
-        if not found and not self._has_others(standings, finished):
+        lineage, nearer = POLISHED, sampler.nearer(finished, preference, count=count)
+        if not nearer and not self._has_others(standings, finished):
             lineage, count = ALTERNATIVE, min(count, MOST_ALTERNATIVES)
-            found = sampler.nearer(finished, preference, count=count, is_for_others=True)
-        self.used += len(found)
-        return lineage, list(found)
+            nearer = sampler.nearer(finished, preference, count=count, is_for_others=True)
+        self.used += len(nearer)
+        return lineage, list(nearer)
 
     def _has_others(self, standings: Standings, finished: Sequence[FrozenTrial]) -> bool:
         """Return whether other ways were looked for, or are known."""

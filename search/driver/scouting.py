@@ -71,7 +71,7 @@ class Scout:
     def evaluations(self) -> int:
         """Evaluations under other seeds so far."""
         own = {str(seed) for seed in self._spec.scenario.seeds}
-        return sum(len(one.seeds.keys() - own) for one in self.odds.scouted)
+        return sum(len(plan.seeds.keys() - own) for plan in self.odds.scouted)
 
     def know_noise(self, current: CompleteTrial, goals: Sequence[Goal]) -> None:
         """Learn what the seed alone does to today's parameters, and tell where that is much.
@@ -164,7 +164,9 @@ class Scout:
             outcomes = self._futures.evaluate(trial.values, seeds, seconds=seconds)
         self._seconds += self._clock() - began
         known = own | {
-            str(one.request.replication): dict(one.metrics) for one in outcomes if one.is_complete
+            str(outcome.request.replication): dict(outcome.metrics)
+            for outcome in outcomes
+            if outcome.is_complete
         }
         if len(known) < 2 or len(known) <= before:
             return False

@@ -77,7 +77,7 @@ class Standings:
     @property
     def current(self) -> CompleteTrial | None:
         """The trial of the current parameters."""
-        return next((one for one in self._complete.values() if one.iteration == 0), None)
+        return next((trial for trial in self._complete.values() if trial.iteration == 0), None)
 
     @property
     def best(self) -> CompleteTrial | None:
@@ -97,7 +97,7 @@ class Standings:
     @property
     def meeting(self) -> list[CompleteTrial]:
         """The trials that meet every target, the best first."""
-        met = [one for one in self.complete if self._meets(one)]
+        met = [trial for trial in self.complete if self._meets(trial)]
         return sorted(met, key=lambda trial: (self._rank(trial), trial.number))
 
     def know(self, odds: Odds) -> None:

@@ -32,7 +32,7 @@ class Recorder(Protocol):
     def event(self, kind: str, **fields: Any) -> None:
         """Take an event."""
 
-    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+    def event_batch(self, kind: str, events: Sequence[Mapping[str, Any]]) -> None:
         """Take several events of one kind."""
 
     def publish(self) -> None:

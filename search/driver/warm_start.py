@@ -98,14 +98,14 @@ def warm_candidates(
                 continue
             lineage = f"warm start from {study.name}, trial {trial.number}"
             chosen.setdefault(candidate_key(values), WarmCandidate(values, lineage))
-    found = []
+    candidates = []
     left = limit
-    for one in chosen.values():
-        is_free = is_known(one.values)
+    for candidate in chosen.values():
+        is_free = is_known(candidate.values)
         if is_free or left > 0:
-            found.append(one)
+            candidates.append(candidate)
             left -= not is_free
-    return found
+    return candidates
 
 
 def _rank(goals: Sequence[Goal], trial: StoredTrial) -> tuple[float, ...]:

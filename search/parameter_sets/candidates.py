@@ -171,7 +171,7 @@ class Candidates:
         """
         known = self.stored.alternatives(self._spec)
         if not 1 <= number <= len(known):
-            there = "; ".join(f"{at}: {one.name}" for at, one in enumerate(known, start=1))
+            there = "; ".join(f"{at}: {plan.name}" for at, plan in enumerate(known, start=1))
             raise SpecError(
                 f"{option} must be the number of an alternative, but got {number}; there are "
                 f"{there or 'none'}"
@@ -201,21 +201,21 @@ class Candidates:
 
     def missed(self, metrics: Mapping[str, float]) -> list[str]:
         """Return the metrics whose targets are missed."""
-        goals = [one for one in self.stored.goals(self._spec) if one.metric in metrics]
+        goals = [wanted for wanted in self.stored.goals(self._spec) if wanted.metric in metrics]
         return [
             goal.metric for goal in goals if not goal.is_objective and not all_met((goal,), metrics)
         ]
 
     def _set(self, version: int | None, option: str) -> NamedCandidate:
         journal = self._sets.journal()
-        found = journal.active if version is None else journal.get(version)
-        if found is None:
+        chosen = journal.active if version is None else journal.get(version)
+        if chosen is None:
             last = journal.sets[-1].version if journal.sets else None
             known = (
                 "none; `scenario-search apply` makes the first" if last is None else f"0 to {last}"
             )
             asked = "the active set" if version is None else f"set {version}"
             raise SpecError(f"{option} must be a parameter set, but got {asked}; there are {known}")
-        values = {n: v for n, v in found.values.items() if n in self._spec.parameters}
-        label = f"set {found.version}" if version is not None else f"active set {found.version}"
+        values = {n: v for n, v in chosen.values.items() if n in self._spec.parameters}
+        label = f"set {chosen.version}" if version is not None else f"active set {chosen.version}"
         return NamedCandidate(label, values)

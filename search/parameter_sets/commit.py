@@ -93,16 +93,16 @@ def _finish(folder: Path) -> str | None:
         return None
     try:
         document = json.loads(path.read_bytes())
-        changes = [_change(one) for one in document["files"]]
+        changes = [_change(file) for file in document["files"]]
     except (ValueError, LookupError, TypeError) as error:
         raise AuditError(
             f"{path} must say which files an interrupted command was writing, but is damaged; "
             "compare the files with git, then remove it"
         ) from error
-    is_theirs = [_content(one.path) not in (one.before, one.after) for one in changes]
+    is_theirs = [_content(swap.path) not in (swap.before, swap.after) for swap in changes]
     if any(is_theirs):
         # Somebody edited a file since: theirs stays, and of ours nothing does.
-        ours = [one for one, theirs in zip(changes, is_theirs, strict=True) if not theirs]
+        ours = [change for change, theirs in zip(changes, is_theirs, strict=True) if not theirs]
         _roll_back(ours, folder)
         done = "undone, because a file was edited meanwhile"
     else:

@@ -137,29 +137,29 @@ class Journal:
 
     def get(self, version: int) -> ParameterSet | None:
         """Return one version, or None."""
-        return next((one for one in self.sets if one.version == version), None)
+        return next((known for known in self.sets if known.version == version), None)
 
     def content_with(self, added: tuple[ParameterSet, ...]) -> bytes:
         """Return the file with further sets, each of them sealed."""
-        return b"".join(one.line() for one in (*self.sets, *added))
+        return b"".join(known.line() for known in (*self.sets, *added))
 
     def records(self) -> list[ParameterSetRecord]:
         """Return the sets as rows of the audit trail."""
         return [
             ParameterSetRecord(
-                study=one.origin.study or one.parameter_set,
-                parameter_set=one.parameter_set,
-                version=one.version,
-                run_id=one.origin.run_id,
-                trial=one.origin.trial,
-                parameters=one.values,
-                is_active=one is self.active,
-                applied_at=one.at,
-                applied_by=one.author,
-                reason=one.reason,
-                origin=one.origin.text,
+                study=known.origin.study or known.parameter_set,
+                parameter_set=known.parameter_set,
+                version=known.version,
+                run_id=known.origin.run_id,
+                trial=known.origin.trial,
+                parameters=known.values,
+                is_active=known is self.active,
+                applied_at=known.at,
+                applied_by=known.author,
+                reason=known.reason,
+                origin=known.origin.text,
             )
-            for one in self.sets
+            for known in self.sets
         ]
 
 
@@ -183,19 +183,19 @@ def _parsed(content: bytes, path: Path) -> list[ParameterSet]:
     for number, line in enumerate(content.splitlines(), 1):
         try:
             document = json.loads(line)
-            found = ParameterSet.model_validate(document)
+            parsed = ParameterSet.model_validate(document)
         except (ValueError, ValidationError) as error:
             raise AuditError(f"{path}:{number}: must be a parameter set, but is not{_RESTORE}"
                              ) from error  # fmt: skip
-        if found.format_version > FORMAT_VERSION:
+        if parsed.format_version > FORMAT_VERSION:
             raise AuditError(
                 f"{path}:{number}: must have format version {FORMAT_VERSION} or less, but has "
-                f"{found.format_version}; install the scenario-search that wrote it"
+                f"{parsed.format_version}; install the scenario-search that wrote it"
             )
         previous = sets[-1].hash if sets else ""
-        if found.hash != digest_of(document) or found.previous != previous:
+        if parsed.hash != digest_of(document) or parsed.previous != previous:
             raise AuditError(f"{path}:{number}: the parameter set was edited or moved{_RESTORE}")
-        sets.append(found)
+        sets.append(parsed)
     return sets
 
 

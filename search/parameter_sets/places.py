@@ -75,18 +75,18 @@ class Place(ABC):
 
 def places_of(spec: StudySpec) -> list[Place]:
     """Return where the values of all parameters stand, in the order of the study file."""
-    found: list[Place] = []
+    places: list[Place] = []
     for name, parameter in spec.parameters.items():
         for bind in parameter.bind:
             if bind.table is not None:
-                found.append(SeedCells(name, parameter, bind, spec.apply))
+                places.append(SeedCells(name, parameter, bind, spec.apply))
             elif spec.apply.seed is None or bind.var in spec.apply.project_vars:
-                found.append(ProjectVar(name, parameter, str(bind.var)))
+                places.append(ProjectVar(name, parameter, str(bind.var)))
             else:
                 identity = spec.apply.identity(str(bind.var), spec.scenario.vars)
                 columns = {column: value_text(value) for column, value in identity.items()}
-                found.append(ParameterRows(name, parameter, str(bind.var), spec.apply, columns))
-    return found
+                places.append(ParameterRows(name, parameter, str(bind.var), spec.apply, columns))
+    return places
 
 
 def parsed(spec: ParameterSpec, text: str) -> Scalar | None:
@@ -97,7 +97,9 @@ def parsed(spec: ParameterSpec, text: str) -> Scalar | None:
         0.04
     """
     if spec.choices is not None:
-        return next((one for one in spec.choices if same_cell(value_text(one), text)), None)
+        return next(
+            (choice for choice in spec.choices if same_cell(value_text(choice), text)), None
+        )
     try:
         number = float(text)
     except ValueError:
@@ -131,10 +133,10 @@ class ParameterRows(Place):
     def text(self, files: WorkingCopy) -> str | None:
         """Return the value of the parameter's only row."""
         seed = self._seed(files)
-        found = seed.matching(self.identity)
-        if len(found) != 1 or not self._is_whole(seed, seed.rows[found[0]]):
+        rows = seed.matching(self.identity)
+        if len(rows) != 1 or not self._is_whole(seed, seed.rows[rows[0]]):
             return None
-        return seed.cell(seed.rows[found[0]], str(self.apply.value))
+        return seed.cell(seed.rows[rows[0]], str(self.apply.value))
 
     def locks(self, files: WorkingCopy) -> list[str]:
         """Return the locked rows of the parameter, those that it inherits among them."""
@@ -152,16 +154,16 @@ class ParameterRows(Place):
     def write(self, files: WorkingCopy, value: Scalar, stamp: Stamp) -> None:
         """Put one row with the value in the place of the parameter's rows."""
         seed = self._seed(files)
-        found = seed.matching(self.identity)
+        rows = seed.matching(self.identity)
         text = value_text(value)
         changed = {str(self.apply.value): text} | stamped(self.apply, stamp)
-        if len(found) == 1 and self._is_whole(seed, seed.rows[found[0]]):
-            if not same_cell(seed.cell(seed.rows[found[0]], str(self.apply.value)), text):
-                seed.set(found[0], changed)
+        if len(rows) == 1 and self._is_whole(seed, seed.rows[rows[0]]):
+            if not same_cell(seed.cell(seed.rows[rows[0]], str(self.apply.value)), text):
+                seed.set(rows[0], changed)
             return
         unlocked = {self.apply.locked: "false"} if self.apply.locked else {}
         row = seed.new_row(self.identity | unlocked | changed)
-        seed.put(found, [row], after=self._last_neighbour(seed))
+        seed.put(rows, [row], after=self._last_neighbour(seed))
 
     def restore(self, files: WorkingCopy, image: Sequence[str]) -> None:
         """Put the parameter's rows back."""
@@ -173,7 +175,7 @@ class ParameterRows(Place):
     def _seed(self, files: WorkingCopy) -> SeedFile:
         seed = files.seed(str(self.apply.seed))
         named = (self.apply.value, self.apply.locked, self.apply.date, self.apply.author)
-        seed.require([*self.apply.row, *(one for one in named if one)])
+        seed.require([*self.apply.row, *(column for column in named if column)])
         return seed
 
     def _is_whole(self, seed: SeedFile, row: Row) -> bool:
@@ -188,8 +190,8 @@ class ParameterRows(Place):
         """Return the last row of the same scenario, or of the file."""
         var_column = next(name for name, value in self.apply.row.items() if value == VAR)
         others = {name: value for name, value in self.identity.items() if name != var_column}
-        found = seed.matching(others) if others else []
-        return found[-1] if found else len(seed.rows) - 1
+        neighbours = seed.matching(others) if others else []
+        return neighbours[-1] if neighbours else len(seed.rows) - 1
 
 
 @dataclass(frozen=True)
@@ -238,13 +240,13 @@ class SeedCells(Place):
         if list(image) == self.image(files):
             return
         seed = self._seed(files)
-        found = self._picked(seed)
-        if len(found) != len(image):
+        picked = self._picked(seed)
+        if len(picked) != len(image):
             raise ProjectError(
                 f"{seed.path} must have {len(image)} rows for {self.parameter} (where "
-                f"{self.bind.where}), as when the set was applied, but has {len(found)}"
+                f"{self.bind.where}), as when the set was applied, but has {len(picked)}"
             )
-        for position, text in zip(found, image, strict=True):
+        for position, text in zip(picked, image, strict=True):
             seed.put([position], [text], after=-1)
 
     @property

@@ -46,7 +46,7 @@ class ProjectFile:
         if not isinstance(self._document, dict):
             raise ProjectError(f"{path} must be a mapping with the keys of a dbt project")
         paths = self._document.get("seed-paths", ["seeds"])
-        self.seed_paths = [str(one) for one in paths] if isinstance(paths, list) else ["seeds"]
+        self.seed_paths = [str(part) for part in paths] if isinstance(paths, list) else ["seeds"]
 
     @property
     def content(self) -> bytes:

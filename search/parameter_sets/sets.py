@@ -183,8 +183,8 @@ class ParameterSets:
         active = journal.active
         if active is None or self._drift(active, files, places):
             why = "before the first set" if active is None else "the files were edited by hand"
-            found = self._set(files, places, Origin(kind=FOUND), Author(author.name, why))
-            active = self._next(found, active, added)
+            planned = self._set(files, places, Origin(kind=FOUND), Author(author.name, why))
+            active = self._next(planned, active, added)
         previous = dict(active.values)
         write(places, files, Stamp(author.name, now().date()))
         chosen = self._set(files, places, origin, author)
@@ -192,7 +192,7 @@ class ParameterSets:
         is_changed = bool(changes) or not journal.sets or chosen.values != active.values
         if not is_changed:
             return Applied(journal.active or active, previous, (), (), is_changed=False)
-        kept = tuple(one.version for one in added)
+        kept = tuple(parameter_set.version for parameter_set in added)
         active = self._next(chosen, active, added)
         before = journal.path.read_bytes() if journal.path.exists() else None
         changes.append(FileChange(journal.path, before, journal.content_with(tuple(added))))
@@ -215,18 +215,18 @@ class ParameterSets:
             reason=author.reason,
             origin=origin,
             values={
-                name: found[0]
-                for name, found in values.items()
-                if found[0] is not None and all(one == found[0] for one in found)
+                name: value[0]
+                for name, value in values.items()
+                if value[0] is not None and all(other == value[0] for other in value)
             },
             images=images,
             scenario_search_version=version("scenario-search"),
         )
 
     def _next(
-        self, found: ParameterSet, before: ParameterSet | None, added: list[ParameterSet]
+        self, planned: ParameterSet, before: ParameterSet | None, added: list[ParameterSet]
     ) -> ParameterSet:
-        numbered = found.model_copy(update={"version": before.version + 1 if before else 0})
+        numbered = planned.model_copy(update={"version": before.version + 1 if before else 0})
         sealed = numbered.sealed(before.hash if before else "")
         added.append(sealed)
         return sealed
@@ -235,12 +235,12 @@ class ParameterSets:
         self, active: ParameterSet, files: WorkingCopy, places: Sequence[Place]
     ) -> list[str]:
         """Return the parameters that somebody else changed since; places new since are none."""
-        found = []
+        drifted = []
         for place in places:
             image = active.images.get(place.parameter, {}).get(place.name)
             if image is not None and image != place.image(files):
-                found.append(place.parameter)
-        return list(dict.fromkeys(found))
+                drifted.append(place.parameter)
+        return list(dict.fromkeys(drifted))
 
     def _check_constraints(self, places: Sequence[Place], files: WorkingCopy) -> None:
         """Refuse values that break a constraint with what is in force for the others."""

@@ -75,11 +75,11 @@ class WorkingCopy:
         ]
 
     def _seed_files(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+        seeds: dict[str, Path] = {}
         for folder in self.project.seed_paths:
             for path in sorted((self.folder / folder).rglob("*.csv")):
-                found.setdefault(path.stem.lower(), path)
-        return found
+                seeds.setdefault(path.stem.lower(), path)
+        return seeds
 
     def _read(self, path: Path) -> bytes:
         try:

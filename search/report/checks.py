@@ -22,7 +22,7 @@ def checks_section(tables: Sequence[Mapping[str, Any]]) -> Markup:
         ]
         heads = list(zip(shown["columns"], is_text, strict=True))
         rows = [
-            Row([cell(one, is_text=text) for one, text in zip(row, is_text, strict=True)])
+            Row([cell(value, is_text=text) for value, text in zip(row, is_text, strict=True)])
             for row in shown["rows"]
         ]
         parts.append(part("subtitle", check_title(shown)))

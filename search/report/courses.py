@@ -83,21 +83,21 @@ def _shown_targets(facts: StudyFacts) -> list[Target]:
     targets = list(facts.targets)
     if len(targets) <= MAX_PLOTS:
         return targets
-    order = sorted(targets, key=lambda one: -(one.distance(one.best) or 0.0))[:MAX_PLOTS]
+    order = sorted(targets, key=lambda target: -(target.distance(target.best) or 0.0))[:MAX_PLOTS]
     return [target for target in targets if target in order]
 
 
 def _record(facts: StudyFacts) -> list[int]:
     """Return the trials that were the best when they ended, in order."""
     goals = tuple(target.goal for target in facts.targets)
-    found: list[int] = []
+    record: list[int] = []
     least: tuple[float, ...] | None = None
     for trial in facts.complete():
         key = _key(facts, goals, trial)
         if least is None or key < least:
             least = key
-            found.append(trial.trial)
-    return found
+            record.append(trial.trial)
+    return record
 
 
 def _key(facts: StudyFacts, goals: Sequence[Goal], trial: TrialRecord) -> tuple[float, ...]:
@@ -175,17 +175,17 @@ def _metric_course(
     goal = target.goal
 
     def value(trial: int) -> float | None:
-        found = facts.value(trial, goal.metric)
-        return found if found is not None and math.isfinite(found) else None
+        measured = facts.value(trial, goal.metric)
+        return measured if measured is not None and math.isfinite(measured) else None
 
     def words(trial: TrialRecord) -> str:
-        found = value(trial.trial)
-        if found is None:
+        measured = value(trial.trial)
+        if measured is None:
             return trial.error_message or "failed"
         off = ""
         if target.is_resolved and not goal.is_objective:
-            off = f", variance {variance_text(goal, found)}"
-        return f"{with_unit(found, goal.unit)}{off}"
+            off = f", variance {variance_text(goal, measured)}"
+        return f"{with_unit(measured, goal.unit)}{off}"
 
     return Course(
         points=[
@@ -201,7 +201,9 @@ def _metric_course(
         starts=_starts(facts),
         band=accepted_band(goal),
         goal=goal.value if goal.kind == "equal" else None,
-        best_so_far=[(number, found) for number in record if (found := value(number)) is not None],
+        best_so_far=[
+            (number, measured) for number in record if (measured := value(number)) is not None
+        ],
         tick_text=lambda number: axis_text(number, goal.unit),
         side_text=(
             (lambda number: f"{variance(goal, number) * 100:+.3g} %") if _has_side(target) else None
@@ -264,7 +266,9 @@ def _polyline(facts: StudyFacts, trial: TrialRecord, kind: str) -> Polyline:
             parameter.position(values.get(parameter.name)) for parameter in facts.parameters
         ],
         kind=kind,
-        title=_title(trial, loss + ", ".join(f"{name} {number_text(one)}" for name, one in few)),
+        title=_title(
+            trial, loss + ", ".join(f"{name} {number_text(number)}" for name, number in few)
+        ),
     )
 
 

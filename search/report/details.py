@@ -107,8 +107,8 @@ def _trial_row(
         Cell("" if trial.iteration is None else str(trial.iteration)),
         Cell(trial.state, "t"),
         Cell("" if trial.loss is None else f"{trial.loss:.4g}"),
-        *(Cell(one) for one in numbers),
-        *(Cell(one, "t") for one in texts),
+        *(Cell(number) for number in numbers),
+        *(Cell(text, "t") for text in texts),
     ]
     if has_errors:
         message = trial.error_message or ""
@@ -353,14 +353,14 @@ def _parameter_sets(facts: StudyFacts) -> Markup:
     header += [("applied", True), ("by", True), ("reason", True)]
     rows = [
         row(
-            cell(one.parameter_set, is_text=True),
-            cell(str(one.version)),
-            cell("active" if one.is_active else "-", is_text=True),
-            cell("-" if one.trial is None else str(one.trial)),
-            cell(moment(one.applied_at) or "-", is_text=True),
-            cell(one.applied_by or "-", is_text=True),
-            cell(one.reason or "-", is_text=True),
+            cell(applied.parameter_set, is_text=True),
+            cell(str(applied.version)),
+            cell("active" if applied.is_active else "-", is_text=True),
+            cell("-" if applied.trial is None else str(applied.trial)),
+            cell(moment(applied.applied_at) or "-", is_text=True),
+            cell(applied.applied_by or "-", is_text=True),
+            cell(applied.reason or "-", is_text=True),
         )
-        for one in facts.parameter_sets
+        for applied in facts.parameter_sets
     ]
     return wide(table(header, rows))

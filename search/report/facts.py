@@ -59,8 +59,8 @@ class ParameterFacts:
         if value is None:
             return None
         if self.choices is not None:
-            found = [i for i, one in enumerate(self.choices) if str(one) == str(value)]
-            return found[0] / max(1, len(self.choices) - 1) if found else None
+            places = [i for i, choice in enumerate(self.choices) if str(choice) == str(value)]
+            return places[0] / max(1, len(self.choices) - 1) if places else None
         if self.low is None or self.high is None or isinstance(value, str):
             return None
         if self.high <= self.low:
@@ -178,12 +178,14 @@ class StudyFacts:
     @property
     def best_trial(self) -> TrialRecord | None:
         """The best trial; None while none is complete."""
-        return next((one for one in self.trials if one.trial == self.best), None)
+        return next((trial for trial in self.trials if trial.trial == self.best), None)
 
     @property
     def is_newest(self) -> bool:
         """Whether commands that name the study mean this version of it."""
-        return all(one.study_version <= self.run.study_version for one in self.other_versions)
+        return all(
+            version.study_version <= self.run.study_version for version in self.other_versions
+        )
 
     @property
     def as_of(self) -> datetime:
@@ -232,7 +234,7 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
     metrics: dict[int, dict[str, TrialMetric]] = {}
     for record in reader.metrics():
         metrics.setdefault(record.trial, {})[record.metric] = record
-    best = next((one.trial for one in reader.best()), None)
+    best = next((row.trial for row in reader.best()), None)
     document = runs[-1].spec if isinstance(runs[-1].spec, dict) else {}
     spec = _in_order(_spec(document), runs)
     current = next((t for t in trials if t.iteration == 0), None)
@@ -257,7 +259,11 @@ def read_facts(folder: Path, *, study: str | None = None) -> StudyFacts:
         parameter_sets=tuple(reader.parameter_sets()),
         document=document,
         spec=spec,
-        alternatives=tuple(dict.fromkeys((one.name, one.trial) for one in reader.alternatives())),
+        alternatives=tuple(
+            dict.fromkeys(
+                (alternative.name, alternative.trial) for alternative in reader.alternatives()
+            )
+        ),
     )
 
 
@@ -269,7 +275,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
         ['cost', 'year_9', 'year_10']
     """
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(one), "") if one.isdecimal() else (1, 0, one.lower()) for one in parts]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in parts]
 
 
 def _spec(document: Mapping[str, Any]) -> StudySpec | None:
@@ -302,12 +308,12 @@ def _values(trial: TrialRecord | None) -> Mapping[str, Scalar]:
 
 
 def _units(metrics: Mapping[int, Mapping[str, TrialMetric]]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    units: dict[str, str | None] = {}
     for records in metrics.values():
         for name, record in records.items():
-            found[name] = found.get(name) or record.unit
-    names = sorted(found, key=natural_key)
-    return {name: found[name] for name in names}
+            units[name] = units.get(name) or record.unit
+    names = sorted(units, key=natural_key)
+    return {name: units[name] for name in names}
 
 
 def _parameters(
@@ -321,17 +327,17 @@ def _parameters(
         return tuple(
             ParameterFacts(
                 name=name,
-                unit=one.unit,
-                low=one.low,
-                high=one.high,
-                is_log=one.log,
-                choices=tuple(one.choices) if one.choices is not None else None,
-                current=one.current,
+                unit=parameter.unit,
+                low=parameter.low,
+                high=parameter.high,
+                is_log=parameter.log,
+                choices=tuple(parameter.choices) if parameter.choices is not None else None,
+                current=parameter.current,
                 best=best.get(name),
-                description=one.description,
-                binds=tuple(bind.place for bind in one.bind),
+                description=parameter.description,
+                binds=tuple(bind.place for bind in parameter.bind),
             )
-            for name, one in spec.parameters.items()
+            for name, parameter in spec.parameters.items()
         )
     by_name: dict[str, TrialParameter] = {}
     for record in records:
@@ -339,15 +345,15 @@ def _parameters(
     return tuple(
         ParameterFacts(
             name=name,
-            unit=one.unit,
-            low=one.low,
-            high=one.high,
+            unit=parameter.unit,
+            low=parameter.low,
+            high=parameter.high,
             is_log=False,
-            choices=tuple(one.choices) if one.choices else None,
+            choices=tuple(parameter.choices) if parameter.choices else None,
             current=current.get(name),
             best=best.get(name),
         )
-        for name, one in sorted(by_name.items(), key=lambda item: natural_key(item[0]))
+        for name, parameter in sorted(by_name.items(), key=lambda item: natural_key(item[0]))
     )
 
 

@@ -20,7 +20,7 @@ def findings_of(facts: StudyFacts) -> Findings:
         if trial is None or not isinstance(trial.candidate, dict):
             return None
         records = facts.metrics.get(trial.trial, {})
-        metrics = {n: one.value for n, one in records.items() if one.value is not None}
+        metrics = {n: record.value for n, record in records.items() if record.value is not None}
         return Plan(name, trial.trial, trial.candidate, metrics)
 
     current = next(
@@ -29,13 +29,13 @@ def findings_of(facts: StudyFacts) -> Findings:
     others = [plan(name, number) for name, number in facts.alternatives]
     return Findings(
         study=facts.study,
-        parameters={one.name: one for one in facts.parameters},
+        parameters={parameter.name: parameter for parameter in facts.parameters},
         goals=tuple(target.goal for target in facts.targets),
         units=facts.units,
         loops=_loops(expand_metrics(facts.spec)) if facts.spec is not None else {},
         today=plan(TODAY, current),
         plan=plan(PLAN, facts.best),
-        alternatives=tuple(one for one in others if one is not None),
+        alternatives=tuple(other for other in others if other is not None),
         appraisal=facts.appraisal,
         is_verified=facts.run.is_verified,
         has_chance=facts.spec is not None and facts.spec.scenario.has_chance,
@@ -57,8 +57,13 @@ def findings_of_run(spec: StudySpec, result: RunResult) -> Findings:
         and Plan(TODAY, end.current.number, end.current.values, end.current.metrics),
         plan=end.best and Plan(PLAN, end.best.number, end.best.values, end.best.metrics),
         alternatives=tuple(
-            Plan(one.name, one.trial, one.values, metrics.get(one.trial, {}))
-            for one in end.alternatives
+            Plan(
+                alternative.name,
+                alternative.trial,
+                alternative.values,
+                metrics.get(alternative.trial, {}),
+            )
+            for alternative in end.alternatives
         ),
         appraisal=result.appraisal,
         is_verified=result.is_verified,

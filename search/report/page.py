@@ -37,7 +37,9 @@ def page(
         analysis: Sections for whoever checks.
         provenance: Sections that are folded.
     """
-    groups = [[one for one in sections if one] for sections in (first, analysis, provenance)]
+    groups = [
+        [section for section in sections if section] for sections in (first, analysis, provenance)
+    ]
     return (
         environment()
         .get_template("page.html.j2")
@@ -50,7 +52,9 @@ def page(
             first=groups[0],
             analysis=groups[1],
             provenance=groups[2],
-            places=[found[1] for one in itertools.chain(*groups) if (found := _ID.match(one))],
+            places=[
+                match[1] for section in itertools.chain(*groups) if (match := _ID.match(section))
+            ],
         )
     )
 
@@ -115,7 +119,7 @@ def table(
     is_sortable: bool = False,
 ) -> Markup:
     """Return a table; a heading is its plain text and whether it is of text."""
-    classes = " ".join(one for one in (class_, "sortable" if is_sortable else None) if one)
+    classes = " ".join(word for word in (class_, "sortable" if is_sortable else None) if word)
     return part("table", header, rows, classes, is_sortable)
 
 
@@ -132,7 +136,7 @@ def small(text: str) -> Markup:
 def grid_table(grid: Grid) -> Markup:
     """Return a table of text cells; its first column is of text."""
     heads = [(name, position == 0) for position, name in enumerate(grid.header)]
-    rows = [Row([cell(one, is_text=i == 0) for i, one in enumerate(row)]) for row in grid.rows]
+    rows = [Row([cell(value, is_text=i == 0) for i, value in enumerate(row)]) for row in grid.rows]
     return wide(table(heads, rows))
 
 

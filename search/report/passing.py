@@ -19,7 +19,7 @@ def without_names(facts: StudyFacts) -> StudyFacts:
         runs=tuple(run.model_copy(update=nobody) for run in facts.runs),
         other_versions=tuple(run.model_copy(update=nobody) for run in facts.other_versions),
         parameter_sets=tuple(
-            one.model_copy(update={"applied_by": None}) for one in facts.parameter_sets
+            applied.model_copy(update={"applied_by": None}) for applied in facts.parameter_sets
         ),
     )
 

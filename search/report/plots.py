@@ -234,7 +234,10 @@ def _points(
     if failed:
         steps = "".join(f"M{pixels(px - 3)} {pixels(floor - 7)}l6 6m0 -6l-6 6" for px in failed)
         parts.append(strokes(steps, "cross"))
-    return [*parts, *(dot(px, py, 5, "mark", one.title) for px, py, one in done if one.is_best)]
+    return [
+        *parts,
+        *(dot(px, py, 5, "mark", trial.title) for px, py, trial in done if trial.is_best),
+    ]
 
 
 @dataclass(frozen=True)
@@ -301,7 +304,7 @@ def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text
     if len(lines) > MANY_POINTS:
         parts += _merged(lines, points)
     else:
-        parts += [path(points(one), f"l l{one.kind}", one.title) for one in lines]
+        parts += [path(points(course), f"l l{course.kind}", course.title) for course in lines]
     height = floor + 26
     # One that would be too small to read keeps its size, and its frame scrolls.
     kept = "broad fixed" if width > 1120 else "broad"
@@ -314,13 +317,13 @@ def _merged(
     """Return one path for each run of lines of the same kind."""
     parts: list[Shape] = []
     steps: list[str] = []
-    for number, one in enumerate(lines):
-        ends = points(one)
+    for number, course in enumerate(lines):
+        ends = points(course)
         if ends:
             steps.append("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in ends))
         following = lines[number + 1].kind if number + 1 < len(lines) else None
-        if following != one.kind and steps:
-            parts.append(strokes("".join(steps), f"l l{one.kind}"))
+        if following != course.kind and steps:
+            parts.append(strokes("".join(steps), f"l l{course.kind}"))
             steps = []
     return parts
 

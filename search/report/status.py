@@ -43,13 +43,13 @@ def status_summary(
     """
     layout = Layout(results, spec.study)
     url = layout.storage_url(spec)
-    found = read_study(url, spec.study)
+    records = read_study(url, spec.study)
     running = _holder(layout.lock)
     summary: dict[str, Any] = {
         "study": spec.study,
-        "state": _state(found, is_running=running is not None),
+        "state": _state(records, is_running=running is not None),
         "running": running,
-        "versions": [_version_document(one) for one in found],
+        "versions": [_version_document(record) for record in records],
         "paths": _paths(layout, url),
         "last_published_at": _modified_at(layout.folder / "audit.duckdb"),
         "trials": {},
@@ -62,8 +62,8 @@ def status_summary(
         "changed_since": [],
         "looked_at": [str(place / spec.study) for place in looked_at],
     }
-    if found:
-        summary |= _latest(spec, found[-1])
+    if records:
+        summary |= _latest(spec, records[-1])
     summary["next"] = _next(spec, results, summary)
     return summary
 
@@ -74,11 +74,11 @@ def _holder(lock: Path) -> dict[str, Any] | None:
     return None
 
 
-def _state(found: Sequence[StudyRecord], *, is_running: bool) -> str:
+def _state(records: Sequence[StudyRecord], *, is_running: bool) -> str:
     """Return ``running``, ``never run``, ``cut off``, or how the last run ended."""
     if is_running:
         return "running"
-    runs = _runs(found[-1]) if found else []
+    runs = _runs(records[-1]) if records else []
     if not runs:
         return "never run"
     state = str(runs[-1].get("state", "finished"))
@@ -281,7 +281,7 @@ def status_text(summary: Mapping[str, Any]) -> str:
         paths.append(f"last published: {_when(summary['last_published_at'])}")
     parts += ["", *paths] if paths else []
     parts += ["", "next:"]
-    parts += [f"  {one['command']}\n      {one['why']}" for one in summary["next"]]
+    parts += [f"  {step['command']}\n      {step['why']}" for step in summary["next"]]
     return "\n".join(parts)
 
 

@@ -61,7 +61,9 @@ class Axis:
     def unit(self, value: Any) -> float:
         """Return a value's coordinate; outside 0 to 1 when it is outside the range."""
         if self.choices is not None:
-            return next(float(i) for i, one in enumerate(self.choices) if _is_same(one, value))
+            return next(
+                float(i) for i, choice in enumerate(self.choices) if _is_same(choice, value)
+            )
         if self.low == self.high:
             return 0.0
         if self.is_log:
@@ -131,11 +133,11 @@ class Box:
     @cached_property
     def unit_steps(self) -> Array:
         """Of each number: one step of its grid as a share of the range, 0 without a grid."""
-        found = []
+        in_units = []
         for i in self.numeric:
             steps = self.axes[i].steps
-            found.append(0.0 if not steps else 1.0 / steps)
-        return np.array(found)
+            in_units.append(0.0 if not steps else 1.0 / steps)
+        return np.array(in_units)
 
     def point(self, values: Mapping[str, Any]) -> Array:
         """Return the coordinates of a candidate."""

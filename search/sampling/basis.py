@@ -84,25 +84,25 @@ class Basis:
     def features(self, points: Array) -> Array:
         """Return the features of encoded points, shape (points, size)."""
         left, right = self.pairs
-        found = np.empty((len(points), self.size))
+        columns = np.empty((len(points), self.size))
         linear, quadratic, smooth, rough = self.parts
-        found[:, 0] = 1.0
-        found[:, linear] = points
-        found[:, quadratic] = points[:, left] * points[:, right] * self.factors
+        columns[:, 0] = 1.0
+        columns[:, linear] = points
+        columns[:, quadratic] = points[:, left] * points[:, right] * self.factors
         angles = points @ self.frequencies.T + self.phases
-        found[:, smooth.start : rough.stop] = np.cos(angles) * np.sqrt(2.0 / FEATURES_PER_LENGTH)
-        return found
+        columns[:, smooth.start : rough.stop] = np.cos(angles) * np.sqrt(2.0 / FEATURES_PER_LENGTH)
+        return columns
 
     def variances(self, quadratic: float, smooth: float, rough: float) -> Array:
         """Return the prior variance of each feature's weight, linear ones having 1."""
-        found = np.ones(self.size)
-        found[0] = CONSTANT_VARIANCE
+        prior = np.ones(self.size)
+        prior[0] = CONSTANT_VARIANCE
         _, second, waves, jumps = self.parts
-        found[second] = quadratic
-        found[waves] = smooth
-        found[waves.start + FEATURES_PER_LENGTH : waves.stop] *= SHORT_SHARE
-        found[jumps] = rough
-        return found
+        prior[second] = quadratic
+        prior[waves] = smooth
+        prior[waves.start + FEATURES_PER_LENGTH : waves.stop] *= SHORT_SHARE
+        prior[jumps] = rough
+        return prior
 
     def smooth_slopes(self, points: Array, weights: Array) -> Array:
         """Return derivatives by coordinate, each point's by its own weights, without rough waves.

@@ -126,7 +126,7 @@ class Diagnosis:
         unit = {goal.metric: goal.unit for goal in self.goals}
         lines = [f"Chance that some candidate meets all targets: {self.probability * 100:.0f} %."]
         for metric in self.out_of_range:
-            one = next(found for found in self.ranges if found.metric == metric)
+            one = next(reach for reach in self.ranges if reach.metric == metric)
             lines.append(
                 f"{metric} can be {with_unit(one.alone[0], unit[metric])} to "
                 f"{with_unit(one.alone[1], unit[metric])} within the ranges of the parameters "
@@ -136,7 +136,7 @@ class Diagnosis:
         for conflict in self.conflicts:
             lines.append(f"{_and(conflict)} cannot be met together.")
             for metric in conflict:
-                one = next(found for found in self.ranges if found.metric == metric)
+                one = next(reach for reach in self.ranges if reach.metric == metric)
                 if one.with_others is not None:
                     low, high = (with_unit(end, unit[metric]) for end in one.with_others)
                     lines.append(f"  {metric} can be {low} to {high} when the others are met.")
@@ -197,7 +197,8 @@ class _Reader:
             ranges=ranges,
             out_of_range=tuple(self._goals[i].metric for i in alone),
             conflicts=tuple(
-                tuple(self._goals[i].metric for i in one) for one in self._conflicts(alone)
+                tuple(self._goals[i].metric for i in conflict)
+                for conflict in self._conflicts(alone)
             ),
             bounds=bounds,
             is_held_by_constraints=self._is_held(miss),
@@ -230,13 +231,13 @@ class _Reader:
         starts = self._starts if starts is None else starts
         functions = self._plan.mean.take(np.zeros(len(starts), dtype=int))
         walls = self._plan.walls if has_walls else None
-        found = solve(
+        nearest = solve(
             functions, aims, starts, free=self._free, walls=walls, limits=limits, iterations=25
         )
-        losses = aims.loss(functions.paired(found))
+        losses = aims.loss(functions.paired(nearest))
         at = int(np.argmin(losses))
         worst = np.sqrt(losses[at] / max(float(aims.weight.mean()), 1e-12))
-        return found[at], float(worst)
+        return nearest[at], float(worst)
 
     def _can(self, targets: Sequence[int]) -> bool:
         aims = self._plan.aims.only(targets)
@@ -262,17 +263,17 @@ class _Reader:
         seen = plan.observed.metrics[:, metric]
         ends, uncertainty = [], 0.0
         for direction in (1.0, -1.0):
-            found, values = self._extreme(aims.only([]), metric, direction)
+            extreme, values = self._extreme(aims.only([]), metric, direction)
             value = values[np.argmin(direction * values)]
             ends.append(float(np.min(np.append(direction * seen, direction * value)) * direction))
-            at = found[np.argmin(direction * values)]
+            at = extreme[np.argmin(direction * values)]
             spread = plan.draws.values(at[None])[:, 0, metric].std()
             uncertainty = max(uncertainty, float(spread))
         others = [i for i in self._targets if i != metric]
         honoured: list[float] = []
         for direction in (1.0, -1.0):
-            found, values = self._extreme(aims.only(others), metric, direction)
-            every = plan.mean.values(found)[0]
+            extreme, values = self._extreme(aims.only(others), metric, direction)
+            every = plan.mean.values(extreme)[0]
             excess = np.abs(aims.only(others).excess(every)).max(axis=1, initial=0.0)
             kept = values[excess <= REACHED]
             honoured += [float((direction * kept).min() * direction)] if len(kept) else []
@@ -296,7 +297,7 @@ class _Reader:
         scale[metric] = 10.0 * spread[metric]
         level = np.tile(edge - direction * 10.0 * spread, (len(starts), 1))
         signs = np.where(np.isfinite(scale), direction, 0.0)
-        found = solve(
+        extreme = solve(
             functions,
             aims,
             starts,
@@ -305,7 +306,7 @@ class _Reader:
             ambition=Ambition(level, scale, signs),
             iterations=25,
         )
-        return found, functions.paired(found)[:, metric]
+        return extreme, functions.paired(extreme)[:, metric]
 
     # --- what stands in the way -------------------------------------------------
 
@@ -317,15 +318,15 @@ class _Reader:
     def _bounds(
         self, point: Array, miss: float, aims: Aims, metric: str | None = None
     ) -> tuple[BindingBound, ...]:
-        found = []
+        binding = []
         for j, i in enumerate(self._box.numeric):
             if not self._free[j] or abs(point[j]) < 1.0 - 1e-6:
                 continue
             side: Literal["low", "high"] = "high" if point[j] > 0 else "low"
             one = self._relaxed(point, j, self._box.axes[i], side, miss, aims, metric)
             if one.gain >= WORTHWHILE:
-                found.append(one)
-        return tuple(sorted(found, key=lambda one: (not one.is_enough, -one.gain)))
+                binding.append(one)
+        return tuple(sorted(binding, key=lambda bound: (not bound.is_enough, -bound.gain)))
 
     def _relaxed(
         self,

@@ -73,13 +73,13 @@ class Column:
         Points that differ only in what the metric does not depend on share them, and where one
         of these was evaluated they are known.
         """
-        found = self.jump[:, None] * jumps_of(own, len(self.jump), salt)
+        jumped = self.jump[:, None] * jumps_of(own, len(self.jump), salt)
         position = self._positions
         for column, key in enumerate(keys_of(own)):
             known = position.get(key)
             if known is not None:
-                found[:, column] = self.seen_jumps[:, known]
-        return found
+                jumped[:, column] = self.seen_jumps[:, known]
+        return jumped
 
     @cached_property
     def _positions(self) -> dict[bytes, int]:
@@ -117,7 +117,7 @@ class Functions:
     def join(self, other: Functions) -> Functions:
         """Return these functions and others of the same model."""
         pairs = zip(self.columns, other.columns, strict=True)
-        return Functions([one.join(two) for one, two in pairs], self.width)
+        return Functions([pair.join(two) for pair, two in pairs], self.width)
 
     def values(self, points: Array, *, has_jumps: bool = False) -> Array:
         """Return every function at every point, shape (functions, points, metrics).
@@ -127,34 +127,34 @@ class Functions:
             has_jumps: Whether to add what no smooth function gives. A candidate's jump is the
                 same whenever it is asked for, so it belongs to the candidate, not to the call.
         """
-        found = np.empty((len(self), len(points), len(self.columns)))
+        drawn = np.empty((len(self), len(points), len(self.columns)))
         features = _Features(points)
         for metric, column in enumerate(self.columns):
             latent = column.weights @ features.of(column).T
             if has_jumps:
                 latent += column.jumps(points[:, column.coordinates], metric)
-            found[:, :, metric] = column.shown(latent)
-        return found
+            drawn[:, :, metric] = column.shown(latent)
+        return drawn
 
     def paired(self, points: Array) -> Array:
         """Return each function at the point of its own position, shape (points, metrics)."""
-        found = np.empty((len(points), len(self.columns)))
+        drawn = np.empty((len(points), len(self.columns)))
         features = _Features(points)
         for metric, column in enumerate(self.columns):
-            found[:, metric] = column.shown((features.of(column) * column.weights).sum(axis=1))
-        return found
+            drawn[:, metric] = column.shown((features.of(column) * column.weights).sum(axis=1))
+        return drawn
 
     def paired_slopes(self, points: Array, values: Array) -> Array:
         """Return derivatives of ``paired`` by coordinate, shape (points, metrics, width).
 
         The rough part is left out: where it goes up or down next is not worth following.
         """
-        found = np.zeros((len(points), len(self.columns), self.width))
+        drawn = np.zeros((len(points), len(self.columns), self.width))
         for metric, column in enumerate(self.columns):
             slopes = column.basis.smooth_slopes(points[:, column.coordinates], column.weights)
             scale = column.spread * np.where(column.is_log, values[:, metric], 1.0)
-            found[:, metric, column.coordinates] = scale[:, None] * slopes
-        return found
+            drawn[:, metric, column.coordinates] = scale[:, None] * slopes
+        return drawn
 
 
 class _Features:

@@ -25,12 +25,12 @@ def metrics_of_trial(trial: FrozenTrial) -> dict[str, float] | None:
 
     None when it has none.
     """
-    found = {
+    metrics = {
         name.removeprefix(METRIC_PREFIX): float(value)
         for name, value in trial.user_attrs.items()
         if name.startswith(METRIC_PREFIX)
     }
-    return found or None
+    return metrics or None
 
 
 def axes_of(distributions: Mapping[str, BaseDistribution]) -> Box:
@@ -40,16 +40,35 @@ def axes_of(distributions: Mapping[str, BaseDistribution]) -> Box:
         TypeError: If a distribution is none of float, int and categorical.
     """
     axes = []
-    for name, one in distributions.items():
-        if isinstance(one, CategoricalDistribution):
-            axes.append(Axis(name, 0.0, float(len(one.choices) - 1), choices=tuple(one.choices)))
-        elif isinstance(one, IntDistribution):
-            low, high, step = float(one.low), float(one.high), float(one.step)
-            axes.append(Axis(name, low, high, step, is_integer=True, is_log=one.log))
-        elif isinstance(one, FloatDistribution):
-            axes.append(Axis(name, one.low, one.high, one.step, is_log=one.log))
+    for name, distribution in distributions.items():
+        if isinstance(distribution, CategoricalDistribution):
+            axes.append(
+                Axis(
+                    name,
+                    0.0,
+                    float(len(distribution.choices) - 1),
+                    choices=tuple(distribution.choices),
+                )
+            )
+        elif isinstance(distribution, IntDistribution):
+            low, high, step = (
+                float(distribution.low),
+                float(distribution.high),
+                float(distribution.step),
+            )
+            axes.append(Axis(name, low, high, step, is_integer=True, is_log=distribution.log))
+        elif isinstance(distribution, FloatDistribution):
+            axes.append(
+                Axis(
+                    name,
+                    distribution.low,
+                    distribution.high,
+                    distribution.step,
+                    is_log=distribution.log,
+                )
+            )
         else:
-            raise TypeError(f"{name} must be float, int or categorical, but got {one!r}")
+            raise TypeError(f"{name} must be float, int or categorical, but got {distribution!r}")
     return Box(tuple(axes))
 
 
@@ -76,7 +95,7 @@ class History:
         complete: list[Array] = []
         failed: list[Array] = []
         pending: list[Array] = []
-        for trial in sorted(trials, key=lambda one: one.number):
+        for trial in sorted(trials, key=lambda earlier: earlier.number):
             point = None if trial.number == number else _point(box, trial)
             if point is None:
                 continue
@@ -102,8 +121,8 @@ class History:
         """Return the evaluations that yielded finite values of some metrics."""
         kept, rows = [], []
         for position, trial in enumerate(self._complete):
-            found = self._metrics(trial) or {}
-            row = [float(found.get(name, math.nan)) for name in names]
+            measured = self._metrics(trial) or {}
+            row = [float(measured.get(name, math.nan)) for name in names]
             if all(map(math.isfinite, row)):
                 kept.append(position)
                 rows.append(row)
@@ -115,12 +134,12 @@ class History:
         first = None
         keys = keys_of(self.box.snap(self._points))
         for trial, key in zip(self._complete, keys, strict=True):
-            found = self._metrics(trial)
-            if not found:
+            metrics = self._metrics(trial)
+            if not metrics:
                 continue
-            first = first or found
+            first = first or metrics
             if key == current:
-                return found
+                return metrics
         return first
 
 

@@ -113,7 +113,7 @@ class Nearer:
         known = [self.plan.observed.points[i] for i in self._meeting]
         chosen: list[Array] = []
         for _ in range(count):
-            apart = [min(self._apart(point, one) for one in known) for point in likely]
+            apart = [min(self._apart(point, other) for other in known) for point in likely]
             if not apart or max(apart) < DIFFERENT:
                 break
             chosen.append(likely[int(np.argmax(apart))])
@@ -216,24 +216,24 @@ class Nearer:
     @cached_property
     def _pool(self) -> Hoped:
         box, random = self.plan.box, np.random.default_rng([len(self.plan.losses), 3])
-        found = [self._resets]
+        pools = [self._resets]
         if self.preference.name == "least_change":
-            found += [
+            pools += [
                 self._least_change(start, share) for start in self._starts for share in SHARES
             ]
         for i in self._meeting[:STARTS]:
             point = self.plan.observed.points[i]
             near = np.concatenate([neighbours(box, point, random, scale) for scale in NEAR])
-            found.append((near, np.zeros(len(near), dtype=bool)))
+            pools.append((near, np.zeros(len(near), dtype=bool)))
             if self.preference.name != "least_change":
                 spread = point + 0.2 * (box.uniform(random, 60) - 0.5)
                 spread[:, box.categorical] = point[box.categorical]
                 # The search's own aims pull to the centre of each tolerance.
                 is_center = self.preference.name == "center"
                 aims = self.plan.aims if is_center else self._tight(SHARES[-1])
-                found.append(self._led(box.snap(np.concatenate([point[None], spread])), i, aims))
-        points = np.concatenate([points for points, _ in found])
-        return points, np.concatenate([hopes for _, hopes in found])
+                pools.append(self._led(box.snap(np.concatenate([point[None], spread])), i, aims))
+        points = np.concatenate([points for points, _ in pools])
+        return points, np.concatenate([hopes for _, hopes in pools])
 
     @cached_property
     def _starts(self) -> list[tuple[Array, int | None]]:
@@ -245,20 +245,20 @@ class Nearer:
         excess = np.abs(self.plan.aims.excess(observed.metrics)).max(axis=1)
         near = np.flatnonzero((excess > 0) & (excess <= NEAR_MISS))
         cost = self._cost(observed.points[near], observed.metrics[near])
-        wanted = [int(i) for i, one in zip(near, cost, strict=True) if one < self._incumbent]
+        wanted = [int(i) for i, debt in zip(near, cost, strict=True) if debt < self._incumbent]
         wanted.sort(key=lambda i: float(excess[i]))
-        found: list[tuple[Array, int | None]] = []
-        nearest = np.argsort([self._apart(one, self.current) for one in observed.points])
+        starts: list[tuple[Array, int | None]] = []
+        nearest = np.argsort([self._apart(start, self.current) for start in observed.points])
         # The shortest way from today may lead to another part of the surface than what was found.
         for i in dict.fromkeys([*self._meeting[:STARTS], *wanted[:STARTS], *map(int, nearest[:3])]):
             point = observed.points[i]
-            found.append((point, i))
+            starts.append((point, i))
             for column in box.categorical:
                 if point[column] != self.current[column]:
                     reset = point.copy()
                     reset[column] = self.current[column]
-                    found.append((reset, None))
-        return found
+                    starts.append((reset, None))
+        return starts
 
     def _least_change(self, start: tuple[Array, int | None], share: float) -> Hoped:
         """Return what moves least from today near a start, snapped and rounded to the grid."""
@@ -281,14 +281,14 @@ class Nearer:
             moved = np.where(free, today + change, today)
             point = solve(functions, aims, moved[None], free=free, walls=self.plan.walls)[0]
         relaxed = decode(box, point[None])
-        found = [box.snap(relaxed)]
+        snapped = [box.snap(relaxed)]
         if box.is_gridded.any():
             random = np.random.default_rng(len(self.plan.losses))
             rounded = roundings(box, np.repeat(relaxed, 8, axis=0), random)
             still = box.numeric[~free[: len(box.numeric)]]
             rounded[:, still] = base[still]
-            found.append(rounded)
-        return self._hoped(np.concatenate(found), functions)
+            snapped.append(rounded)
+        return self._hoped(np.concatenate(snapped), functions)
 
     def _hoped(self, points: Array, functions: Anchored) -> Hoped:
         """Return points, inside the constraints, and whether functions take them for a hit."""
@@ -334,7 +334,7 @@ class Nearer:
     def _resets(self) -> Hoped:
         """Where one parameter is as today, alone or alone moved, and the others make up for it."""
         box = self.plan.box
-        found: list[Hoped] = [(np.empty((0, len(box.axes))), np.empty(0, dtype=bool))]
+        resets: list[Hoped] = [(np.empty((0, len(box.axes))), np.empty(0, dtype=bool))]
         for i in self._meeting[:STARTS]:
             point = self.plan.observed.points[i]
             is_moved = [j for j in box.numeric if abs(point[j] - self.current[j]) > MOVED / 2]
@@ -354,9 +354,9 @@ class Nearer:
                     free.append(may_move)
                 starts.append(alone)
                 free.append(only)
-            found.append(self._led(np.array(starts), i, self._tight(SHARES[1]), np.array(free)))
-        points = np.concatenate([points for points, _ in found])
-        return points, np.concatenate([hopes for _, hopes in found])
+            resets.append(self._led(np.array(starts), i, self._tight(SHARES[1]), np.array(free)))
+        points = np.concatenate([points for points, _ in resets])
+        return points, np.concatenate([hopes for _, hopes in resets])
 
     def _led(
         self, points: Array, known: int, aims: Aims, free: NDArray[np.bool_] | None = None
@@ -394,12 +394,12 @@ def _least_l1(
     own, rows = np.zeros(len(weights)), np.zeros(len(matrix))
     own_debt, rows_debt = np.zeros(len(weights)), np.zeros(len(matrix))
     for _ in range(SWEEPS):
-        found = inverse @ (own - own_debt + matrix.T @ (rows - rows_debt))
-        wanted = found + own_debt
+        solution = inverse @ (own - own_debt + matrix.T @ (rows - rows_debt))
+        wanted = solution + own_debt
         shrunk = np.sign(wanted) * np.maximum(0.0, np.abs(wanted) - weights / stiffness)
         own = np.clip(shrunk, low, high)
-        reached = matrix @ found
+        reached = matrix @ solution
         rows = np.clip(reached + rows_debt, least, most)
-        own_debt += found - own
+        own_debt += solution - own
         rows_debt += reached - rows
     return own

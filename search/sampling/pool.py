@@ -77,11 +77,11 @@ class Region:
         """Return points with those outside the constraints moved towards an allowed one."""
         if not self.has_constraints:
             return points
-        found = []
+        pulled = []
         repairs = 0
         for point in points:
             if self.allows(point):
-                found.append(point)
+                pulled.append(point)
                 continue
             if repairs >= MAX_REPAIRS:
                 continue
@@ -95,8 +95,8 @@ class Region:
                     inside = middle
                 else:
                     outside = middle
-            found.append(self.box.snap((start + inside * (point - start))[None])[0])
-        return np.array(found).reshape(-1, points.shape[1])
+            pulled.append(self.box.snap((start + inside * (point - start))[None])[0])
+        return np.array(pulled).reshape(-1, points.shape[1])
 
     def _relaxed_margins(self, point: Array) -> Sequence[float]:
         assert self.margins is not None
@@ -129,28 +129,28 @@ def roundings(box: Box, points: Array, random: np.random.Generator) -> Array:
 
 def neighbours(box: Box, point: Array, random: np.random.Generator, scale: float) -> Array:
     """Return points near a point: single steps, pairs of steps, small moves, other choices."""
-    found = []
+    near = []
     steps = np.where(box.is_gridded, box.unit_steps, scale)
     for j, i in enumerate(box.numeric):
         for sign in (-1.0, 1.0):
             moved = point.copy()
             moved[i] += sign * steps[j]
-            found.append(moved)
+            near.append(moved)
     for i in box.categorical:
         for choice in range(len(box.axes[i].choices or ())):
             moved = point.copy()
             moved[i] = choice
-            found.append(moved)
+            near.append(moved)
     if len(box.numeric) > 1:
         count = 2 * len(box.numeric)
         moves = np.repeat(point[None], count, axis=0)
         for row in moves:
             pair = random.choice(len(box.numeric), size=2, replace=False)
             row[box.numeric[pair]] += random.choice((-1.0, 1.0), size=2) * steps[pair]
-        found.extend(moves)
+        near.extend(moves)
         moves = np.repeat(point[None], count, axis=0)
         moves[:, box.numeric] += random.standard_normal((count, len(box.numeric))) * np.maximum(
             scale, 0.6 * box.unit_steps * box.is_gridded
         )
-        found.extend(moves)
-    return box.snap(np.array(found))
+        near.extend(moves)
+    return box.snap(np.array(near))

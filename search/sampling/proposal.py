@@ -268,9 +268,9 @@ class Plan:
         starts = np.concatenate([known[nearest], self.anchor[None], self._alternatives()])
         functions = self.mean.take(np.zeros(len(starts), dtype=int))
         encoded = self._solve(functions, self.box.encode(starts), aims=aims)
-        found = self.box.snap(decode(self.box, encoded))
-        losses = aims.loss(self.mean.values(self.box.encode(found))[0])
-        best = found[np.argmin(losses)]
+        snapped = self.box.snap(decode(self.box, encoded))
+        losses = aims.loss(self.mean.values(self.box.encode(snapped))[0])
+        best = snapped[np.argmin(losses)]
         inside = self.region.pulled_inside(best[None], self.anchor)
         return inside[0] if len(inside) else None
 
@@ -293,7 +293,7 @@ class Plan:
         first = np.zeros(len(mean_starts), dtype=int)
         functions = self.mean.take(first).join(self.draws)
         relaxed = decode(box, self._solve(functions, box.encode(starts)))
-        found = [box.snap(relaxed)]
+        snapped = [box.snap(relaxed)]
         if box.is_gridded.any():
             mean_values = self.mean.values(box.encode(relaxed[: len(first)]))[0]
             best = np.argsort(self.aims.loss(mean_values), kind="stable")[:ROUNDED]
@@ -307,9 +307,9 @@ class Plan:
                     functions.take(chosen), box.encode(rounded), free=free, iterations=5
                 )
                 rounded = box.snap(decode(box, again))
-            found.append(rounded)
-        found.append(self._held)
-        return self.region.pulled_inside(np.concatenate(found), self.anchor)
+            snapped.append(rounded)
+        snapped.append(self._held)
+        return self.region.pulled_inside(np.concatenate(snapped), self.anchor)
 
     @cached_property
     def _trims(self) -> Array:
@@ -349,14 +349,14 @@ class Plan:
 
     def _jumping(self) -> list[int]:
         """Return the targets whose metric jumps by a good part of a tolerance."""
-        found = []
+        jumping = []
         for metric, column in enumerate(self.draws.columns):
             level = np.abs(self.observed.metrics[self.best, metric])
             scale = column.spread * np.where(column.is_log, level, 1.0)
             unit = min(self.aims.low_unit[metric], self.aims.high_unit[metric])
             if self.aims.direction[metric] == 0 and np.median(column.jump * scale) > JUMPING * unit:
-                found.append(metric)
-        return found
+                jumping.append(metric)
+        return jumping
 
     def _alternatives(self) -> Array:
         """Return starts with other choices: every combination when there are not many."""

@@ -79,16 +79,16 @@ class Walls:
         high: Array,
     ) -> Array:
         """Return the targets moved inside limits and walls, held coordinates as in points."""
-        found = np.where(may_move, np.clip(targets, low, high), points)
+        inside = np.where(may_move, np.clip(targets, low, high), points)
         numbers = self.normals.shape[1]
         for _ in range(PROJECTIONS if len(self.offsets) else 0):
             for normal, offset in zip(self.normals, self.offsets, strict=True):
-                beyond = np.maximum(0.0, found[:, :numbers] @ normal + offset)
+                beyond = np.maximum(0.0, inside[:, :numbers] @ normal + offset)
                 ways = may_move[:, :numbers] * normal
                 length = np.maximum((ways**2).sum(axis=1), 1e-12)
-                found[:, :numbers] -= (beyond / length)[:, None] * ways
-            found = np.where(may_move, np.clip(found, low, high), points)
-        return found
+                inside[:, :numbers] -= (beyond / length)[:, None] * ways
+            inside = np.where(may_move, np.clip(inside, low, high), points)
+        return inside
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Surrogate:
         if blocks is None:
             blocks = [np.array([i]) for i in range(basis.width)]
         self._width = basis.width
-        self._models = [_MetricModel(basis, points, one, blocks) for one in metrics.T]
+        self._models = [_MetricModel(basis, points, column, blocks) for column in metrics.T]
 
     def mean(self) -> Functions:
         """Return the mean of what is believed, as one function."""
@@ -275,8 +275,10 @@ def _relevant(
 
     def evidence(kept: set[int]) -> float:
         coordinates = np.concatenate([blocks[i] for i in sorted(kept)])
-        found = _Fit(basis.only(coordinates), points[:, coordinates], forms, strengths).evidence
-        return float(np.logaddexp.reduce(found, axis=None))
+        fit_evidence = _Fit(
+            basis.only(coordinates), points[:, coordinates], forms, strengths
+        ).evidence
+        return float(np.logaddexp.reduce(fit_evidence, axis=None))
 
     kept = set(range(len(blocks)))
     reached = evidence(kept)

@@ -224,7 +224,9 @@ class TargetSampler(BaseSampler):
         if not spaces:
             return None
         common = set.intersection(*(set(space) for space in spaces))
-        return {name: one for name, one in spaces[-1].items() if name in common} or None
+        return {
+            name: distribution for name, distribution in spaces[-1].items() if name in common
+        } or None
 
     # --- the choice -------------------------------------------------------------
 

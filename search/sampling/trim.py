@@ -86,19 +86,19 @@ def trims(box: Box, aims: Aims, points: Array, metrics: Array, mean: Functions) 
     functions = mean.take(np.zeros(len(tries), dtype=int))
     anchored = Anchored(functions, metrics[index] - functions.paired(starts))
     solved = solve(anchored, aims, starts, free=free)
-    found = box.snap(decode(box, solved))
+    trimmed = box.snap(decode(box, solved))
     if box.is_gridded.any() and not box.is_gridded.all():
         loose = np.zeros(box.width, dtype=bool)
         loose[: len(box.numeric)] = ~box.is_gridded
-        again = solve(anchored, aims, box.encode(found), free=free & loose, iterations=5)
-        found = box.snap(decode(box, again))
-    encoded = box.encode(found)
+        again = solve(anchored, aims, box.encode(trimmed), free=free & loose, iterations=5)
+        trimmed = box.snap(decode(box, again))
+    encoded = box.encode(trimmed)
     met = aims.loss(anchored.paired(encoded)) == 0
     moved = np.abs(encoded - starts)
     cost = (moved > 1e-9).sum(axis=1) + 0.1 * moved.sum(axis=1)
     cost += 0.5 * np.array([order.index(i) for i, _ in tries])
     ranked = [row for row in np.argsort(cost, kind="stable") if met[row]]
-    return np.asarray(found[ranked])
+    return np.asarray(trimmed[ranked])
 
 
 def _is_refuted(

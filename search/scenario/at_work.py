@@ -26,8 +26,8 @@ def place() -> tuple[str, int] | None:
         dbt's id of the node, or the key of the study file; None when it is at neither.
     """
     for frame in sys._current_frames().values():
-        if (found := _place_of(frame)) is not None:
-            return found
+        if (known := _place_of(frame)) is not None:
+            return known
     return None
 
 

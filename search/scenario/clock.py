@@ -87,13 +87,13 @@ def that_count(
         words: Each sender of statements with the words of its statements, lower case.
     """
     named: dict[str, set[str]] = {}
-    for sender, found in words:
-        for word in found:
+    for sender, asked in words:
+        for word in asked:
             named.setdefault(word, set()).add(sender)
     return [
-        one
-        for one in reads
-        if one.column is None or named.get(one.column, set()) - {one.where, *_same(one, named)}
+        read
+        for read in reads
+        if read.column is None or named.get(read.column, set()) - {read.where, *_same(read, named)}
     ]
 
 
@@ -101,7 +101,7 @@ def _same(read: ClockRead, named: dict[str, set[str]]) -> set[str]:
     """Return the senders that a file of the project stands for: the model of its name."""
     stem = read.where.rsplit("/", 1)[-1].removesuffix(".sql")
     senders = named.get(read.column or "", set())
-    return {one for one in senders if one.rsplit(".", 1)[-1] == stem}
+    return {sender for sender in senders if sender.rsplit(".", 1)[-1] == stem}
 
 
 def _column(tokens: Sequence[Token], start: int, end: int) -> str | None:

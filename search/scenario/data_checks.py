@@ -107,13 +107,13 @@ def run_check(connection: Any, check: DataCheck, mistaken: Mistaken) -> CheckTab
     try:
         cursor = connection.execute(check.sql)
         columns = tuple(str(column[0]) for column in cursor.description or ())
-        found: Sequence[Sequence[Any]] = cursor.fetchmany(MAX_ROWS + 1)
+        fetched: Sequence[Sequence[Any]] = cursor.fetchmany(MAX_ROWS + 1)
     except duckdb.PermissionException as error:
         raise mistaken(f"{key}.sql", f"{_first(error)}; {ACCESS_ADVICE}") from error
     except duckdb.Error as error:
         raise mistaken(f"{key}.sql", f"its SQL fails: {_first(error)}") from error
-    rows = tuple(tuple(_cell(value) for value in row) for row in found[:MAX_ROWS])
-    table = CheckTable(check.name, check.message, columns, rows, len(found) > MAX_ROWS)
+    rows = tuple(tuple(_cell(value) for value in row) for row in fetched[:MAX_ROWS])
+    table = CheckTable(check.name, check.message, columns, rows, len(fetched) > MAX_ROWS)
     if check.is_shown:
         return table
     if rows:

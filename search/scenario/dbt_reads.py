@@ -51,7 +51,7 @@ def noticing_names(log: ReadLog) -> Iterator[None]:
     plain: Any = Var
     configured: Any = ConfiguredVar
     env, has_var = context.env, plain.has_var
-    calls = {one: one.__call__ for one in (plain, configured)}
+    calls = {reader: reader.__call__ for reader in (plain, configured)}
 
     def watched(kind: Any) -> Any:
         def call(self: Any, var_name: str, *default: Any, **named: Any) -> Any:

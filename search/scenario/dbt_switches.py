@@ -92,4 +92,4 @@ def _records(name: str) -> bool:
 
 
 def _switch(name: str) -> str:
-    return next((name.removeprefix(one) for one in _PREFIXES if name.startswith(one)), "")
+    return next((name.removeprefix(prefix) for prefix in _PREFIXES if name.startswith(prefix)), "")

@@ -82,7 +82,9 @@ def _files(folder: Path, not_of_it: tuple[Path, ...]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        kept = [one for one in folders if one not in _IGNORED and Path(root) / one not in not_of_it]
+        kept = [
+            name for name in folders if name not in _IGNORED and Path(root) / name not in not_of_it
+        ]
         folders[:] = sorted(kept)
         for name in sorted(names):
             file = Path(root) / name

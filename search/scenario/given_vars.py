@@ -69,8 +69,8 @@ def given_vars(spec: StudySpec) -> Iterator[GivenVar]:
         yield GivenVar(name, f"{where}.{name}", name in spec.asked_vars)
     for kind, steps in (("setup", spec.scenario.setup), ("steps", spec.scenario.steps)):
         for index, step in enumerate(steps):
-            for place, one in step.parts(f"scenario.{kind}[{index}]"):
-                for name in one.dbt.vars if one.dbt is not None else ():
+            for place, part in step.parts(f"scenario.{kind}[{index}]"):
+                for name in part.dbt.vars if part.dbt is not None else ():
                     yield GivenVar(name, f"{place}.dbt.vars.{name}")
 
 
@@ -87,20 +87,20 @@ def unread_vars(
     """
     given = list(given_vars(spec))
     read = {*reads.places, *looked_up, *_read_by_study(spec)}
-    names = {one.name for one in given}
+    names = {var.name for var in given}
     unread = []
-    for one in given:
-        if one.name in read or _may_be_computed(one.name, reads.computed):
+    for var in given:
+        if var.name in read or _may_be_computed(var.name, reads.computed):
             continue
-        meant = slip_of(one.name, read - names)
-        is_mistake = meant is not None or (one.is_asked and not reads.has_dynamic)
-        unread.append(UnreadVar(one, meant, is_mistake and one.name not in declared))
+        meant = slip_of(var.name, read - names)
+        is_mistake = meant is not None or (var.is_asked and not reads.has_dynamic)
+        unread.append(UnreadVar(var, meant, is_mistake and var.name not in declared))
     return unread
 
 
 def unread_text(unread: Iterable[UnreadVar]) -> str | None:
     """Return one warning for the vars that nothing reads; None when there are none."""
-    names = list(dict.fromkeys(one.given.name for one in unread))
+    names = list(dict.fromkeys(var.given.name for var in unread))
     if not names:
         return None
     what = "var" if len(names) == 1 else f"{len(names)} vars"
@@ -135,9 +135,9 @@ def project_vars(folder: Path) -> dict[str, Any]:
     """
     try:
         document = yaml.safe_load((folder / "dbt_project.yml").read_text(encoding="utf-8"))
-        found = document.get("vars") or {}
-        own = found.get(document.get("name")) or {}
-        plain = {name: value for name, value in found.items() if not isinstance(value, Mapping)}
+        given = document.get("vars") or {}
+        own = given.get(document.get("name")) or {}
+        plain = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
         return {str(name): value for name, value in {**plain, **own}.items()}
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
         return {}  # dbt says better what is wrong with it
@@ -176,9 +176,9 @@ def is_same(today: Any, current: Any) -> bool:
 def _read_by_study(spec: StudySpec) -> set[str]:
     texts = [metric.sql for metric in spec.metrics.values()]
     for step in (*spec.scenario.setup, *spec.scenario.steps):
-        texts += [one.sql for _, one in step.parts("") if one.sql is not None]
+        texts += [part.sql for _, part in step.parts("") if part.sql is not None]
     texts += [check.sql for check in spec.scenario.checks.values()]
-    binds = [bind.where or "" for one in spec.parameters.values() for bind in one.bind]
+    binds = [bind.where or "" for parameter in spec.parameters.values() for bind in parameter.bind]
     applied = {
         value.removeprefix("$vars.") for value in spec.apply.row.values() if isinstance(value, str)
     }
@@ -188,7 +188,7 @@ def _read_by_study(spec: StudySpec) -> set[str]:
 def _may_be_computed(name: str, computed: Iterable[str]) -> bool:
     """Return whether a name may be what an expression such as ``'rate_' ~ year`` yields."""
     for expression in computed:
-        parts = [one or other for one, other in _PART.findall(expression)]
+        parts = [quoted or other for quoted, other in _PART.findall(expression)]
         if parts and all(part in name for part in parts):
             return True
     return False

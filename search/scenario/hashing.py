@@ -74,9 +74,9 @@ class FileHashes:
     def _of_large(self, path: Path, state: _State) -> str:
         with self._lock:
             known = self._load()
-            found = known.get(str(path))
-            if found is not None and found[0] == state:
-                return found[1]
+            entry = known.get(str(path))
+            if entry is not None and entry[0] == state:
+                return entry[1]
             content = hash_file(path)
             has_settled = time.time_ns() - max(state[1], state[3]) > SETTLED_SECONDS * 1e9
             if has_settled and _state(path.stat()) == state:

@@ -83,7 +83,9 @@ def strip_resource_settings(sql: str) -> str:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error:
         return sql
-    kept = [one.query for one in statements if not _is_resource_setting(one.query)]
+    kept = [
+        statement.query for statement in statements if not _is_resource_setting(statement.query)
+    ]
     return sql if len(kept) == len(statements) else "".join(kept)
 
 
@@ -99,8 +101,8 @@ def holder_of(error: Exception) -> str | None:
         >>> holder_of(Exception("Conflicting lock is held in /usr/bin/python3 (PID 4711)."))
         '/usr/bin/python3 (PID 4711)'
     """
-    found = re.search(r"held in (?P<who>.*?\(PID \d+\))", str(error))
-    return found["who"] if found else None
+    holder = re.search(r"held in (?P<who>.*?\(PID \d+\))", str(error))
+    return holder["who"] if holder else None
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class DbtProject:
         left out by its place. Links are followed, except those that lead out to a folder
         around the project.
         """
-        found = {self.folder / name for name, _ in self.read_files()}
+        places = {self.folder / name for name, _ in self.read_files()}
         paths = ProjectPaths.of(self.folder)
         left_out = {self.folder / name for name in (*paths.written, paths.packages)}
         left_out |= set(self.not_of_it)
@@ -76,12 +76,12 @@ class DbtProject:
                 continue
             seen.add(real)
             folders[:] = [
-                one
-                for one in sorted(folders)
-                if one not in _NEVER_SHIPPED and Path(root) / one not in left_out
+                folder
+                for folder in sorted(folders)
+                if folder not in _NEVER_SHIPPED and Path(root) / folder not in left_out
             ]
-            found |= {Path(root) / name for name in names if self._is_shipped(Path(root) / name)}
-        yield from sorted(found)
+            places |= {Path(root) / name for name in names if self._is_shipped(Path(root) / name)}
+        yield from sorted(places)
 
     def _is_shipped(self, file: Path) -> bool:
         if file.name.endswith(_DATABASE_SUFFIXES) or file.name == _DBT_COOKIE:

@@ -96,30 +96,30 @@ def files_read(folder: Path) -> Iterator[tuple[str, Path]]:
 def package_folders(folder: Path, paths: ProjectPaths) -> list[Path]:
     """Return the installed packages of a project."""
     try:
-        found = sorted((folder / paths.packages).iterdir())
+        folders = sorted((folder / paths.packages).iterdir())
     except OSError:
         return []
-    return [one for one in found if one.is_dir() and not one.name.startswith("__")]
+    return [place for place in folders if place.is_dir() and not place.name.startswith("__")]
 
 
 def _of_package(folder: Path, prefix: str, paths: ProjectPaths) -> Iterator[tuple[str, Path]]:
-    found = {name: folder / name for name in ROOT_FILES if (folder / name).is_file()}
+    files = {name: folder / name for name in ROOT_FILES if (folder / name).is_file()}
     own = {*paths.written, paths.packages}
     for source in paths.sources:
         has_csv = source in paths.with_csv
         for file in _below(folder, source, own):
             suffix = file.suffix.lower()
             if suffix in _SUFFIXES and (has_csv or suffix != ".csv"):
-                found[os.path.relpath(file, folder)] = file
-    for name in sorted(found):
-        yield prefix + name, found[name]
+                files[os.path.relpath(file, folder)] = file
+    for name in sorted(files):
+        yield prefix + name, files[name]
 
 
 def _below(folder: Path, source: str, own: set[str]) -> Iterator[Path]:
     """Yield the files below a path as dbt finds them; what dbt itself writes is left out."""
     left_out = {os.path.normpath(folder / name) for name in own}
     for root, folders, names in os.walk(folder / source):
-        folders[:] = [one for one in folders if os.path.join(root, one) not in left_out]
+        folders[:] = [name for name in folders if os.path.join(root, name) not in left_out]
         yield from (Path(os.path.normpath(root)) / name for name in names)
 
 
@@ -139,7 +139,7 @@ def _named(config: Mapping[str, Any], key: str, default: str | None) -> list[str
     if not isinstance(value, list):
         return [] if default is None else [default]
     # A path that Jinja computes may be any.
-    return [os.path.normpath(one) if "{" not in one else "." for one in map(str, value)]
+    return [os.path.normpath(given) if "{" not in given else "." for given in map(str, value)]
 
 
 def _plain(value: Any, default: str) -> str:

@@ -77,10 +77,10 @@ def run_noticing_all(function: Callable[[], Any], log: ReadLog, who: str) -> Any
     result, opened = run_noticed(function)
     if opened is None:
         log.unseen.add(who)
-    for one in opened or ():
-        place = Path(os.path.normpath(log.folder / one.path))
-        if not one.is_folder:
-            _take(one.path, log)
+    for place_opened in opened or ():
+        place = Path(os.path.normpath(log.folder / place_opened.path))
+        if not place_opened.is_folder:
+            _take(place_opened.path, log)
         elif _is_data(place, log):
             log.texts.add(f"{glob.escape(str(place))}/*")
     return result

@@ -127,8 +127,8 @@ def names_of(name: str, package: str, version: Any, latest: Any) -> list[str]:
     plain = [name, f"{package}.{name}"]
     if version is None:
         return plain
-    found = [f"{one}.v{version}" for one in plain]
-    return [*found, *plain] if version == latest else found
+    names = [f"{plain_name}.v{version}" for plain_name in plain]
+    return [*names, *plain] if version == latest else names
 
 
 def _look_up(kind: str, name: str, known: Mapping[str, str]) -> str:

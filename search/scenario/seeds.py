@@ -72,7 +72,7 @@ class Seeder:
         statements = [sql]
         if ";" in sql:
             try:
-                statements = [one.query for one in duckdb.extract_statements(sql)]
+                statements = [parsed.query for parsed in duckdb.extract_statements(sql)]
             except duckdb.Error:
                 return sql  # running it gives the better error
         parts = []

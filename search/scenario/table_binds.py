@@ -158,7 +158,7 @@ def _any_float_in(parameter: ParameterSpec, kind: str) -> str | None:
         return f"it would round every value to a whole number; {advice}"
     if name != "DECIMAL":
         return None
-    width, scale = (int(one) for one in kind[kind.index("(") + 1 : -1].split(","))
+    width, scale = (int(part) for part in kind[kind.index("(") + 1 : -1].split(","))
     low, high = map(float, parameter.bounds)
     largest = max(abs(low), abs(high))
     whole = max(0, math.floor(math.log10(largest)) + 1) if largest else 0
@@ -180,7 +180,7 @@ def _samples(parameter: ParameterSpec) -> list[Scalar]:
     count = 1 + (grid_count(low, high, step) or 0)
     points = [grid_value(low, step, index) for index in range(min(MAX_SAMPLES, count))]
     if parameter.kind == "integer":
-        return [int(low), int(high), *(int(one) for one in points)]
+        return [int(low), int(high), *(int(point) for point in points)]
     return [float(low), float(high), *points]
 
 
@@ -201,9 +201,9 @@ def _differs_today(connection: Any, bind: TableBind, parameter: ParameterSpec) -
         f"select distinct {column} from {bind.relation} where {bind.where} limit 4"
     ).fetchall()
     today = [row[0] for row in rows]
-    if all(one is not None and is_same(one, parameter.current) for one in today):
+    if all(value is not None and is_same(value, parameter.current) for value in today):
         return None
-    shown = ", ".join(str(one) for one in today[:3]) + (", ..." if len(today) > 3 else "")
+    shown = ", ".join(str(value) for value in today[:3]) + (", ..." if len(today) > 3 else "")
     return (
         f"parameters.{bind.parameter}.current is {parameter.current!r}, but {bind.column} of "
         f"{bind.table} is {shown} today (where {bind.where})"

@@ -104,11 +104,11 @@ class Verification:
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Verification:
         """Return the verification that a document stands for."""
-        found = document.get("tests")
+        tested = document.get("tests")
         # Version 0.1.0 did not tell new failures from those of today.
         tests = DataTests(newly_failing=tuple(document.get("failed_tests") or ()))
-        if found is not None:
-            groups = {name: tuple(found[name]) for name in DataTests().document()}
+        if tested is not None:
+            groups = {name: tuple(tested[name]) for name in DataTests().document()}
             tests = DataTests(**groups, messages=dict(document.get("messages") or {}))
         return cls(
             differences=tuple(document["differences"]),

@@ -33,8 +33,8 @@ class _TestingEvaluator(DbtEvaluator):
         """Run a step; after the last one, run the tests: one may compare nodes of several steps."""
         super().run_step(step, candidate_vars)
         if step is self._plan.steps[-1]:
-            dbt_steps = [one for one in self._plan.steps if one.command is not None]
-            excludes = {one.exclude for one in dbt_steps}
+            dbt_steps = [dbt_step for dbt_step in self._plan.steps if dbt_step.command is not None]
+            excludes = {asked.exclude for asked in dbt_steps}
             self.tested = self._runner.session.test(
                 list(self._runner.session.built.values()),
                 exclude=dbt_steps[0].exclude if len(excludes) == 1 else (),
@@ -111,9 +111,9 @@ def verify(
                 return Verification((), DataTests(), message, seconds, scenario)
             ended.take(request.replication, evaluator.tested)
             if expected is not None:
-                found = differing(outcome.metrics, expected[number], threads=factory.threads)
-                wrong = request if found and wrong is None else wrong
-                differences += found
+                unequal = differing(outcome.metrics, expected[number], threads=factory.threads)
+                wrong = request if unequal and wrong is None else wrong
+                differences += unequal
         tests = _told_apart(evaluator, ended, requests[0], current, report)
     finally:
         evaluator.close()
@@ -140,13 +140,13 @@ class _Ended:
 
     def take(self, replication: Scalar | None, tested: Sequence[NodeResult]) -> None:
         """Take how the tests of one evaluation ended."""
-        for one in tested:
-            name = _test_name(one.unique_id)
-            if not one.is_failure:
+        for test in tested:
+            name = _test_name(test.unique_id)
+            if not test.is_failure:
                 self.passed.append(name)
                 continue
             self.failed.setdefault(name, []).append(replication)
-            self.messages.setdefault(name, " ".join((one.message or one.status).split()))
+            self.messages.setdefault(name, " ".join((test.message or test.status).split()))
 
 
 def _told_apart(
@@ -192,7 +192,7 @@ def _test_name(unique_id: str) -> str:
 
 
 def differing(
-    reference: Mapping[str, float], found: Mapping[str, float], *, threads: int
+    reference: Mapping[str, float], measured: Mapping[str, float], *, threads: int
 ) -> list[str]:
     """Return the metrics that differ from dbt's, one sentence each.
 
@@ -205,7 +205,7 @@ def differing(
     """
     allowed = 0.0 if threads == 1 else 1e-9
     return [
-        f"{name} = {found[name]!r} where dbt gives {value!r}"
+        f"{name} = {measured[name]!r} where dbt gives {value!r}"
         for name, value in reference.items()
-        if not abs(found[name] - value) <= allowed * abs(value)
+        if not abs(measured[name] - value) <= allowed * abs(value)
     ]

@@ -120,7 +120,7 @@ def outside_writes(sql: str) -> tuple[Write, ...]:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error:
         return ()
-    return tuple(write for one in statements for write in _writes_of(one.query))
+    return tuple(write for statement in statements for write in _writes_of(statement.query))
 
 
 def _writes_of(text: str) -> list[Write]:
@@ -132,12 +132,12 @@ def _writes_of(text: str) -> list[Write]:
         start += 1
     if words[:1] == ["prepare"]:
         start = words.index("as") + 1 if "as" in words else start
-    found = _leading(statement, start)
+    writes = _leading(statement, start)
     # Also as a common table expression: with x as (copy ... to ...) select ...
     for index in range(start + 1, len(words) - 1):
         if words[index] == "copy" and statement.text_at(index - 1) == "(":
-            found += [Write("copy", text) for _ in _copy(statement, index)]
-    return found
+            writes += [Write("copy", text) for _ in _copy(statement, index)]
+    return writes
 
 
 def _leading(statement: _Statement, start: int) -> list[Write]:

@@ -181,8 +181,8 @@ class GroupingStorage(ReadableStorage):
                 started.append(numbered(template, number=number, trial_id=row.trial_id))
             session.flush()
             self._write_parameters(session, started)
-            self._write_attributes({trial_id_of(one): one.user_attrs for one in started})
-            noted = {trial_id_of(one): one.system_attrs for one in started}
+            self._write_attributes({trial_id_of(trial): trial.user_attrs for trial in started})
+            noted = {trial_id_of(trial): trial.system_attrs for trial in started}
             self._write_attributes(noted, models.TrialSystemAttributeModel)
         return started
 
@@ -226,15 +226,15 @@ class GroupingStorage(ReadableStorage):
                     raise KeyError(models.NOT_FOUND_MSG)
                 self.check_trial_is_updatable(trial_id, states[trial_id])
             changes = [
-                {"id": key, "state": one.state, "datetime_complete": one.datetime_complete}
-                for key, one in ended.items()
+                {"id": key, "state": end.state, "datetime_complete": end.datetime_complete}
+                for key, end in ended.items()
             ]
             if changes:
                 connection.execute(change, changes)
-            self._write_attributes({key: one.user_attrs for key, one in ended.items()})
-            noted = {key: one.system_attrs for key, one in ended.items()}
+            self._write_attributes({key: end.user_attrs for key, end in ended.items()})
+            noted = {key: end.system_attrs for key, end in ended.items()}
             self._write_attributes(noted, models.TrialSystemAttributeModel)
-            values = [row for key, one in ended.items() for row in _value_rows(key, one)]
+            values = [row for key, end in ended.items() for row in _value_rows(key, end)]
             if values:
                 connection.execute(sqlalchemy.insert(models.TrialValueModel.__table__), values)
 
@@ -246,8 +246,8 @@ class GroupingStorage(ReadableStorage):
         """Write attributes of trials, by trial id and key, with one statement."""
         rows: list[dict[str, Any]] = [
             {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for trial_id, found in attributes.items()
-            for key, value in found.items()
+            for trial_id, attribute in attributes.items()
+            for key, value in attribute.items()
         ]
         if not rows:
             return

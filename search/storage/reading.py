@@ -114,7 +114,8 @@ def _read_by_optuna(url: str, base_name: str, is_newest_only: bool) -> list[Stud
             return []
         there = versions(storage, base_name)
         stores = [
-            (one, StudyStore.load(storage, one.name)) for one in _wanted(there, is_newest_only)
+            (version, StudyStore.load(storage, version.name))
+            for version in _wanted(there, is_newest_only)
         ]
         return [
             StudyRecord(version, store.attributes(), store.trials()) for version, store in stores
@@ -159,8 +160,8 @@ def _read_tables(
         attributes[study_id][key] = json.loads(text)
     by_name = {name: attributes[study_id] for name, study_id in ids.items()}
     return [
-        StudyRecord(one, by_name[one.name], _read_trials(connection, ids[one.name]))
-        for one in _wanted(versions_among(by_name, base_name), is_newest_only)
+        StudyRecord(version, by_name[version.name], _read_trials(connection, ids[version.name]))
+        for version in _wanted(versions_among(by_name, base_name), is_newest_only)
     ]
 
 

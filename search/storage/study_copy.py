@@ -37,7 +37,7 @@ class StudyCopy:
     """
 
     def __init__(self, storage: GroupingStorage, study_id: int, name: str) -> None:
-        found = storage.get_all_trials(study_id, deepcopy=False)
+        trials = storage.get_all_trials(study_id, deepcopy=False)
         self.noted = dict(storage.get_study_system_attrs(study_id))
         self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(
@@ -51,7 +51,7 @@ class StudyCopy:
         for key, value in self.noted.items():
             self._memory.set_study_system_attr(self._study_id, key, value)
         self.ids: list[int] = []
-        self.add(found)
+        self.add(trials)
 
     def add(self, trials: Sequence[FrozenTrial]) -> None:
         """Take trials in that are in the database."""

@@ -96,8 +96,8 @@ class StudyStore:
                     )
                     study.set_user_attr(versions.BASE_NAME, base_name or name)
                 return cls(storage, study_id_of(study), name, is_new=True)
-            found = storage.get_study_directions(study_id)
-        given = [direction.name.lower() for direction in found]
+            stored = storage.get_study_directions(study_id)
+        given = [direction.name.lower() for direction in stored]
         if given != list(directions):
             raise StorageError(
                 f"study {name!r} in {masked(storage.url)} must have the directions "
@@ -239,7 +239,7 @@ class StudyStore:
         """
         memory = self._in_memory()
         with self._forgotten_on_error():
-            ended = [self._ended(memory, *one) for one in conclusions.items()]
+            ended = [self._ended(memory, *conclusion) for conclusion in conclusions.items()]
             with self._storage.transaction():
                 self._storage.finish_trials({memory.ids[trial.number]: trial for trial in ended})
                 self._store_notes(memory)
@@ -286,7 +286,7 @@ class StudyStore:
             StorageError: If the database refused.
         """
         self._copy = None
-        found = []
+        opened = []
         with self._storage.transaction():
             for frozen in self._stored((TrialState.RUNNING, TrialState.WAITING)):
                 trial, key = StoredTrial(frozen), trial_id_of(frozen)
@@ -300,8 +300,8 @@ class StudyStore:
                 elif begun is None or trial.number in begun:
                     deaths += 1
                     self._storage.set_trial_user_attrs(key, {attributes.DEATHS: deaths})
-                found.append(OpenTrial(trial.number, trial.proposal, deaths))
-        return found
+                opened.append(OpenTrial(trial.number, trial.proposal, deaths))
+        return opened
 
     # --- the copy in memory -------------------------------------------------------
 

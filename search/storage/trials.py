@@ -281,9 +281,9 @@ class StoredTrial:
     def evaluations(self) -> list[tuple[Scalar | None, Mapping[str, float]]]:
         """Value of the replication variable and metrics of each evaluation that succeeded."""
         return [
-            (one["replication"], one["metrics"])
-            for one in self.outcome.get("evaluations", [])
-            if one["failure"] is None
+            (evaluation["replication"], evaluation["metrics"])
+            for evaluation in self.outcome.get("evaluations", [])
+            if evaluation["failure"] is None
         ]
 
     @property

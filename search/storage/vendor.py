@@ -92,5 +92,5 @@ class ShownTrials(RDBStorage):
         raise NotImplementedError
 
     def _get_trials(self, study_id: int, *arguments: Any, **options: Any) -> list[FrozenTrial]:
-        found = super()._get_trials(study_id, *arguments, **options)
-        return list(self.as_shown(study_id, found))
+        trials = super()._get_trials(study_id, *arguments, **options)
+        return list(self.as_shown(study_id, trials))

@@ -46,19 +46,19 @@ def versions_among(studies: Mapping[str, Mapping[str, Any]], base_name: str) -> 
         studies: Name of each study in the storage to its attributes.
         base_name: Name in the study file.
     """
-    found = []
+    known = []
     for name, attributes in studies.items():
         version = _version(name, base_name)
         # A study file may itself be named ``budget-v2``: that is no version of ``budget``.
         if version and attributes.get(BASE_NAME, name) in _owners(base_name, name, version):
-            found.append(StudyVersion(base_name, version))
-    return sorted(found, key=lambda item: item.version)
+            known.append(StudyVersion(base_name, version))
+    return sorted(known, key=lambda item: item.version)
 
 
 def latest_version(storage: GroupingStorage, base_name: str) -> StudyVersion | None:
     """Return the study's newest version in the storage, or None when there is none."""
-    found = versions(storage, base_name)
-    return found[-1] if found else None
+    known = versions(storage, base_name)
+    return known[-1] if known else None
 
 
 def next_version(storage: GroupingStorage, base_name: str) -> StudyVersion:

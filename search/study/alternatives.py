@@ -50,12 +50,12 @@ def alternatives(
     known, rest = [meeting[0][1]], list(meeting[1:])
     chosen: list[Alternative] = []
     while rest and len(chosen) < most:
-        distances = [min(apart(spec, values, one) for one in known) for _, values in rest]
+        distances = [min(apart(spec, values, other) for other in known) for _, values in rest]
         farthest = max(range(len(rest)), key=distances.__getitem__)
         if distances[farthest] < DIFFERENT:
             break
         trial, values = rest.pop(farthest)
-        taken = {one.name for one in chosen}
+        taken = {parameter.name for parameter in chosen}
         name = next(n for n in names(spec, known[0], values) if n not in taken)
         chosen.append(Alternative(trial, values, name, apart(spec, values, known[0])))
         known.append(values)
@@ -80,22 +80,22 @@ def names(spec: StudySpec, winner: Mapping[str, Scalar], other: Mapping[str, Sca
     """
     parameters = spec.parameters
     is_moved = {n: _is_moved(p, other[n]) for n, p in parameters.items()}
-    found = []
+    texts = []
     if sum(is_moved.values()) == 1:
-        found.append(f"moves {next(n for n, yes in is_moved.items() if yes)} alone")
+        texts.append(f"moves {next(n for n, yes in is_moved.items() if yes)} alone")
     by_size = sorted(
         parameters,
         key=lambda n: -moved(parameters[n].model_copy(update={"current": winner[n]}), other[n]),
     )
-    found += [
+    texts += [
         f"keeps {n} at {_shown(parameters[n], other[n])}"
         for n in by_size
         if not is_moved[n] and _is_moved(parameters[n], winner[n])
     ]
     differing = [n for n in by_size if not same_scalar(winner[n], other[n])]
-    found += [_difference(n, parameters[n], winner[n], other[n]) for n in differing]
+    texts += [_difference(n, parameters[n], winner[n], other[n]) for n in differing]
     every = ", ".join(f"{n} {_shown(parameters[n], other[n])}" for n in differing)
-    return [*found, f"other values: {every}"]
+    return [*texts, f"other values: {every}"]
 
 
 def _difference(name: str, parameter: ParameterSpec, winner: Scalar, other: Scalar) -> str:

@@ -80,17 +80,17 @@ class ApplySpec(Model):
 
         Columns that ``row`` leaves empty are left out: they tell a parameter's rows apart.
         """
-        found: dict[str, Scalar] = {}
+        values: dict[str, Scalar] = {}
         for column, value in self.row.items():
             if value is None:
                 continue
             if value == VAR:
-                found[column] = var
+                values[column] = var
             elif isinstance(value, str) and value.startswith(SCENARIO_VAR):
-                found[column] = scenario_vars[value.removeprefix(SCENARIO_VAR)]
+                values[column] = scenario_vars[value.removeprefix(SCENARIO_VAR)]
             else:
-                found[column] = value
-        return found
+                values[column] = value
+        return values
 
 
 def unknown_scenario_vars(

@@ -48,12 +48,12 @@ def noise_of(
     """
     if len(evaluations) < 2:
         return {}
-    found = {}
+    noise = {}
     for name, value in searched.items():
-        values = [one[name] for one in evaluations]
+        values = [evaluation[name] for evaluation in evaluations]
         offset = (math.fsum(values) / len(values) - value) if used == 1 else 0.0
-        found[name] = Noise(offset, statistics.stdev(values), len(values))
-    return found
+        noise[name] = Noise(offset, statistics.stdev(values), len(values))
+    return noise
 
 
 def jeffreys(met: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def _beta_cdf(x: float, a: float, b: float) -> float:
 def _fraction(x: float, a: float, b: float) -> float:
     tiny = 1e-300
     c, d = 1.0, 1.0 / ((1 - (a + b) * x / (a + 1)) or tiny)
-    found = d
+    fraction = d
     for m in range(1, 300):
         for term in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
@@ -157,7 +157,7 @@ def _fraction(x: float, a: float, b: float) -> float:
         ):
             d = 1.0 / ((1 + term * d) or tiny)
             c = (1 + term / c) or tiny
-            found *= d * c
+            fraction *= d * c
         if abs(d * c - 1) < 1e-14:
             break
-    return found
+    return fraction

@@ -75,9 +75,9 @@ def _overwritten_vars(
             yield Mistake(("scenario", "vars", var), text)
     taken: dict[str, tuple[str | int, ...]] = {}
     for index, step in enumerate(scenario.steps):
-        for number, (_, one) in enumerate(step.parts("")):
+        for number, (_, part) in enumerate(step.parts("")):
             inner = () if step.steps is None else ("steps", number)
-            for var in one.dbt.vars if one.dbt is not None else ():
+            for var in part.dbt.vars if part.dbt is not None else ():
                 taken[var] = ("scenario", "steps", index, *inner, "dbt", "vars", var)
         if step.loop is not None:
             taken[step.loop[0]] = ("scenario", "steps", index, "for_each", step.loop[0])
@@ -99,7 +99,7 @@ def _grid(parameters: dict[str, ParameterSpec], search: SearchSpec) -> Iterator[
     if search.sampler != "grid":
         return
     share = max(2, math.floor(search.max_trials ** (1 / len(parameters))))
-    points = math.prod(_grid_levels(one, share) for one in parameters.values())
+    points = math.prod(_grid_levels(parameter, share) for parameter in parameters.values())
     if points > MAX_GRID_CANDIDATES:
         text = (
             f"grid would have {points:,} candidates for {len(parameters)} parameters, but may have "
@@ -154,14 +154,14 @@ def _targets(
     known = [metric.name for metric in expanded]
     owners: dict[str, str] = {}
     for name, target in targets.items():
-        found = target_metrics(name, expanded)
-        if not found:
+        measured = target_metrics(name, expanded)
+        if not measured:
             names = [*metrics, *known]
             text = f"must be a metric, of which there are {listed(dict.fromkeys(names))}"
             yield Mistake(("targets", name), f"{text}{did_you_mean(name, names)}")
             continue
-        yield from _levels(name, target, found)
-        for metric in found:
+        yield from _levels(name, target, measured)
+        for metric in measured:
             if target.kind in _BY_REPETITION and target.level(_repetition(metric)) is None:
                 continue
             owner = owners.setdefault(metric.name, name)
@@ -177,14 +177,16 @@ def _repetition(metric: ExpandedMetric) -> Any:
     return metric.loop[1] if metric.loop else None
 
 
-def _levels(name: str, target: TargetSpec, found: tuple[ExpandedMetric, ...]) -> Iterator[Mistake]:
+def _levels(
+    name: str, target: TargetSpec, measured: tuple[ExpandedMetric, ...]
+) -> Iterator[Mistake]:
     """Check a mapping from repetitions to numbers against the metric's repetitions."""
     level = getattr(target, target.kind)
     if not isinstance(level, dict):
         return
-    known = [value_text(metric.loop[1]) for metric in found if metric.loop]
+    known = [value_text(metric.loop[1]) for metric in measured if metric.loop]
     path = ("targets", name, target.kind)
-    if not known or name == found[0].name:
+    if not known or name == measured[0].name:
         text = f"must be one number, since {name} is one number, but got {given(level)}"
         yield Mistake(path, text)
         return
@@ -203,8 +205,8 @@ def _preference(
     if search.prefer in PREFERENCES:
         return
     with contextlib.suppress(PydanticCustomError):
-        known = [name for name, one in parameters.items() if one.is_numeric]
-        known += [one.name for one in expand_each(metrics, scenario.steps)]
+        known = [name for name, parameter in parameters.items() if parameter.is_numeric]
+        known += [metric.name for metric in expand_each(metrics, scenario.steps)]
         try:
             used = Expression.parse(search.prefer, known).names
             text = "" if used else "it refers to no parameter and no metric"
@@ -266,7 +268,9 @@ def _cluster(resources: ResourcesSpec) -> Iterator[Mistake]:
 
 
 def _several_objectives(targets: dict[str, TargetSpec], search: SearchSpec) -> Iterator[Mistake]:
-    objectives = [name for name, one in targets.items() if one.kind in ("minimize", "maximize")]
+    objectives = [
+        name for name, target in targets.items() if target.kind in ("minimize", "maximize")
+    ]
     if len(objectives) > 1 and search.sampler in ("target", "cmaes"):
         text = (
             f"must be auto, nsga2, tpe, random or grid with {len(objectives)} metrics to minimise "

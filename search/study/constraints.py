@@ -57,7 +57,7 @@ class Expression:
         used: list[str] = []
         known = names
         if known is None:
-            known = {one.id for one in ast.walk(body) if isinstance(one, ast.Name)}
+            known = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
         _check(body, known, used, "numeric parameter or metric")
         return cls(text=text, names=tuple(dict.fromkeys(used)))
 

@@ -84,14 +84,14 @@ def json_schema() -> dict[str, Any]:
 
 
 def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpec:
-    found = list(document.mistakes)
-    if document.value is None and not found:
-        found.append((Mistake((), "must be a study, but the file is empty"), None))
+    located_mistakes = list(document.mistakes)
+    if document.value is None and not located_mistakes:
+        located_mistakes.append((Mistake((), "must be a study, but the file is empty"), None))
     elif document.value is not None and not isinstance(document.value, dict):
         text = f"must be a mapping with the keys of a study, but got {given(document.value)}"
-        found.append((Mistake((), text), 1))
+        located_mistakes.append((Mistake((), text), 1))
     if not isinstance(document.value, dict):
-        raise _error(found, file)
+        raise _error(located_mistakes, file)
     applied, failed = _apply(document, overrides)
     read_percentages(document.value)
     active, inactive = resolve_active(document.value, file)
@@ -100,14 +100,22 @@ def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpe
     failed += unreadable
     located = {*inactive, *unreadable}
     study, mistakes = _validate(document.value)
-    broken = [mistake.path for mistake, _ in found] + [mistake.path for mistake in failed]
-    found += [(one, document.line(one.path) if one in located else None) for one in failed]
+    broken = [mistake.path for mistake, _ in located_mistakes] + [
+        mistake.path for mistake in failed
+    ]
+    located_mistakes += [
+        (mistake, document.line(mistake.path) if mistake in located else None) for mistake in failed
+    ]
     for mistake in mistakes:
         if not any(path and mistake.path[: len(path)] == path for path in broken):
-            found.append((_by_override(mistake, applied), document.line(mistake.path)))
-    if found or study is None:
-        raise _error(found, file)
-    asked = {str(one.path[2]) for one in applied if one.path[:2] == _VARS and len(one.path) > 2}
+            located_mistakes.append((_by_override(mistake, applied), document.line(mistake.path)))
+    if located_mistakes or study is None:
+        raise _error(located_mistakes, file)
+    asked = {
+        str(override.path[2])
+        for override in applied
+        if override.path[:2] == _VARS and len(override.path) > 2
+    }
     return study.at(
         file, active=active, asked_vars=frozenset(asked), from_vars_file=from_file - asked
     )
@@ -142,7 +150,11 @@ def _read(path: Path) -> str:
 
 def _neighbour(path: Path) -> str:
     try:
-        names = [one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml")]
+        names = [
+            neighbour.name
+            for neighbour in path.parent.iterdir()
+            if neighbour.suffix in (".yaml", ".yml")
+        ]
     except OSError:
         return ""
     return did_you_mean(path.name, sorted(names)[:1000])
@@ -197,9 +209,11 @@ def _by_override(mistake: Mistake, applied: Sequence[Override]) -> Mistake:
     return mistake
 
 
-def _error(found: Sequence[_Found], file: Path) -> SpecError:
+def _error(mistakes: Sequence[_Found], file: Path) -> SpecError:
     """Return one error for all mistakes, in the order of the file."""
-    ordered = sorted(dict.fromkeys(found), key=lambda one: (one[1] is None, one[1] or 0))
+    ordered = sorted(
+        dict.fromkeys(mistakes), key=lambda fromkey: (fromkey[1] is None, fromkey[1] or 0)
+    )
     first, first_line = ordered[0]
     lines = [one_line(first.message)]
     for mistake, line in ordered[1:MAX_MISTAKES]:

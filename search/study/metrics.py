@@ -93,14 +93,14 @@ def looping_step(metric: MetricSpec, steps: Sequence[StepSpec]) -> int | None:
     if metric.after == "end":
         return None
     looping = [index for index, step in enumerate(steps) if step.loop is not None]
-    found = " and ".join(f"steps[{index}]" for index in looping) or "none"
+    places = " and ".join(f"steps[{index}]" for index in looping) or "none"
     if metric.step is not None:
         if metric.step not in looping:
-            raise wrong(f"must be a step with for_each ({found}), but got {metric.step}", "step")
+            raise wrong(f"must be a step with for_each ({places}), but got {metric.step}", "step")
         return metric.step
     if len(looping) != 1:
         hint = "; name one with `step`" if looping else ""
         raise wrong(
-            f"after: each needs one step with for_each, but there are {found}{hint}", "after"
+            f"after: each needs one step with for_each, but there are {places}{hint}", "after"
         )
     return looping[0]

@@ -65,7 +65,8 @@ def one_line(text: str, *, most: int = 1500) -> str:
         'a\\\\tb\\\\x...'
     """
     shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 

@@ -71,8 +71,8 @@ def apply_override(document: Document, override: Override) -> Mistake | None:
             if is_last:
                 place[part] = override.value
         else:
-            found = "a list with fewer entries" if isinstance(place, list) else given(place)
-            text = f"override {override.text!r:.120} needs a place for `{part}`, but found {found}"
+            held = "a list with fewer entries" if isinstance(place, list) else given(place)
+            text = f"override {override.text!r:.120} needs a place for `{part}`, but found {held}"
             return Mistake(override.path[:depth], text)
         if not is_last:
             place = place[part]

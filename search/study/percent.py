@@ -68,15 +68,15 @@ def too_wide(tolerance: float) -> str | None:
 
 def unlikely_fractions(spec: StudySpec) -> list[str]:
     """Return a warning for each fraction of a study that is above 1, and so more than 100 %."""
-    found = []
+    unlikely = []
     for place, value in _fractions(spec):
         if abs(value) > 1:
             meant = Decimal(repr(value)) / 100
-            found.append(
+            unlikely.append(
                 f"{place} is {with_unit(value, FRACTION)}, because its unit is a fraction; "
                 f"for {value:g} % write {meant.normalize():f} or {value:g}%"
             )
-    return found
+    return unlikely
 
 
 def unlikely_metrics(metrics: Mapping[str, float], units: Mapping[str, str | None]) -> list[str]:
@@ -160,9 +160,9 @@ def _read(mapping: Any, keys: tuple[str, ...]) -> None:
 def _each(value: Any, read: Callable[[Any], Any]) -> Any:
     """Apply a function to a value, or to every value that it holds."""
     if isinstance(value, dict):
-        return {key: read(one) for key, one in value.items()}
+        return {key: read(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [read(one) for one in value]
+        return [read(entry) for entry in value]
     return read(value)
 
 

@@ -223,7 +223,8 @@ class Preference:
             From 3.5 % to 4.5 % in a range of 0 % to 10 % is 0.1, with a weight of 2 it is 0.2.
         """
         return math.fsum(
-            one.weight * moved(one, values[name]) for name, one in self.spec.parameters.items()
+            parameter.weight * moved(parameter, values[name])
+            for name, parameter in self.spec.parameters.items()
         )
 
 
@@ -243,7 +244,7 @@ def moved(parameter: ParameterSpec, value: Scalar) -> float:
     """Return how far a value is from today's, as a share of its parameter's range."""
     if parameter.choices is not None:
         return float(parameter.current is None or not same_scalar(value, parameter.current))
-    low, high = (float(one) for one in parameter.bounds)
+    low, high = (float(bound) for bound in parameter.bounds)
     current = low if parameter.current is None else float(parameter.current)
     if parameter.log:
         return abs(math.log(float(value) / current)) / math.log(high / low)

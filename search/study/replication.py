@@ -25,7 +25,8 @@ def over_replications(
     if len(evaluations) == 1:
         return dict(evaluations[0])
     return {
-        name: _statistic([one[name] for one in evaluations], statistic) for name in evaluations[0]
+        name: _statistic([evaluation[name] for evaluation in evaluations], statistic)
+        for name in evaluations[0]
     }
 
 

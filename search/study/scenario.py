@@ -146,7 +146,7 @@ class StepSpec(Model):
         """
         if self.steps is None:
             return [(place, self)]
-        return [(f"{place}.steps[{index}]", one) for index, one in enumerate(self.steps)]
+        return [(f"{place}.steps[{index}]", step) for index, step in enumerate(self.steps)]
 
     @property
     def loop(self) -> tuple[str, tuple[Scalar, ...]] | None:
@@ -265,7 +265,7 @@ class ScenarioSpec(Model):
                 f"must be left out, because {what}, but got {given(replications.var)}", *place
             )
         if self.engine_seed is not None and not all(
-            type(one) is int for one in replications.values
+            type(value) is int for value in replications.values
         ):
             raise wrong(
                 "must be whole numbers beside a seed of the engine's", "replications", "values"

@@ -54,19 +54,19 @@ def distributions(spec: StudySpec) -> dict[str, BaseDistribution]:
         IntDistribution,
     )
 
-    found: dict[str, BaseDistribution] = {}
+    space: dict[str, BaseDistribution] = {}
     for name, parameter in spec.parameters.items():
         if parameter.choices is not None:
-            found[name] = CategoricalDistribution(parameter.choices)
+            space[name] = CategoricalDistribution(parameter.choices)
             continue
         low, high = parameter.bounds
         step = parameter.step
         if parameter.kind == "integer":
-            found[name] = IntDistribution(int(low), int(high), parameter.log, int(step or 1))
+            space[name] = IntDistribution(int(low), int(high), parameter.log, int(step or 1))
         else:
             top = high if step is None else grid_value(low, step, _grid_size(parameter))
-            found[name] = FloatDistribution(low, top, parameter.log, step)
-    return found
+            space[name] = FloatDistribution(low, top, parameter.log, step)
+    return space
 
 
 def current_candidate(spec: StudySpec) -> Candidate:
@@ -86,7 +86,10 @@ def canonical(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:
         SpecError: If a parameter is missing or unknown, or a value is out of range.
     """
     _check_names(spec, values, partial=False)
-    return {name: _canonical(name, one, values[name]) for name, one in spec.parameters.items()}
+    return {
+        name: _canonical(name, parameter, values[name])
+        for name, parameter in spec.parameters.items()
+    }
 
 
 def proposed(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:

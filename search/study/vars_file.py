@@ -29,11 +29,11 @@ def merge_vars_file(document: dict[str, Any], file: Path) -> tuple[frozenset[str
     if own is not None and not isinstance(own, dict):
         return frozenset(), []  # said of that key itself
     place = Path(named).expanduser()
-    found, mistake = _vars_of(place if place.is_absolute() else file.absolute().parent / place)
+    values, mistake = _vars_of(place if place.is_absolute() else file.absolute().parent / place)
     if mistake is not None:
         return frozenset(), [Mistake(_KEY, mistake)]
-    scenario["vars"] = {**found, **(own or {})}
-    return frozenset(name for name in found if name not in (own or {})), []
+    scenario["vars"] = {**values, **(own or {})}
+    return frozenset(name for name in values if name not in (own or {})), []
 
 
 def _vars_of(place: Path) -> tuple[dict[str, Any], str | None]:
@@ -60,7 +60,7 @@ def _vars_of(place: Path) -> tuple[dict[str, Any], str | None]:
 
 def _near(place: Path) -> str:
     try:
-        names = [one.name for one in place.parent.iterdir() if one.suffix in (".yml", ".yaml")]
+        names = [path.name for path in place.parent.iterdir() if path.suffix in (".yml", ".yaml")]
     except OSError:
         return ""
     return did_you_mean(place.name, sorted(names)[:1000])

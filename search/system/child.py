@@ -279,7 +279,7 @@ def _unexpected(error: Exception) -> str:
 def where_raised(error: Exception) -> str:
     """Return in which function of ours an error came up, as a phrase; empty when unknown."""
     steps = traceback.extract_tb(error.__traceback__)
-    ours = [one for one in steps if _OURS in Path(one.filename).parents] or steps
+    ours = [step for step in steps if _OURS in Path(step.filename).parents] or steps
     return f" in {Path(ours[-1].filename).stem}.{ours[-1].name}" if ours else ""
 
 

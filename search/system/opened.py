@@ -163,8 +163,8 @@ class OpenWatch:
         self._own.sendall(b"g")
         (length,) = struct.unpack("=Q", self._received(8))
         told = self._received(length)
-        paths = [one for one in told.split(b"\0") if one]
-        return [Opened(os.fsdecode(one[1:]), one[:1] == b"1") for one in paths]
+        paths = [part for part in told.split(b"\0") if part]
+        return [Opened(os.fsdecode(path[1:]), path[:1] == b"1") for path in paths]
 
     def _received(self, length: int) -> bytes:
         parts = []
@@ -223,4 +223,4 @@ def _filter(machine: str) -> bytes:
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _NOTIFY),
     ]
-    return b"".join(struct.pack("HBBI", *one) for one in steps)
+    return b"".join(struct.pack("HBBI", *step) for step in steps)

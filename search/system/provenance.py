@@ -50,8 +50,8 @@ def versions() -> dict[str, str | None]:
         >>> sorted(versions())[:2]
         ['dbt_core_version', 'dbt_duckdb_version']
     """
-    found = {f"{name.replace('-', '_')}_version": _installed(name) for name in PACKAGES}
-    return {**found, "python_version": platform.python_version()}
+    known = {f"{name.replace('-', '_')}_version": _installed(name) for name in PACKAGES}
+    return {**known, "python_version": platform.python_version()}
 
 
 def git_state(path: Path) -> GitState | None:

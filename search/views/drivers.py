@@ -44,14 +44,14 @@ def drivers(findings: Findings) -> dict[str, list[Driver]]:
 
     Parameters that do nothing to a metric are left out.
     """
-    found: dict[str, list[Driver]] = {}
+    drivers_of: dict[str, list[Driver]] = {}
     for effect in findings.appraisal.get("effects") or ():
         driver = _driver(findings, effect)
         if driver is not None and driver.effect != 0.0:
-            found.setdefault(effect["metric"], []).append(driver)
-    for listed in found.values():
+            drivers_of.setdefault(effect["metric"], []).append(driver)
+    for listed in drivers_of.values():
         listed.sort(key=lambda one: (one.effect is None, -abs(one.effect or 0.0)))
-    return found
+    return drivers_of
 
 
 def _driver(findings: Findings, effect: Mapping[str, Any]) -> Driver | None:
@@ -90,15 +90,15 @@ def known_effect(effect: Mapping[str, Any]) -> float | None:
 
 def slopes(findings: Findings, metric: str) -> dict[str, float]:
     """Return the change of a metric for a whole unit of each numeric parameter, where known."""
-    found = {}
+    steepness = {}
     for effect in findings.appraisal.get("effects") or ():
         start, end = effect["start"], effect["end"]
         change = known_effect(effect)
         if effect["metric"] != metric or change is None:
             continue
         if _is_number(start) and _is_number(end) and end != start:
-            found[effect["parameter"]] = change / (end - start)
-    return found
+            steepness[effect["parameter"]] = change / (end - start)
+    return steepness
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,12 @@ def breaking_lines(findings: Findings) -> list[str]:
 
 def drivers_line(findings: Findings, metric: str, most: int = 3) -> str:
     """Return what moves a metric most, in a sentence; empty when nothing is known."""
-    known = [one for one in drivers(findings).get(metric, ()) if one.effect is not None]
+    known = [driver for driver in drivers(findings).get(metric, ()) if driver.effect is not None]
     unit = findings.units.get(metric)
-    parts = [f"{one.parameter} ({one.step}: {short_change(one.effect, unit)})" for one in known]
+    parts = [
+        f"{driver.parameter} ({driver.step}: {short_change(driver.effect, unit)})"
+        for driver in known
+    ]
     return f"{spoken(metric)} is moved most by {', '.join(parts[:most])}." if parts else ""
 
 

@@ -90,7 +90,11 @@ class Findings:
     @property
     def sides(self) -> list[Plan]:
         """Today, the plan and the others, as far as they are known."""
-        return [one for one in (self.today, self.plan, *self.alternatives) if one is not None]
+        return [
+            alternative
+            for alternative in (self.today, self.plan, *self.alternatives)
+            if alternative is not None
+        ]
 
     def spread(self, metric: str) -> Mapping[str, Any] | None:
         """Return a metric's spread over futures; None when not asked for."""
@@ -98,7 +102,7 @@ class Findings:
         if not confirmation:
             return None
         every = [*confirmation["spreads"], *(confirmation.get("others") or ())]
-        return next((one for one in every if one["metric"] == metric), None)
+        return next((spread for spread in every if spread["metric"] == metric), None)
 
     def futures(self) -> list[Mapping[str, Any]]:
         """Return each evaluation of the plan under a seed, those of the search first."""

@@ -59,7 +59,7 @@ def _verdict(findings: Findings) -> str:
         for goal in findings.goals
         if not goal.is_objective
     ]
-    met = sum(one is True for one in verdicts)
+    met = sum(verdict is True for verdict in verdicts)
     if findings.is_verified is False:
         return "Not confirmed by dbt, so not to be relied on: the best trial puts"
     if met == len(verdicts):
@@ -100,7 +100,7 @@ def _against_bounds(goal: Goal, achieved: float) -> str:
     """Return where a metric stands to the nearest bound."""
     bounds = [(end, word) for end, word in ((goal.low, "floor"), (goal.high, "limit")) if end]
     bounds = bounds or [(goal.low if goal.low is not None else goal.high or 0.0, "limit")]
-    end, word = min(bounds, key=lambda one: abs(achieved - one[0]))
+    end, word = min(bounds, key=lambda bound: abs(achieved - bound[0]))
     shown = short_with_unit(end, goal.unit)
     if achieved == end:
         return f"at the {word} of {shown}"

@@ -29,7 +29,7 @@ def set_document(one: ParameterSet, *, is_active: bool) -> dict[str, Any]:
 
 def history_document(journal: Journal, drift: list[str]) -> dict[str, Any]:
     """Return the sets for programs."""
-    sets = [set_document(one, is_active=one is journal.active) for one in journal.sets]
+    sets = [set_document(known, is_active=known is journal.active) for known in journal.sets]
     return {"journal": str(journal.path), "sets": sets, "edited_since": drift}
 
 
@@ -39,19 +39,19 @@ def history_text(spec: StudySpec, journal: Journal, drift: list[str]) -> str:
         return f"study {spec.study} has applied no parameter set yet"
     rows = []
     before: Mapping[str, Scalar] = {}
-    for one in journal.sets:
-        is_first = one is journal.sets[0]
+    for known in journal.sets:
+        is_first = known is journal.sets[0]
         rows.append(
             [
-                f"{one.version} *" if one is journal.active else str(one.version),
-                one.at.strftime("%Y-%m-%d %H:%M UTC"),
-                one.author,
-                one.origin.text,
-                one.reason,
-                "-" if is_first else _changes(spec, before, one.values),
+                f"{known.version} *" if known is journal.active else str(known.version),
+                known.at.strftime("%Y-%m-%d %H:%M UTC"),
+                known.author,
+                known.origin.text,
+                known.reason,
+                "-" if is_first else _changes(spec, before, known.values),
             ]
         )
-        before = one.values
+        before = known.values
     text = table_text(["set", "applied", "by", "origin", "reason", "changes"], rows)
     text += "\n* in force: what dbt uses without a search"
     if drift:
@@ -104,9 +104,9 @@ def applied_document(applied: Applied, *, is_dry_run: bool) -> dict[str, Any]:
         "recorded_first": list(applied.kept),
         "files": [str(change.path) for change in applied.changes],
         "differences": {
-            name: one
-            for name, one in difference_document(applied.previous, applied.active.values).items()
-            if one["a"] != one["b"]
+            name: sides
+            for name, sides in difference_document(applied.previous, applied.active.values).items()
+            if sides["a"] != sides["b"]
         },
     }
 

@@ -63,7 +63,10 @@ def parameter_view(name: str, one: HasRange, value: Scalar | None) -> ParameterV
 
 def parameter_views(spec: StudySpec, values: Mapping[str, Scalar]) -> list[ParameterView]:
     """Return every parameter of a study with a candidate's value, in the study's order."""
-    return [parameter_view(name, one, values.get(name)) for name, one in spec.parameters.items()]
+    return [
+        parameter_view(name, parameter, values.get(name))
+        for name, parameter in spec.parameters.items()
+    ]
 
 
 def allowed_text(

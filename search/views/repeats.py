@@ -51,18 +51,20 @@ def repeated(findings: Findings) -> list[Repeated]:
     groups: dict[tuple[str, str], list[str]] = {}
     for name, loop in findings.loops.items():
         groups.setdefault((loop.key, loop.name), []).append(name)
-    found = []
+    alike = []
     for (key, loop_name), names in groups.items():
         points = []
         for name in names:
             sides = [findings.today.metrics.get(name) if findings.today else None]
-            sides += [one.metrics.get(name) for one in findings.sides if one is not findings.today]
+            sides += [
+                side.metrics.get(name) for side in findings.sides if side is not findings.today
+            ]
             point = RepeatPoint(findings.loops[name].value, tuple(sides), goals.get(name))
             points.append(point)
         if any(value is not None for point in points for value in point.sides):
             unit = findings.units.get(names[0])
-            found.append(Repeated(key, loop_name, unit, tuple(points)))
-    return found
+            alike.append(Repeated(key, loop_name, unit, tuple(points)))
+    return alike
 
 
 def repeated_grid(findings: Findings, one: Repeated) -> Grid:

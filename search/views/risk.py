@@ -21,9 +21,9 @@ def risk_line(findings: Findings) -> str:
 def _weakest(findings: Findings) -> str:
     """Return which target is missed most often; empty when none is."""
     confirmation = findings.appraisal["confirmation"]
-    spreads = [one for one in confirmation["spreads"] if one.get("met") is not None]
+    spreads = [risk for risk in confirmation["spreads"] if risk.get("met") is not None]
     total = len(confirmation["seeds"]) + confirmation["failed"]
-    least = min(spreads, key=lambda one: one["met"], default=None)
+    least = min(spreads, key=lambda spread: spread["met"], default=None)
     if least is None or least["met"] == total:
         return ""
     missed = total - least["met"]
@@ -45,10 +45,14 @@ def failing_lines(findings: Findings) -> list[str]:
 def _at_ends(findings: Findings) -> str:
     plan = findings.plan
     names = []
-    for name, one in findings.parameters.items():
+    for name, parameter in findings.parameters.items():
         value = plan.values.get(name) if plan else None
-        if value is not None and one.low != one.high and value in (one.low, one.high):
-            names.append(f"{name} ({'lower' if value == one.low else 'upper'} end)")
+        if (
+            value is not None
+            and parameter.low != parameter.high
+            and value in (parameter.low, parameter.high)
+        ):
+            names.append(f"{name} ({'lower' if value == parameter.low else 'upper'} end)")
     if not names:
         return ""
     return f"{', '.join(names)} {'stands' if len(names) == 1 else 'stand'} at the end of the range"

@@ -66,14 +66,14 @@ class Spool:
         Damaged files and those of another scenario count as not there; so do failures that
         another attempt might mend.
         """
-        found: dict[Scalar | None, Outcome] = {}
+        spooled: dict[Scalar | None, Outcome] = {}
         for path in self.folder.glob(f"{trial}-*.json"):
             outcome = _parsed(path, self.key)
             if outcome is None or dict(outcome.request.values) != dict(values):
                 continue
             if outcome.failure is None or not outcome.failure.is_retryable:
-                found[outcome.request.replication] = outcome
-        return found
+                spooled[outcome.request.replication] = outcome
+        return spooled
 
     def forget(self, trial: int) -> None:
         """Remove the files of a trial that is told; one that stays does no harm."""
@@ -197,9 +197,9 @@ def _parsed(path: Path, key: str) -> Outcome | None:
         content: dict[str, Any] = json.loads(body)
         if content["key"] != key:
             return None
-        found = content["outcome"]
-        failure = found["failure"]
-        outcome = Outcome(**{**found, "request": EvaluationRequest(**found["request"])})
+        packed = content["outcome"]
+        failure = packed["failure"]
+        outcome = Outcome(**{**packed, "request": EvaluationRequest(**packed["request"])})
         return replace(outcome, failure=Failure(**failure) if failure else None)
     except (OSError, ValueError, LookupError, TypeError):
         return None

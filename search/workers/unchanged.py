@@ -40,15 +40,15 @@ class Unchanged:
     def changed(self) -> list[Path]:
         """Return the files that were edited, added or removed, in order."""
         now = {path: _mark(path) for path in self._files()}
-        found = []
+        moved = []
         for path in sorted({*now, *self._marks}):
             if now.get(path) == self._marks.get(path):
                 continue
             if path not in now or path not in self._marks or _hash(path) != self._hashes[path]:
-                found.append(path)
+                moved.append(path)
             else:
                 self._marks[path] = now[path]  # written anew with what it held
-        return found
+        return moved
 
     def require(self) -> None:
         """Refuse to go on when something changed.
@@ -56,10 +56,10 @@ class Unchanged:
         Raises:
             ProjectError: Naming what changed.
         """
-        found = self.changed()
-        if found:
-            names = ", ".join(str(path) for path in found[:SHOWN])
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        changed = self.changed()
+        if changed:
+            names = ", ".join(str(path) for path in changed[:SHOWN])
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             raise ProjectError(
                 f"{names}{more} changed while the study ran, so an evaluation may have read both "
                 "contents; what was evaluated before is kept, and nothing since; start it again"

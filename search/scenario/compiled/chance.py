@@ -56,11 +56,11 @@ class Draw:
 def drawing_functions() -> frozenset[str]:
     """Return the functions that DuckDB calls volatile and that draw, lower case."""
     with duckdb.connect() as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "select distinct lower(function_name) from duckdb_functions()"
             " where stability = 'VOLATILE'"
         ).fetchall()
-    return frozenset(row[0] for row in found) - _NO_DRAW - _STATEFUL
+    return frozenset(row[0] for row in rows) - _NO_DRAW - _STATEFUL
 
 
 def draws_of(sql: str) -> tuple[Draw, ...]:
@@ -75,18 +75,18 @@ def draws_of(sql: str) -> tuple[Draw, ...]:
         False
     """
     tokens = [token for token in tokenize(sql) if token.is_significant]
-    found: dict[str, Draw] = {}
+    draws: dict[str, Draw] = {}
     for i, token in enumerate(tokens):
         name = token.name
         if name is None:
             continue
         if name in drawing_functions() and i + 1 < len(tokens) and tokens[i + 1].text == "(":
-            found[name] = Draw(name, name not in _UNSEEDABLE, name in _IDS)
+            draws[name] = Draw(name, name not in _UNSEEDABLE, name in _IDS)
         elif _begins_sample(tokens, i):
             draw = _sample(tokens[i + 1 :])
             if draw is not None:
-                found["sample"] = draw
-    return tuple(found.values())
+                draws["sample"] = draw
+    return tuple(draws.values())
 
 
 def seeds_itself(sql: str) -> bool:
@@ -98,8 +98,8 @@ def seeds_itself(sql: str) -> bool:
     """
     tokens = [token for token in tokenize(sql) if token.is_significant]
     return any(
-        one.name == "setseed" and other.text == "("
-        for one, other in zip(tokens, tokens[1:], strict=False)
+        token.name == "setseed" and other.text == "("
+        for token, other in zip(tokens, tokens[1:], strict=False)
     )
 
 

@@ -175,18 +175,18 @@ class Flow:
         for operation in self.operations:
             if operation.made is not None and self.versions[operation.made].kind != "table":
                 texts[operation.made] = own[operation.index]
-        found = {}
+        by_operation = {}
         for operation in self.operations:
             through = (texts.get(version, ()) for version in sorted(operation.reads))
             draws = tuple(dict.fromkeys(itertools.chain(own[operation.index], *through)))
             if draws:
-                found[operation.index] = draws
-        return found
+                by_operation[operation.index] = draws
+        return by_operation
 
     def drawing_readings(self) -> Mapping[int, tuple[Draw, ...]]:
         """Return positions of readings whose views draw."""
         makers = {o.made: o.index for o in self.operations if o.made is not None}
-        found = {}
+        by_reading = {}
         for reading in self.readings:
             draws = [
                 draw
@@ -195,8 +195,8 @@ class Flow:
                 for draw in self.drawing.get(makers[version], ())
             ]
             if draws:
-                found[reading.position] = tuple(dict.fromkeys(draws))
-        return found
+                by_reading[reading.position] = tuple(dict.fromkeys(draws))
+        return by_reading
 
     def tainted(self, bound: Iterable[Key] = (), *, with_draws: bool = False) -> frozenset[int]:
         """Return the versions that a parameter reaches.
@@ -410,16 +410,16 @@ class _Analysis:
 
     def _with_views(self, meant: Mapping[Key, int]) -> dict[Key, int]:
         """Return the relations with all that views and macros among them read now."""
-        found: dict[Key, int] = {}
+        versions: dict[Key, int] = {}
         waiting = list(meant.items())
         while waiting:
             key, version = waiting.pop()
-            if key in found:
+            if key in versions:
                 continue
-            found[key] = version
+            versions[key] = version
             if self._versions[version].kind != "table":
                 waiting += self._meant(self._versions[version].names, key[0]).items()
-        return dict(sorted(found.items()))
+        return dict(sorted(versions.items()))
 
     # --- the catalog ------------------------------------------------------------
 

@@ -118,7 +118,7 @@ def _definitions(flow: Flow, replayed: Collection[int], hoisted: Collection[int]
 
     They are only text, and made anew where they are needed.
     """
-    found: set[int] = set()
+    definitions: set[int] = set()
     wanted = set().union(*(reading.reads for reading in flow.readings))
     for operation in reversed(flow.operations):
         is_definition = (
@@ -127,10 +127,10 @@ def _definitions(flow: Flow, replayed: Collection[int], hoisted: Collection[int]
             and flow.versions[operation.made].kind != "table"
         )
         if is_definition:
-            found.add(operation.index)
+            definitions.add(operation.index)
         if is_definition or operation.index in replayed:
             wanted |= operation.reads
-    return found
+    return definitions
 
 
 def hoist_actions(flow: Flow, split: Split) -> list[Action]:
@@ -300,7 +300,7 @@ class _Emitter:
     def _provide(self, reads_at: Mapping[Key, int], now: int) -> None:
         """Make every name mean the version that the recorded text meant by it."""
         names = {key[1] for key in reads_at}
-        for key in [one for one in self._standing if one[1] in names]:
+        for key in [standing for standing in self._standing if standing[1] in names]:
             # What stands where the text found nothing could be found first.
             if reads_at.get(key) != self._standing[key]:
                 self._evict(key, now)
@@ -318,10 +318,10 @@ class _Emitter:
 
     def _in_order(self, reads_at: Mapping[Key, int]) -> list[tuple[Key, int]]:
         """Return what is read with each view behind all that its definition mentions."""
-        found: dict[Key, int] = {}
+        ordered: dict[Key, int] = {}
 
         def visit(key: Key) -> None:
-            if key in found or key in entered:
+            if key in ordered or key in entered:
                 return
             entered.add(key)
             mentioned = self._flow.versions[reads_at[key]].names
@@ -329,12 +329,12 @@ class _Emitter:
                 is_near = other[0] in (MAIN_SCHEMA, key[0]) or other[0] in mentioned
                 if other[1] in mentioned and is_near:
                     visit(other)
-            found[key] = reads_at[key]
+            ordered[key] = reads_at[key]
 
         entered: set[Key] = set()
         for key in reads_at:
             visit(key)
-        return list(found.items())
+        return list(ordered.items())
 
     def _bind(self, key: Key, version: Version) -> None:
         is_baseline_view = version.relation is not None and version.kind == "view"
@@ -416,7 +416,7 @@ class _Emitter:
             if operation.index in self._chosen
         ]
         used += [(self._when(reading), reading.reads_at) for reading in self._flow.readings]
-        for when, reads_at in sorted(used, key=lambda one: one[0]):
+        for when, reads_at in sorted(used, key=lambda use: use[0]):
             for key, version in reads_at.items():
                 last[version] = when
                 first_key.setdefault(version, key)

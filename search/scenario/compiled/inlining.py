@@ -32,7 +32,7 @@ def passed_on(flow: Flow, tainted: Collection[int]) -> dict[int, int]:
         for version in operation.reads:
             readers.setdefault(version, []).append(operation)
     read_by_metrics = frozenset().union(*(reading.reads for reading in flow.readings))
-    found = {}
+    read_by = {}
     for operation in flow.operations:
         reading = readers.get(operation.made, []) if operation.made is not None else []
         if (
@@ -44,8 +44,8 @@ def passed_on(flow: Flow, tainted: Collection[int]) -> dict[int, int]:
             and operation.index not in flow.drawing
             and _only_passes_on(reading[0], operation, flow)
         ):
-            found[operation.index] = reading[0].index
-    return found
+            read_by[operation.index] = reading[0].index
+    return read_by
 
 
 def still_the_same(plain: Flow, changed: Flow, passed: dict[int, int]) -> dict[int, int]:
@@ -124,9 +124,14 @@ def _only_passes_on(insert: Operation, source: Operation, flow: Flow) -> bool:
     if flow.versions[insert.made].base in source.reads:
         return False  # the rows follow from those that are there
     tokens: Sequence[Token] = tokenize(insert.statement.sql)
-    if [_word([one]) for one in tokens if one.is_significant][:2] != ["insert", "into"]:
+    if [_word([following]) for following in tokens if following.is_significant][:2] != [
+        "insert",
+        "into",
+    ]:
         return False
-    rest: Sequence[Token] = [one for one in tokens[target.stop :] if one.is_significant]
+    rest: Sequence[Token] = [
+        following for following in tokens[target.stop :] if following.is_significant
+    ]
     rest = (
         _after_names(rest[1:], ")") if _text(rest) == "(" and _word(rest[1:]) != "select" else rest
     )

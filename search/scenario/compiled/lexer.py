@@ -118,7 +118,7 @@ def names_in(sql: str) -> frozenset[str]:
 
 def _texts_in_from(tokens: Sequence[Token]) -> list[str]:
     """Return the strings that stand where a relation does: ``from 't'``, a file or a relation."""
-    found: list[str] = []
+    texts: list[str] = []
     is_from = False
     outer: list[bool] = []
     for token in tokens:
@@ -131,5 +131,5 @@ def _texts_in_from(tokens: Sequence[Token]) -> list[str]:
         elif token.kind == "word":
             is_from = word in _BEFORE_RELATION or (is_from and word not in _BEHIND_FROM)
         elif token.kind == "string" and is_from:
-            found.append(token.text)
-    return found
+            texts.append(token.text)
+    return texts

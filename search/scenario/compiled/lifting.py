@@ -106,9 +106,13 @@ def lift(
     """
     left, right = _compared(first), _compared(second)
     relations = frozenset(existing) | _made(left) | _made(right)
-    for one, other in zip(left, right, strict=False):
-        if (one.node, one.step, one.effect.kind) != (other.node, other.step, other.effect.kind):
-            raise Unliftable(f"{_place(one)} sends other statements for other values")
+    for statement, other in zip(left, right, strict=False):
+        if (statement.node, statement.step, statement.effect.kind) != (
+            other.node,
+            other.step,
+            other.effect.kind,
+        ):
+            raise Unliftable(f"{_place(statement)} sends other statements for other values")
     if len(left) != len(right):
         longer = max(left, right, key=len)[min(len(left), len(right))]
         raise Unliftable(f"{_place(longer)} sends more statements for some values than for others")
@@ -117,17 +121,17 @@ def lift(
         {name: rendered(value) for name, value in second_values.items()},
     )
     lifted = []
-    for one, other in zip(left, right, strict=True):
-        template = _template(one, other, *texts)
+    for statement, other in zip(left, right, strict=True):
+        template = _template(statement, other, *texts)
         if template.parameters:
-            _refuse_holes_in_names(one, other, template, relations)
-        lifted.append((one, template))
+            _refuse_holes_in_names(statement, other, template, relations)
+        lifted.append((statement, template))
     return lifted
 
 
 def _made(statements: Iterable[RecordedStatement]) -> frozenset[str]:
     """Return the names of the relations that statements make or change."""
-    effects = [one.effect for one in statements]
+    effects = [statement.effect for statement in statements]
     targets = {effect.target.name for effect in effects if effect.target is not None}
     return frozenset(targets | {effect.new_name.lower() for effect in effects if effect.new_name})
 
@@ -148,9 +152,9 @@ def _refuse_holes_in_names(
 def _compared(recording: Recording) -> list[RecordedStatement]:
     """Return what must be the same: all but dbt's own catalog look-ups, whose order varies."""
     return [
-        one
-        for one in recording.statements
-        if one.effect.kind != "read" or not is_bookkeeping(one.sql)
+        statement
+        for statement in recording.statements
+        if statement.effect.kind != "read" or not is_bookkeeping(statement.sql)
     ]
 
 
@@ -183,13 +187,13 @@ def _signed(tokens: Sequence[Token]) -> list[Token]:
 
     A parameter may be negative at one point and positive at the other.
     """
-    found: list[Token] = []
+    signed: list[Token] = []
     for token in tokens:
-        if token.kind == "number" and found and found[-1].text == "-":
-            found[-1] = Token("number", f"-{token.text}")
+        if token.kind == "number" and signed and signed[-1].text == "-":
+            signed[-1] = Token("number", f"-{token.text}")
         else:
-            found.append(token)
-    return found
+            signed.append(token)
+    return signed
 
 
 def _lift_token(
@@ -223,11 +227,11 @@ def _readings(
     Two are enough: then the parameters cannot be told apart.
     """
     names = [name for name, text in first_texts.items() if text != second_texts[name]]
-    found: list[Template] = []
+    readings: list[Template] = []
     waiting = [(0, 0, 0, Template(("",)))]
     for _ in range(MAX_READINGS):
-        if not waiting or len(found) > 1:
-            return found
+        if not waiting or len(readings) > 1:
+            return readings
         start, i, j, made = waiting.pop()
         while True:
             for name in names:
@@ -240,7 +244,7 @@ def _readings(
                 break
             i, j = i + 1, j + 1
         if i == len(one) and j == len(other) and made.holes:
-            found.append(Template((*made.pieces[:-1], one[start:i]), made.holes))
+            readings.append(Template((*made.pieces[:-1], one[start:i]), made.holes))
     return []
 
 
@@ -280,7 +284,7 @@ def agrees(
     """Whether the templates, filled with these values, are the recorded statements."""
     texts = hole_texts(values) | {RUN_HOLE: RUN_VALUE}
     filled = [template.fill(texts) for _, template in lifted]
-    return filled == [one.sql for one in _compared(recording)]
+    return filled == [statement.sql for statement in _compared(recording)]
 
 
 def holes_of(templates: Iterable[Template]) -> frozenset[str]:

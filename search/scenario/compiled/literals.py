@@ -69,8 +69,8 @@ def unrecorded_kinds(parameter: ParameterSpec, recorded: set[str]) -> list[Scala
         recorded: Kinds of its values that were recorded.
     """
     if parameter.choices is not None:
-        found = {literal_kind(one): one for one in parameter.choices}
-        return [value for kind, value in found.items() if kind not in recorded]
+        examples = {literal_kind(choice): choice for choice in parameter.choices}
+        return [value for kind, value in examples.items() if kind not in recorded]
     low, high = parameter.bounds
     if parameter.kind == "integer":
         ends: list[Scalar] = [int(low), int(high)]

@@ -37,7 +37,7 @@ class ParsedStatements:
         if template.holes:
             return sql
         if sql not in self._kept:
-            found = connection.extract_statements(sql)
-            is_plain = len(found) == 1 and found[0].type.name in PARSED_TYPES
-            self._kept[sql] = found[0] if is_plain else sql
+            statements = connection.extract_statements(sql)
+            is_plain = len(statements) == 1 and statements[0].type.name in PARSED_TYPES
+            self._kept[sql] = statements[0] if is_plain else sql
         return self._kept[sql]

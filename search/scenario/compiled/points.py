@@ -115,8 +115,8 @@ class SecondPoints:
                 low, high = parameter.bounds
                 step = int(parameter.grid_step or 1)
                 values += range(int(low), int(high) + 1, step)[:MAX_SECOND_VALUES]
-            fresh = [one for one in values if one != first] or values
-            apart = [one for one in fresh if (first, one) not in taken] or fresh
+            fresh = [value for value in values if value != first] or values
+            apart = [value for value in fresh if (first, value) not in taken] or fresh
             wanted[name] = apart[0]
             taken.add((first, apart[0]))
         return wanted
@@ -127,7 +127,7 @@ def _moved(parameter: ParameterSpec, first: Scalar, wanted: Scalar, share: float
     if parameter.choices is not None:
         if share > 0:
             return wanted
-        others = [one for one in parameter.choices if one not in (first, wanted)]
+        others = [choice for choice in parameter.choices if choice not in (first, wanted)]
         return others[0] if others else wanted
     assert not isinstance(first, str) and not isinstance(wanted, str)
     if share == 1.0:

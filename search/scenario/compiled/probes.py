@@ -182,7 +182,7 @@ def probe_values(parameters: Mapping[str, ParameterSpec], *, point: int) -> dict
         point: 0 or 1: two points differ in every parameter.
     """
     chooser = random.Random(f"probe {point}")  # the same on every machine
-    return {name: _value(one, chooser, point) for name, one in parameters.items()}
+    return {name: _value(parameter, chooser, point) for name, parameter in parameters.items()}
 
 
 def _value(parameter: ParameterSpec, chooser: random.Random, point: int) -> Scalar:

@@ -88,7 +88,7 @@ def split(sql: str) -> list[str]:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise RecordingError(f"DuckDB cannot parse a recorded statement: {error}") from error
-    return [one.query.strip().rstrip(";").rstrip() for one in statements]
+    return [statement.query.strip().rstrip(";").rstrip() for statement in statements]
 
 
 def is_bookkeeping(sql: str) -> bool:
@@ -280,13 +280,13 @@ class _Reader:
 
     def words_until(self, word: str) -> list[str]:
         """Return the words up to and with the first such word; all when there is none."""
-        found = []
+        words = []
         for _, token in self._indexed:
             if token.kind == "word":
-                found.append(token.text.lower())
-                if found[-1] == word:
+                words.append(token.text.lower())
+                if words[-1] == word:
                     break
-        return found
+        return words
 
     def words_from(self, index: int) -> list[str]:
         """Return the identifiers from a token index on."""

@@ -64,8 +64,8 @@ def _how_it_ended(text: str) -> str:
         >>> _how_it_ended("Worker unexpectedly exits with a connection error code 2.")
         'killed by a signal, SIGKILL or a crash most likely'
     """
-    if found := re.search(r"exit code (-?\d+)", text):
-        return f"exit code {found[1]}"
+    if code := re.search(r"exit code (-?\d+)", text):
+        return f"exit code {code[1]}"
     if "connection error" in text or "killed by SIGKILL" in text:
         return "killed by a signal, SIGKILL or a crash most likely"
     if "node" in text and ("died" in text or "dead" in text):
@@ -91,8 +91,8 @@ def _oom_kills() -> int:
     total = 0
     for path, pattern in _KERNEL_COUNTERS.items():
         try:
-            found = pattern.search(path.read_text())
+            count = pattern.search(path.read_text())
         except OSError:
             continue
-        total += int(found[1]) if found else 0
+        total += int(count[1]) if count else 0
     return total

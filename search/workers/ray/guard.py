@@ -34,7 +34,7 @@ def start_ticks(pid: int) -> int:
 
 def naming(folder: bytes) -> list[int]:
     """Return the processes of this user that have a folder in their command or environment."""
-    found = []
+    pids = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
@@ -44,11 +44,11 @@ def naming(folder: bytes) -> list[int]:
             for what in ("cmdline", "environ"):
                 with open(f"/proc/{name}/{what}", "rb") as file:
                     if folder in file.read():
-                        found.append(int(name))
+                        pids.append(int(name))
                         break
         except OSError:
             continue
-    return found
+    return pids
 
 
 def kill(pid: int) -> None:

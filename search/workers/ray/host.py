@@ -387,7 +387,9 @@ def _tell(launched: subprocess.Popen[bytes], processes: set[psutil.Process]) -> 
 def _end(processes: set[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(list(processes), timeout=GOODBYE_SECONDS)
     if alive:
-        _logger.warning("killing what did not end by itself: %s", [one.pid for one in alive])
+        _logger.warning(
+            "killing what did not end by itself: %s", [process.pid for process in alive]
+        )
         _kill(alive)
         psutil.wait_procs(alive, timeout=GOODBYE_SECONDS)
 

@@ -50,11 +50,11 @@ class Stock:
     @classmethod
     def of(cls, belonging: Belonging) -> Stock:
         """Return how a belonging is now."""
-        found = []
+        states = []
         for name in belonging.files:
             state = (belonging.folder / name).stat()
-            found.append((name, state.st_size, state.st_mtime_ns))
-        return cls(belonging.name, belonging.folder, tuple(found))
+            states.append((name, state.st_size, state.st_mtime_ns))
+        return cls(belonging.name, belonging.folder, tuple(states))
 
     def is_here(self) -> bool:
         """Whether this machine sees the very files of the driver."""
@@ -157,7 +157,7 @@ class NodeFiles:
         try:
             with self._locked():
                 self._sweep(kept={parcel.key for parcel in delivery.parcels})
-                return {one.name: self._content(one, delivery.get) for one in delivery.parcels}
+                return {sent.name: self._content(sent, delivery.get) for sent in delivery.parcels}
         except OSError as error:
             raise WorkspaceError(
                 f"a node that does not see the results folder must have room for the baseline and "

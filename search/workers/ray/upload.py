@@ -61,7 +61,7 @@ class Upload:
     def text(self) -> str:
         """Return the upload in a sentence, for people."""
         biggest = sorted(self.files, key=lambda file: -file.size_bytes)[:3]
-        shown = ", ".join(f"{one.path} {format_bytes(one.size_bytes)}" for one in biggest)
+        shown = ", ".join(f"{file.path} {format_bytes(file.size_bytes)}" for file in biggest)
         return f"{len(self.files)} files of {self.folder}, {format_bytes(self.archive_bytes)}" + (
             f"; the biggest: {shown}" if shown else ""
         )
@@ -86,7 +86,9 @@ def plan_upload(folder: Path, excludes: Sequence[str] = ()) -> Upload:
         raise JobError(f"the upload must be a folder, but {folder} is not one")
     files = _files(folder, excludes)
     mistakes = [
-        f"{one.path} ({why})" for one in files if (why := _forbidden(folder, one.path)) is not None
+        f"{given.path} ({why})"
+        for given in files
+        if (why := _forbidden(folder, given.path)) is not None
     ]
     if mistakes:
         rest = f" and {len(mistakes) - SHOWN} more" if len(mistakes) > SHOWN else ""
@@ -98,7 +100,7 @@ def plan_upload(folder: Path, excludes: Sequence[str] = ()) -> Upload:
     size = _archive_bytes(folder, files)
     if size > LIMIT_BYTES:
         big = sorted(files, key=lambda file: -file.size_bytes)[:SHOWN]
-        shown = ", ".join(f"{one.path} ({format_bytes(one.size_bytes)})" for one in big)
+        shown = ", ".join(f"{file.path} ({format_bytes(file.size_bytes)})" for file in big)
         raise JobError(
             f"the upload must be at most {format_bytes(LIMIT_BYTES)} (100 MiB), but "
             f"{folder} makes {format_bytes(size)}; put data where every node reads it and name "
@@ -109,16 +111,16 @@ def plan_upload(folder: Path, excludes: Sequence[str] = ()) -> Upload:
 
 def _files(folder: Path, excludes: Sequence[str]) -> tuple[UploadedFile, ...]:
     """Return the files that Ray's own walk visits, so that both see the same."""
-    found: list[UploadedFile] = []
+    uploaded: list[UploadedFile] = []
 
     def visit(path: Path) -> None:
         if path.is_file():
-            found.append(UploadedFile(path.relative_to(folder), path.stat().st_size))
+            uploaded.append(UploadedFile(path.relative_to(folder), path.stat().st_size))
 
     quiet = logging.getLogger(f"{__name__}.walk")
     quiet.setLevel(logging.CRITICAL)
     vendor.walk_upload(folder, excludes, visit, quiet)
-    return tuple(sorted(found, key=lambda file: file.path))
+    return tuple(sorted(uploaded, key=lambda file: file.path))
 
 
 def _forbidden(folder: Path, path: Path) -> str | None:
@@ -142,6 +144,6 @@ def _archive_bytes(folder: Path, files: Sequence[UploadedFile]) -> int:
     """Return the size of the archive; Ray stores files without compressing them."""
     with tempfile.TemporaryFile() as archive:
         with zipfile.ZipFile(archive, "w", strict_timestamps=False) as zipped:
-            for one in files:
-                zipped.writestr(str(one.path), b"")
-        return archive.tell() + sum(one.size_bytes for one in files)
+            for file in files:
+                zipped.writestr(str(file.path), b"")
+        return archive.tell() + sum(file.size_bytes for file in files)
