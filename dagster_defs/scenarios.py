@@ -81,9 +81,9 @@ def load_scenario(
 
 
 def inputs_fingerprint(spec: StudySpec) -> str:
-    """Return a hash of what a study's winner depends on: its file, census, levers, targets.
+    """Return a hash of what a study's winner depends on: its file, census, parameters, targets.
 
-    Levers and targets are seeds of the dbt project. Limits of the search are left out, so
+    Parameters and targets are seeds of the dbt project. Limits of the search are left out, so
     that a longer search is no reason to tune again.
     """
     project = spec.resolve_path(spec.scenario.dbt_project)

@@ -39,7 +39,7 @@ def sensors(places: Places, tuning_job: Any) -> list[dg.SensorDefinition]:
         job=tuning_job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Tunes a scenario again when its census, levers, targets or study file "
+        description="Tunes a scenario again when its census, parameters, targets or study file "
         "change. Switch it on when results should follow the inputs; the state at that moment "
         "counts as tuned.",
     )

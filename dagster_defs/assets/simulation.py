@@ -109,7 +109,7 @@ def simulation_assets(places: Places, manifest: Path) -> list[dg.AssetsDefinitio
     ) -> Iterator[Any]:
         """The simulated years under the scenario's id; tests run on the last one.
 
-        Setup, levers and earlier years run in one process without Dagster events: an asset
+        Setup, parameters and earlier years run in one process without Dagster events: an asset
         has one materialization a run.
         """
         with search_failures():

@@ -12,7 +12,7 @@ from search.commands.run import RunOptions
 from search.commands.run import run_study as run_spec
 from search.driver.progress import Progress, Standing, TrialNews
 from search.driver.results import Evaluation
-from search.parameter_sets.guard import require_active
+from search.parameter_sets.in_force import require_active
 from search.study import StudySpec
 from search.study import load_study as load_spec
 from search.study.values import Scalar

@@ -69,7 +69,7 @@ def load(study: Path, sets: Sequence[str], dbt_vars: Sequence[str], workers: int
         SpecError: If the file breaks a rule, or a current value is said to be the active one
             and the dbt project holds another.
     """
-    from search.parameter_sets.guard import require_active
+    from search.parameter_sets.in_force import require_active
     from search.study import load_study
 
     overrides = overrides_of(sets, dbt_vars)

@@ -13,8 +13,8 @@ from search.driver.progress import Progress
 from search.driver.results import EngineComparison, Evaluation
 from search.errors import OUTSIDE, RecordingError, ScenarioError
 from search.parameter_sets.candidates import stored_study
-from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
+from search.scenario.compiled.program_evaluator import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Outcome, failure_text
 from search.scenario.verification import differing

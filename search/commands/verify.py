@@ -12,7 +12,7 @@ from search.errors import LeaseError, UnknownTrialError
 from search.parameter_sets.candidates import stored_study
 from search.parameter_sets.journal import Journal
 from search.report.html import write_report
-from search.scenario.compiled.engine import DivergenceFinder
+from search.scenario.compiled.program_evaluator import DivergenceFinder
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.verdict import VERIFIED, Verification
 from search.scenario.verification import verify

@@ -10,7 +10,7 @@ from typing import Any
 
 from search.commands.run_record import ending, run_record
 from search.commands.session import Session
-from search.driver.appraisal import Appraiser
+from search.driver.appraiser import Appraiser
 from search.driver.engine import Engine
 from search.driver.futures import Futures
 from search.driver.loop import Driver

@@ -8,9 +8,9 @@ from pathlib import Path
 from search.errors import RecordingError, ScenarioError, SpecError
 from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
 from search.scenario.compiled.compiler import Source
-from search.scenario.compiled.engine import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
+from search.scenario.compiled.program_evaluator import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan

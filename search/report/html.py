@@ -86,7 +86,7 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
     """Return the whole page: for the decision, for whoever checks it, and how it was made."""
     facts = facts if is_full else without_names(facts)
     findings = findings_of(facts)
-    lever_units = {parameter.name: parameter.unit for parameter in facts.parameters}
+    parameter_units = {parameter.name: parameter.unit for parameter in facts.parameters}
     metrics = {trial: _values(records) for trial, records in facts.metrics.items()}
     failures = failures_section(facts)
     first = [
@@ -103,7 +103,7 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
         futures_section(findings),
         confirmation_section(facts.appraisal, facts.units),
         drivers_section(findings),
-        effects_section(facts.appraisal, facts.units, lever_units),
+        effects_section(facts.appraisal, facts.units, parameter_units),
         targets_section(facts),
         parameters_section(facts),
         front_section(facts.appraisal, _ordered_units(facts), metrics),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from search.errors import SpecError
-from search.workers.contract import ClusterLimits, Evaluator, EvaluatorFactory, WorkerPool
+from search.workers.contract import ClusterLimits, EvaluatorFactory, RequestEvaluator, WorkerPool
 from search.workers.inline import InlinePool
 from search.workers.watchdog import MemoryWatchdog
 
 __all__ = [
     "ClusterLimits",
-    "Evaluator",
+    "RequestEvaluator",
     "EvaluatorFactory",
     "InlinePool",
     "WorkerPool",

@@ -15,8 +15,8 @@ OUT_OF_MEMORY_ADVICE = (
 )
 
 
-class Evaluator(Protocol):
-    """What a pool needs of an evaluator; ``search.scenario.evaluator`` has the real ones."""
+class RequestEvaluator(Protocol):
+    """Turns requests into outcomes: all that a pool needs of ``search.scenario.evaluator``."""
 
     def open(self) -> None:
         """Prepare what all evaluations share."""
@@ -28,7 +28,7 @@ class Evaluator(Protocol):
         """Release and remove everything. May be called twice."""
 
 
-EvaluatorFactory = Callable[[], Evaluator]
+EvaluatorFactory = Callable[[], RequestEvaluator]
 """Makes an evaluator, not opened yet. Travels to workers by pickle."""
 
 
@@ -181,7 +181,9 @@ class Ticket:
         return self.again() if is_retryable else None
 
 
-def evaluate_safely(evaluator: Evaluator, request: EvaluationRequest, worker: str) -> Outcome:
+def evaluate_safely(
+    evaluator: RequestEvaluator, request: EvaluationRequest, worker: str
+) -> Outcome:
     """Return the evaluator's outcome; an exception that it should not raise becomes a failure.
 
     Args:

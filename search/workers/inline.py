@@ -16,7 +16,13 @@ from typing import Any
 from search.errors import WorkerError
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.system import interrupt
-from search.workers.contract import Evaluator, EvaluatorFactory, Ticket, WorkerPool, evaluate_safely
+from search.workers.contract import (
+    EvaluatorFactory,
+    RequestEvaluator,
+    Ticket,
+    WorkerPool,
+    evaluate_safely,
+)
 
 SLICE_SECONDS = 0.2
 """The longest single wait: what signals and other threads raise must arrive."""
@@ -38,7 +44,7 @@ class InlinePool(WorkerPool):
     def __init__(self, *, retries: int = 1) -> None:
         self._retries = retries
         self._queue: deque[Ticket] = deque()
-        self._evaluator: Evaluator | None = None
+        self._evaluator: RequestEvaluator | None = None
         self._lane: _Lane | None = None
         self._running: Future[Any] | None = None
 
@@ -123,7 +129,7 @@ class InlinePool(WorkerPool):
             return True, result
 
 
-def _evaluate(evaluator: Evaluator, first: Ticket) -> Outcome:
+def _evaluate(evaluator: RequestEvaluator, first: Ticket) -> Outcome:
     worker = f"{socket.gethostname()}:{os.getpid()}"
     ticket: Ticket | None = first
     while ticket is not None:

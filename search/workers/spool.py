@@ -20,7 +20,7 @@ from search.scenario.belongings import Belonging, belongings_of, moved
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.study.values import Scalar
 from search.system import files, interrupt
-from search.workers.contract import Evaluator, EvaluatorFactory
+from search.workers.contract import EvaluatorFactory, RequestEvaluator
 
 FORMAT_VERSION = 1
 _logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class SpoolingFactory:
     inner: EvaluatorFactory
     spool: Spool
 
-    def __call__(self) -> Evaluator:
+    def __call__(self) -> RequestEvaluator:
         """Return a new evaluator."""
         return SpoolingEvaluator(self.inner(), self.spool)
 
@@ -138,7 +138,7 @@ class SpoolingEvaluator:
     in the log and stands in nobody's way: the outcome is returned all the same.
     """
 
-    def __init__(self, inner: Evaluator, spool: Spool) -> None:
+    def __init__(self, inner: RequestEvaluator, spool: Spool) -> None:
         self._inner = inner
         self._spool = spool
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from studies import FormulaFactory, load, tiny_document
 
-from search.driver.appraisal import Appraisal, Appraiser
+from search.driver.appraiser import Appraisal, Appraiser
 from search.driver.effects import Effect, interchangeable
 from search.driver.loop import Driver
 from search.driver.progress import SilentProgress

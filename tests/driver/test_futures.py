@@ -13,7 +13,7 @@ import pytest
 from searches import Search
 from studies import FormulaFactory, tiny_document
 
-from search.driver.appraisal import Appraiser
+from search.driver.appraiser import Appraiser
 from search.driver.futures import Futures, fresh_seeds, noise_warnings
 from search.driver.progress import SilentProgress
 from search.driver.scouting import Scout

@@ -11,10 +11,10 @@ from studies import copy_project, dbt_document, write_study
 
 from search.driver.engine import divergence_finder, source_of
 from search.scenario.compiled.divergence import first_divergence
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program import Program
+from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare

@@ -17,10 +17,10 @@ from dbt_scenario import by_dbt, by_replay, silent
 
 from search.driver.engine import dead_parameters, prepare_engine, source_of
 from search.errors import SpecError
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, explain
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
+from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare

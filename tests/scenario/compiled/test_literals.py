@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.errors import RecordingError
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
 from search.scenario.compiled.literals import literal_class, literal_kind, other_class, same_class
+from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.study.parameters import ParameterSpec
 

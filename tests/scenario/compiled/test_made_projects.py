@@ -19,7 +19,7 @@ from dbt_scenario import Mini, by_dbt
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
 
 from search.errors import RecordingError, ScenarioError
-from search.scenario.compiled.engine import ProgramEvaluatorFactory
+from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.compiled.replay import ISOLATIONS
 from search.scenario.outcome import EvaluationRequest
 
