@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.api.calls import compare, evaluate, load_study, run_study
-    from search.api.results import StudyResult, open_results
+    from search.api.results import Alternative, StudyResult, TargetOutcome, Winner, open_results
     from search.audit.reader import AuditReader
     from search.errors import SearchError
     from search.sampling.target import TargetSampler
@@ -36,6 +36,9 @@ _HOMES = {
     "evaluate": "search.api.calls",
     "compare": "search.api.calls",
     "StudyResult": "search.api.results",
+    "Winner": "search.api.results",
+    "TargetOutcome": "search.api.results",
+    "Alternative": "search.api.results",
     "open_results": "search.api.results",
     "AuditReader": "search.audit.reader",
     "SearchError": "search.errors",
@@ -46,11 +49,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alternative",
     "AuditReader",
     "Goal",
     "SearchError",
     "StudyResult",
+    "TargetOutcome",
     "TargetSampler",
+    "Winner",
     "__version__",
     "compare",
     "errors",

@@ -108,6 +108,13 @@ class ProjectError(SearchError):
     kind = "dbt_project"
 
 
+class ArgumentError(SearchError):
+    """A call from Python is given something of the wrong kind."""
+
+    exit_code = EXIT_BAD_INPUT
+    kind = "argument"
+
+
 class UnsupportedVersionError(SearchError):
     """DuckDB, dbt, Optuna or Ray is installed in a version that does not fit."""
 

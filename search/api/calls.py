@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from search.api.results import StudyResult
 from search.commands.compare import Side, compare_candidates
@@ -12,6 +15,7 @@ from search.commands.run import RunOptions
 from search.commands.run import run_study as run_spec
 from search.driver.progress import Progress, Standing, TrialNews
 from search.driver.results import Evaluation
+from search.errors import ArgumentError
 from search.parameter_sets.in_force import require_active
 from search.study import StudySpec
 from search.study import load_study as load_spec
@@ -49,6 +53,10 @@ def _progress(on_progress: Show | Progress | None) -> Progress:
     """Return what takes the news: the caller's own ``Progress``, or one that makes lines."""
     if isinstance(on_progress, Progress):
         return on_progress
+    if on_progress is not None and not callable(on_progress):
+        raise ArgumentError(
+            f"on_progress must be a function that takes a line, but got {_shown(on_progress)}"
+        )
     return _Lines(on_progress)
 
 
@@ -71,9 +79,10 @@ def load_study(
         UnsupportedVersionError: If DuckDB, dbt, Optuna or Ray is of a version that does not fit.
     """
     require_supported()
-    changes = dict(set or {}) | {f"scenario.vars.{name}": v for name, v in (vars or {}).items()}
-    overrides = [f"{key}={_text(value)}" for key, value in changes.items()]
-    return require_active(lambda: load_spec(Path(path), overrides=overrides))
+    file = _path(path, "path")
+    given = {**_mapping(set, "set"), **_vars(_mapping(vars, "vars"))}
+    overrides = [f"{key}={_yaml(value, key)}" for key, value in given.items()]
+    return require_active(lambda: load_spec(file, overrides=overrides))
 
 
 def run_study(
@@ -93,11 +102,13 @@ def run_study(
         restart: Start anew; what was found before is kept.
 
     Raises:
+        ArgumentError: If something is of the wrong kind.
         SearchError: If something of the user's is wrong, or the study cannot go on.
         KeyboardInterrupt: If interrupted; the state is saved before.
     """
-    options = RunOptions(results=Path(results), is_restart=restart)
-    return StudyResult.of_run(run_spec(study, options, _progress(on_progress)))
+    spec = _study(study)
+    options = RunOptions(results=_path(results, "results"), is_restart=restart)
+    return StudyResult.of_run(run_spec(spec, options, _progress(on_progress)))
 
 
 def evaluate(
@@ -116,13 +127,15 @@ def evaluate(
         on_progress: As for ``run_study``.
 
     Raises:
+        ArgumentError: If something is of the wrong kind.
         SpecError: If there is no such parameter, or its value is not allowed.
     """
+    given = _mapping(values, "values")
     return evaluate_once(
-        study,
-        assignments=[f"{name}={_text(value)}" for name, value in (values or {}).items()],
+        _study(study),
+        assignments=[f"{name}={_plain(value, name)}" for name, value in given.items()],
         from_trial=None,
-        results=Path(results),
+        results=_path(results, "results"),
         progress=_progress(on_progress),
     )
 
@@ -139,11 +152,82 @@ def compare(
     Raises:
         SpecError: If a name stands for nothing.
     """
+    for name in (a, *others):
+        if not isinstance(name, str):
+            raise ArgumentError(
+                f"a candidate must be named by a text such as 'best' or 'trial:7', but got {name!r}"
+            )
     return compare_candidates(
-        study, a, list(others), results=Path(results), progress=_progress(on_progress)
+        _study(study),
+        a,
+        list(others),
+        results=_path(results, "results"),
+        progress=_progress(on_progress),
     )
 
 
-def _text(value: object) -> str:
-    """Return a value as the command line would be given it."""
+def _study(study: object) -> StudySpec:
+    if not isinstance(study, StudySpec):
+        hint = f"; load it first: search.load_study({study!r})" if _is_path(study) else ""
+        raise ArgumentError(
+            f"study must be what search.load_study returns, but got {_shown(study)}{hint}"
+        )
+    return study
+
+
+def _path(path: object, name: str) -> Path:
+    if not _is_path(path):
+        raise ArgumentError(f"{name} must be a path, but got {_shown(path)}")
+    return Path(str(path))
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str | Path)
+
+
+def _mapping(given: object, name: str) -> Mapping[str, object]:
+    """Return what a caller gave by name; nothing for None."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ArgumentError(f"{name} must be a dict from names to values, but got {_shown(given)}")
+    return given
+
+
+def _vars(given: Mapping[str, object]) -> dict[str, object]:
+    return {f"scenario.vars.{name}": value for name, value in given.items()}
+
+
+def _plain(value: object, name: str) -> str:
+    """Return a parameter's value as the command line would be given it."""
+    value = value.item() if hasattr(value, "item") else value  # a number of numpy's
+    if not isinstance(value, bool | int | float | str):
+        raise ArgumentError(
+            f"the value of {name} must be a number, a text or a boolean, but got {_shown(value)}"
+        )
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _yaml(value: object, name: str) -> str:
+    """Return a value as YAML that reads as the same value: the text ``yes`` stays a text."""
+    if isinstance(value, str) and not value.strip():
+        return json.dumps(value)
+    if isinstance(value, str | Path):
+        return str(value) if isinstance(_read(str(value)), str) else json.dumps(str(value))
+    try:
+        return json.dumps(value, default=lambda one: one.item())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"the value of {name} must be one that YAML can hold, but got {_shown(value)}"
+        ) from error
+
+
+def _read(text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
+def _shown(value: object) -> str:
+    return f"{value!r:.80} ({type(value).__name__})"

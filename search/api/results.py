@@ -11,9 +11,14 @@ from typing import Any
 from search.audit.reader import AuditReader
 from search.audit.records import RunRecord, TrialMetric
 from search.driver.results import RunResult
-from search.errors import AuditError
-from search.study.figures import with_unit
+from search.errors import ArgumentError, AuditError
+from search.report.facts import read_facts
+from search.report.findings import findings_of
 from search.study.values import Scalar
+from search.views.findings import Findings
+from search.views.grid import Grid
+from search.views.headline import headline
+from search.views.outcomes import OUTCOMES, alternative_lines, outcomes, settings, side_names
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,23 @@ class Winner:
         metrics: What it yields, each in its unit.
     """
 
+    trial: int
+    parameters: Mapping[str, Scalar]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another plan that meets every target.
+
+    Attributes:
+        name: How it differs from the best trial, in words.
+        trial: The trial that it is.
+        parameters: Its candidate.
+        metrics: What it yields, each in its unit.
+    """
+
+    name: str
     trial: int
     parameters: Mapping[str, Scalar]
     metrics: Mapping[str, float]
@@ -98,6 +120,15 @@ class StudyResult:
         return tuple(_outcome(row) for row in rows if row.target_kind is not None)
 
     @property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Other plans that meet every target, the one that differs most first."""
+        return tuple(
+            Alternative(one.name, one.trial, dict(one.values), dict(one.metrics))
+            for one in self._findings.alternatives
+            if one.trial is not None
+        )
+
+    @property
     def trials(self) -> Any:
         """Every trial as a DuckDB relation: a column for each parameter and each metric.
 
@@ -110,22 +141,23 @@ class StudyResult:
         """The page for people."""
         return self.folder / "report.html"
 
-    def _repr_html_(self) -> str:
-        """Return the result as a table, for notebooks."""
+    @property
+    def _findings(self) -> Findings:
+        return findings_of(read_facts(self.folder, study=self.study))
+
+    def __repr__(self) -> str:
         head = "targets met" if self.is_converged else "targets not met"
-        rows = [
-            (t.metric, with_unit(t.wanted, t.unit), with_unit(t.achieved, t.unit), _word(t.is_met))
-            for t in self.targets
-        ]
-        best = self.best
-        values = [] if best is None else [(n, str(v), "", "") for n, v in best.parameters.items()]
-        cells = [
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in [("target", "wanted", "achieved", ""), *rows, ("parameter", "value", "", "")]
-            + values
-        ]
-        title = html.escape(f"{self.study}: {head} - {self.reason}")
-        return f"<p>{title}</p><table>{''.join(cells)}</table>"
+        return f"<StudyResult {self.study}: {head} - {self.reason}>"
+
+    def _repr_html_(self) -> str:
+        """Return the result for notebooks: the same sentence and tables as the report's."""
+        findings = self._findings
+        outcome = Grid(tuple(OUTCOMES), tuple(tuple(one.row) for one in outcomes(findings)))
+        names = ("parameter", *side_names(findings))
+        values = Grid(names, tuple((one.name, *one.values) for one in settings(findings)))
+        parts = [headline(findings), f"{self.study}: {self.reason}", *alternative_lines(findings)]
+        lines = "".join(f"<p>{html.escape(part)}</p>" for part in parts)
+        return lines + _html_table(outcome) + _html_table(values)
 
 
 def open_results(folder: str | Path) -> StudyResult:
@@ -137,6 +169,8 @@ def open_results(folder: str | Path) -> StudyResult:
     Raises:
         AuditError: If nothing is published there yet.
     """
+    if not isinstance(folder, str | Path):
+        raise ArgumentError(f"folder must be a path, but got {folder!r:.80}")
     place = Path(folder)
     runs: list[RunRecord] = AuditReader(place).runs()
     if not runs:
@@ -151,5 +185,11 @@ def _outcome(row: TrialMetric) -> TargetOutcome:
     return TargetOutcome(row.metric, row.unit, row.target, row.value, row.variance, row.is_met)
 
 
-def _word(is_met: bool | None) -> str:
-    return {True: "met", False: "missed", None: "-"}[is_met]
+def _html_table(grid: Grid) -> str:
+    """Return a table; what stands in it is text, whatever a study's author called things."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in grid.header)
+    rows = (
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in grid.rows
+    )
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"

@@ -26,7 +26,7 @@ from search.scenario.answers import default_profiles_dir
 from search.scenario.dbt_insides import Sender, process_state, rare_collections
 from search.scenario.dbt_reads import noticing_files, noticing_names
 from search.scenario.dbt_switches import switches_off
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits
+from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
 from search.scenario.setup_files import SetupFiles
@@ -193,7 +193,8 @@ class DbtSession:
             settings = output.get(key) or {}
             output[key] = {k: v for k, v in settings.items() if k.lower() not in RESOURCE_SETTINGS}
         output["config_options"] |= limits.config()
-        output["settings"] |= {"enable_progress_bar": False}  # it would be drawn on stdout
+        if takes_progress_bar():
+            output["settings"] |= {"enable_progress_bar": False}  # it would be drawn on stdout
         output |= {"path": str(database), "threads": 1, "keep_open": True}
         output.pop("database", None)
         for attachment in output.get("attach") or []:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,30 @@ def connect(
     except duckdb.Error as error:
         raise open_error(path, error) from error
     try:
-        connection.execute("set enable_progress_bar = false")  # it would be drawn on stdout
+        hide_progress_bar(connection)
         yield connection
     finally:
         connection.close()
+
+
+@cache
+def takes_progress_bar() -> bool:
+    """Return whether DuckDB's progress bar can be set: without ipywidgets not in a notebook.
+
+    There it is off, and to switch it off is refused.
+    """
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("set enable_progress_bar = false")
+        except duckdb.InvalidInputException:
+            return False
+    return True
+
+
+def hide_progress_bar(connection: Any) -> None:
+    """Keep a connection from drawing on stdout."""
+    if takes_progress_bar():
+        connection.execute("set enable_progress_bar = false")
 
 
 def open_error(path: Path, error: Exception) -> DatabaseError:

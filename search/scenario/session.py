@@ -17,7 +17,12 @@ import duckdb
 from packaging.version import Version
 
 from search.errors import DatabaseError
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, open_error
+from search.scenario.limits import (
+    RESOURCE_SETTINGS,
+    DuckLimits,
+    hide_progress_bar,
+    open_error,
+)
 from search.scenario.plan import Profile
 
 DBTS_OWN = ("secrets", "plugins", "filesystems", "use_credential_provider")
@@ -92,7 +97,7 @@ def set_up_cursor(
     for key, value in (profile.output.get("settings") or {}).items():
         if key.lower() not in RESOURCE_SETTINGS | without:
             connection.execute(f"set {key} = '{escaped(value)}'")
-    connection.execute("set enable_progress_bar = false")  # it would be drawn on stdout
+    hide_progress_bar(connection)
 
 
 def attach_sql(attachment: Mapping[str, Any], project_dir: Path) -> str:

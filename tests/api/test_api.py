@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
 
 import search
-from search.errors import AuditError, SpecError
+from search.api.results import _html_table
+from search.errors import ArgumentError, AuditError, SpecError
+from search.views.grid import Grid
 
 
 @pytest.fixture
@@ -39,7 +44,11 @@ def test_a_study_is_run_and_read(ran: tuple[search.StudyResult, list[str]]) -> N
     assert trials.columns[:3] == ["study", "trial", "iteration"]
     for trial, x, rate, v in trials.select("trial, x, rate, v").fetchall():
         assert v == pytest.approx(10 * x + rate, abs=1e-9), trial
-    assert "<td>v</td>" in result._repr_html_()
+    shown = result._repr_html_()
+    assert "<td>v</td>" in shown and "<script" not in shown
+    for other in result.alternatives:
+        assert other.trial != best.trial and set(other.parameters) == {"x", "rate"}
+    assert result.study in repr(result)
     assert search.open_results(result.folder) == search.StudyResult(
         result.study, result.folder, result.is_converged, result.reason
     )
@@ -60,6 +69,45 @@ def test_one_candidate_is_evaluated(tiny: Callable[..., Path], without_children:
 def test_a_mistake_is_an_exception_with_its_place(tiny: Callable[..., Path]) -> None:
     with pytest.raises(SpecError, match="search.samplr.*did you mean"):
         search.load_study(tiny(), set={"search.samplr": "tpe"})
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda s: search.load_study(5), "path must be a path, but got 5 (int)"),
+        (lambda s: search.load_study(s.file, set=["x"]), "set must be a dict"),
+        (lambda s: search.load_study(s.file, vars={1: 2}), "vars must be a dict"),
+        (lambda s: search.load_study(s.file, set={"search.seed": {1, 2}}), "that YAML can hold"),
+        (lambda s: search.run_study("study.yaml"), "search.load_study('study.yaml')"),
+        (lambda s: search.run_study(None), "must be what search.load_study returns"),
+        (lambda s: search.run_study(s, results=3), "results must be a path"),
+        (lambda s: search.run_study(s, on_progress="print"), "a function that takes a line"),
+        (lambda s: search.evaluate(s, [("x", 1)]), "values must be a dict"),
+        (lambda s: search.evaluate(s, {"x": None}), "the value of x must be a number"),
+        (lambda s: search.compare(s, 3), "named by a text such as 'best'"),
+        (lambda s: search.open_results(None), "folder must be a path"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_named(
+    tiny: Callable[..., Path], call: Callable[[Any], Any], told: str
+) -> None:
+    with pytest.raises(ArgumentError, match=re.escape(told)) as refused:
+        call(search.load_study(tiny()))
+    assert refused.value.code == "argument"
+
+
+def test_values_keep_their_kind(tiny: Callable[..., Path]) -> None:
+    """What YAML would read otherwise, a path, and a number of numpy's."""
+    given = {"a": "yes", "b": "2026", "c": Path("data/x.csv"), "d": numpy.float64(0.1), "e": ""}
+    study = search.load_study(tiny(), vars=given | {"f": [1, "two"], "g": True})
+    assert study.scenario.vars == {
+        "a": "yes", "b": "2026", "c": "data/x.csv", "d": 0.1, "e": "", "f": [1, "two"], "g": True,
+    }  # fmt: skip
+
+
+def test_a_result_is_text_whatever_things_are_called() -> None:
+    grid = Grid(("<b>",), (("<script>alert(1)</script>",),))
+    assert "<script" not in _html_table(grid) and "&lt;b&gt;" in _html_table(grid)
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_metric_that_fails_is_named(tmp_path: Path) -> None:
 
 
 def test_want_of_memory_names_the_setting_to_change(tmp_path: Path) -> None:
-    hungry = "create table big as select * from range(3_000_000) order by hash(range)"
+    hungry = "create table big as select * from range(30_000_000) order by hash(range)"
     factory = sql_factory(tmp_path, scenario={"steps": [{"sql": hungry}]})
     factory = replace(factory, memory_limit_bytes=16 * MIB, max_temp_bytes=MIB)
     failure = failure_of(factory)

@@ -16,8 +16,11 @@ from search.scenario.outcome import EvaluationRequest
 from search.scenario.seeds import DrawPlaces
 from search.study.steps import ExpandedStep
 
-RUN_VALUE = "\x00run\x00"
-"""Stands in a recorded text where dbt put a value of its own (the invocation's id)."""
+RUN_VALUE = "\x01run\x01"
+"""Stands in a recorded text where dbt put a value of its own (the invocation's id).
+
+Not in zeros: before DuckDB 2.0 its parser ends a text there.
+"""
 
 _STAMP = re.compile(r"(__dbt_tmp)\d{14,}")
 _PYTHON_MODEL = "__dbt_python_model_df_"

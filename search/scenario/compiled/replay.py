@@ -240,8 +240,7 @@ def perform(connection: Any, action: Action, fill: Callable[[Template], Any]) ->
         if action.definition is not None:
             connection.execute(action.definition)
         else:
-            kind = "temp view" if action.key[0] == TEMP_SCHEMA else "view"
-            connection.execute(f"create {kind} {name} as from {action.source}")
+            connection.execute(f"create {made_as('view', action.key)} as from {action.source}")
     elif action.kind == "own":
         assert action.source is not None
         own_table(connection, action.key, action.source, action.definition)
@@ -255,12 +254,21 @@ def perform(connection: Any, action: Action, fill: Callable[[Template], Any]) ->
         connection.execute(f"create table {HOISTED}.main.v{action.version} as from {name}")
 
 
+def made_as(kind: str, key: tuple[str, str]) -> str:
+    """Return what is made, by its kind and name; before DuckDB 2.0 ``temp.x`` cannot be made.
+
+    Example:
+        >>> made_as("view", ("main", "a")), made_as("view", ("temp", "a"))
+        ('view "main"."a"', 'temp view "a"')
+    """
+    return f"temp {kind} {quoted(key[1])}" if key[0] == TEMP_SCHEMA else f"{kind} {sql_name(key)}"
+
+
 def own_table(connection: Any, key: tuple[str, str], source: str, definition: str | None) -> None:
     """Make a table of the workspace from an attached one, with its constraints if it has any."""
     name = sql_name(key)
     if definition is None:
-        kind = "temp table" if key[0] == TEMP_SCHEMA else "table"
-        connection.execute(f"create {kind} {name} as from {source}")
+        connection.execute(f"create {made_as('table', key)} as from {source}")
         return
     connection.execute(definition)
     connection.execute(f"insert into {name} from {source}")

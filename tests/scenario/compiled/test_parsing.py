@@ -54,7 +54,10 @@ def test_holes_are_filled_in_text(connection: duckdb.DuckDBPyConnection) -> None
     [
         "create table made as pivot source on kind using sum(i)",
         "create table made as select 1 as a; insert into made values (2)",
-        "pragma table_info('source')",
+        pytest.param(
+            "pragma table_info('source')",
+            marks=pytest.mark.skipif(duckdb.__version__ < "2", reason="the same as a select"),
+        ),
         "set threads = 1",
         "-- nothing",
     ],
