@@ -48,7 +48,7 @@ class StudyConfig(dg.Config):
     sampler: Sampler | None = _as_in(SearchSpec, "sampler")
     tolerance: float | None = _as_in(SearchSpec, "tolerance", " A fraction, for example 0.02.")
     timeout: str | None = _as_in(SearchSpec, "timeout")
-    workers: str | None = _as_in(ResourcesSpec, "workers", " A number or auto.")
+    workers: Any = _as_in(ResourcesSpec, "workers", " A number or auto.")
     memory_budget: str | None = _as_in(ResourcesSpec, "memory_budget")
     targets: dict[str, dict[str, Any]] | None = _as_in(
         StudySpec,

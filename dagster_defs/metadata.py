@@ -9,10 +9,18 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_defs.web import REPORTS
 from search.report.courses import convergence_image
 from search.report.facts import ParameterFacts, StudyFacts, Target
+from search.report.findings import findings_of
 from search.scenario.verdict import DataTests
+from search.views.grid import Grid
+from search.views.headline import headline
+from search.views.outcomes import OUTCOMES, alternative_lines, outcomes, plans_grid
 from search.views.parameters import allowed_text, parameter_view
+from search.views.repeats import repeated, repeated_grid
+from search.views.risk import failing_lines, risk_line
+from search.views.tables import table_grid, table_views
 from search.views.targets import TargetView
 
 Row = Mapping[str, Any]
@@ -108,6 +116,37 @@ def convergence_plot(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
     )
 
 
+def report_link(facts: StudyFacts) -> dg.MetadataValue[Any]:
+    """Return a link that opens the report where `make ui` serves it."""
+    return dg.MetadataValue.url(f"{REPORTS}{facts.folder.name}")
+
+
+def decision(facts: StudyFacts) -> dict[str, Any]:
+    """Return the decision as metadata: the sentence, the risk, the plans, the plan's path."""
+    findings = findings_of(facts)
+    lines = [headline(findings), risk_line(findings), *failing_lines(findings)]
+    paths = [
+        (f"{one.key} by {one.loop}", repeated_grid(findings, one)) for one in repeated(findings)
+    ]
+    paths += [(one.title, table_grid(one)) for one in table_views(findings) if one.is_compared]
+    others = "\n".join(f"- {line}" for line in alternative_lines(findings))
+    yielded = [dict(zip(OUTCOMES, one.row, strict=True)) for one in outcomes(findings)]
+    known: dict[str, Any] = {
+        "decision": dg.MetadataValue.md("\n\n".join(lines)) if findings.plan else lines[0],
+        "what comes out": table(yielded),
+        "plans": grid_table(plans_grid(findings)),
+        "alternatives": dg.MetadataValue.md(others) if others else None,
+        "report in a browser": report_link(facts),
+    }
+    return known | {f"path: {name}": grid_table(grid) for name, grid in paths}
+
+
+def grid_table(grid: Grid) -> dg.MetadataValue[Any] | None:
+    """Return a table of text cells."""
+    header = [name or "name" for name in grid.header]
+    return table([dict(zip(header, row, strict=True)) for row in grid.rows])
+
+
 def places_of(facts: StudyFacts) -> dict[str, Any]:
     """Return where the study's results are."""
     run = facts.run
@@ -116,5 +155,5 @@ def places_of(facts: StudyFacts) -> dict[str, Any]:
         "storage": run.storage_url,
         "audit trail": dg.MetadataValue.path(facts.folder / "audit.duckdb"),
         "report": dg.MetadataValue.path(facts.folder / "report.html"),
-        "report in a browser": dg.MetadataValue.url((facts.folder / "report.html").as_uri()),
+        "report in a browser": report_link(facts),
     }

@@ -11,6 +11,7 @@ import pyarrow as pa
 from dagster_defs.database import Table
 from dagster_defs.metadata import allowed_of
 from search.report.facts import StudyFacts
+from search.report.findings import findings_of
 from search.study.targets import variances
 from search.study.values import Scalar
 from search.views.targets import Judgement, wanted_text
@@ -69,6 +70,77 @@ BEST_TABLE = Table(
         }
     ),
 )
+ALTERNATIVES_TABLE = Table(
+    "plan_alternatives",
+    pa.schema(
+        {
+            "scenario_id": pa.string(),
+            "study": pa.string(),
+            "alternative": pa.int64(),
+            "plan": pa.string(),
+            "trial": pa.int64(),
+            "kind": pa.string(),
+            "name": pa.string(),
+            "unit": pa.string(),
+            "value": pa.float64(),
+            "value_text": pa.string(),
+            "is_met": pa.bool_(),
+        }
+    ),
+)
+FUTURES_TABLE = Table(
+    "plan_futures",
+    pa.schema(
+        {
+            "scenario_id": pa.string(),
+            "study": pa.string(),
+            "trial": pa.int64(),
+            "seed": pa.string(),
+            "is_searched": pa.bool_(),
+            "is_all_targets_met": pa.bool_(),
+            "metric": pa.string(),
+            "unit": pa.string(),
+            "value": pa.float64(),
+            "is_met": pa.bool_(),
+        }
+    ),
+)
+
+
+def alternative_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
+    """Return every parameter and metric of the other plans that meet every target."""
+    findings = findings_of(facts)
+    rows = []
+    for number, plan in enumerate(findings.alternatives, start=1):
+        head = {"scenario_id": scenario, "study": facts.study, "alternative": number}
+        head |= {"plan": plan.name, "trial": plan.trial}
+        for name, one in findings.parameters.items():
+            value = plan.values.get(name)
+            number_, text = _pair("x", value).values()
+            shown = {"kind": "parameter", "name": name, "unit": one.unit}
+            rows.append(head | shown | {"value": number_, "value_text": text})
+        for name, achieved in plan.metrics.items():
+            goal = findings.goal_of.get(name)
+            judged = None if goal is None else Judgement.of(goal, achieved).is_met
+            shown = {"kind": "metric", "name": name, "unit": findings.units.get(name)}
+            rows.append(head | shown | {"value": achieved, "is_met": judged})
+    return rows
+
+
+def future_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
+    """Return every metric of the plan in each future."""
+    findings = findings_of(facts)
+    head = {"scenario_id": scenario, "study": facts.study, "trial": facts.best}
+    rows = []
+    for one in findings.futures():
+        seed = {"seed": str(one["seed"]), "is_searched": one["is_searched"]}
+        seed |= {"is_all_targets_met": one["is_met"]}
+        for name, value in one["metrics"].items():
+            goal = findings.goal_of.get(name)
+            judged = None if goal is None else Judgement.of(goal, value).is_met
+            shown = {"metric": name, "unit": findings.units.get(name), "value": value}
+            rows.append(head | seed | shown | {"is_met": judged})
+    return rows
 
 
 def state_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:

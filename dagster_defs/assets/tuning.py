@@ -11,10 +11,14 @@ from dagster_defs.failures import search_failures
 from dagster_defs.places import Places
 from dagster_defs.progress import StudyObserver
 from dagster_defs.rows import (
+    ALTERNATIVES_TABLE,
     BEST_TABLE,
+    FUTURES_TABLE,
     RESULTS_TABLE,
     STATE_TABLE,
+    alternative_rows,
     best_rows,
+    future_rows,
     result_rows,
     state_rows,
 )
@@ -139,15 +143,24 @@ def tuning_assets(places: Places) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         """What the study recommends and what it achieves, side by side with today.
 
         Grain: one row per scenario, kind (``parameter`` or ``metric``) and name, in
-        ``optimization.parameter_optimization_results``.
+        ``optimization.parameter_optimization_results``. The other plans that meet every target are
+        in ``optimization.plan_alternatives``, the plan under other random seeds in
+        ``optimization.plan_futures``.
         """
         with search_failures():
             facts = facts_of(places, context.partition_key)
             rows = result_rows(facts, context.partition_key)
-            duckdb_resource.replace_rows(RESULTS_TABLE, rows, scenario=context.partition_key)
+            scenario = context.partition_key
+            duckdb_resource.replace_rows(RESULTS_TABLE, rows, scenario=scenario)
+            for further, found in (
+                (ALTERNATIVES_TABLE, alternative_rows(facts, scenario)),
+                (FUTURES_TABLE, future_rows(facts, scenario)),
+            ):
+                duckdb_resource.replace_rows(further, found, scenario=scenario)
         return dg.MaterializeResult(
             metadata=metadata.present(
                 {
+                    **metadata.decision(facts),
                     "targets": metadata.table(metadata.target_rows(facts)),
                     "parameters": metadata.table(metadata.parameter_rows(facts)),
                     "dagster/row_count": len(rows),
@@ -177,7 +190,8 @@ def tuning_assets(places: Places) -> list[dg.AssetsDefinition | dg.AssetSpec]:
             rows = best_rows(facts, context.partition_key)
             duckdb_resource.replace_rows(BEST_TABLE, rows, scenario=context.partition_key)
         return dg.MaterializeResult(
-            metadata={
+            metadata=metadata.present(metadata.decision(facts))
+            | {
                 "parameters": dg.MetadataValue.json(
                     {parameter.name: parameter.best for parameter in facts.parameters}
                 ),

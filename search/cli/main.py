@@ -44,6 +44,7 @@ from search.system import interrupt
 from search.system.child import where_raised
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
 from search.system.packages import extra_missing, require_supported
+from search.views.terminal import Terminal, writing_for
 
 USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
 """Codes of what is no ``SearchError``."""
@@ -96,8 +97,30 @@ def run(
         result = run_study(
             spec, RunOptions(results=results, is_restart=restart, on_change=on_change), news
         )
-    click.echo(json.dumps(run_summary(result), indent=2) if as_json else run_text(spec, result))
+    workbook = _workbook(result)
+    if as_json:
+        document = run_summary(result) | {"workbook_path": str(workbook) if workbook else None}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(run_text(spec, result, workbook=workbook))
     return EXIT_OK if result.is_converged else EXIT_NOT_CONVERGED
+
+
+def _workbook(result: Any) -> Path | None:
+    """Write the workbook beside the report where that can be done; the trail has it all."""
+    from importlib.util import find_spec
+
+    from search.report.facts import read_facts
+    from search.report.workbook import WORKBOOK_NAME, export_study
+
+    if find_spec("openpyxl") is None or result.end.best is None:
+        return None
+    try:
+        facts = read_facts(result.folder, study=result.study)
+        return export_study(facts, result.folder / WORKBOOK_NAME)[0]
+    except SearchError as error:
+        _complain(f"warning: {error}")
+        return None
 
 
 @main.command()
@@ -264,7 +287,8 @@ def entry_point() -> None:
     end_in_order_on_signals()
     sys.stderr = cast("TextIO", LastingStream(sys.stderr))
     words = sys.argv[1:]
-    code = exit_code(lambda: main(words, standalone_mode=False), is_json="--json" in words)
+    with writing_for(Terminal.of(sys.stdout)):
+        code = exit_code(lambda: main(words, standalone_mode=False), is_json="--json" in words)
     if code == EXIT_INTERRUPTED or interrupt.must_leave():
         leave_at_once(code)
     if "_duckdb" in sys.modules:

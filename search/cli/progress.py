@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from search.driver.progress import Standing, TrialNews
+from search.views.live import LiveView
 from search.views.news import standing_line, trial_line
 
 
@@ -44,42 +46,65 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """Lines that scroll, above one line that stays: for terminals."""
+    """A panel that stays, with what matters; warnings and tables scroll above it.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    Args:
+        stream: Where to draw; stderr by default.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         from rich.console import Console
-        from rich.status import Status
+        from rich.live import Live
 
-        self._console = Console(file=stream or sys.stderr, highlight=False)
-        self._status = Status("starting", console=self._console)
-        self._started = time.monotonic()
+        self._view = LiveView()
+        self._clock = clock
+        self._started = clock()
+        self._console = Console(
+            file=stream or sys.stderr, highlight=False, no_color=bool(os.environ.get("NO_COLOR"))
+        )
+        self._live = Live(
+            console=self._console, get_renderable=self.panel, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> LiveProgress:
-        self._status.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        self._live.stop()
+
+    def panel(self) -> Any:
+        """Return what stands on the terminal now."""
+        from rich.panel import Panel
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, text in self._view.rows(self._clock() - self._started):
+            style = "green" if name == "meets every target" else ""
+            grid.add_row(name, Text(text, style=style))
+        return Panel(grid, title="scenario-search", title_align="left", border_style="dim")
 
     def note(self, line: str) -> None:
-        """Print the line above the status."""
-        self._print(line)
-        self._status.update(_escape(line.strip()))
+        """Show what is going on; a warning stays."""
+        if self._view.take_note(line):
+            self._print(line)
 
     def trial(self, news: TrialNews) -> None:
-        """Print how the trial ended."""
-        self._print(trial_line(news))
+        """Show how the trial ended."""
+        self._view.take_trial(news)
 
     def standing(self, standing: Standing) -> None:
-        """Update the status line."""
-        self._status.update(_escape(standing_line(standing)))
+        """Show where the study stands."""
+        self._view.take_standing(standing)
 
     def _print(self, line: str) -> None:
-        seconds = time.monotonic() - self._started
-        self._console.print(_escape(f"[{seconds:7.1f} s] {line}"), soft_wrap=True)
+        from rich.text import Text
 
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        style = "yellow" if line.startswith(("warning:", "ERROR")) else ""
+        self._console.print(Text(line, style=style), soft_wrap=True)

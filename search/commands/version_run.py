@@ -163,6 +163,9 @@ class VersionRun:
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
                 verification = verifier.verify(store, end)
+                needed = [trial for trial in (end.current, end.best) if trial is not None]
+                tables = verifier.tables(spec, store, end, needed)
+                appraisal |= {} if tables is None else {"tables": tables}
                 moved = self._moved(store, cache)
                 submitted = driver.first_submit_at or self._session.started
                 result = RunResult(
@@ -284,7 +287,8 @@ class VersionRun:
 
 def _order(spec: StudySpec) -> dict[str, list[str]]:
     """Return the names of a study file in its order, which a trail of sorted keys does not keep."""
-    return {name: list(getattr(spec, name)) for name in ("parameters", "metrics", "targets")}
+    order = {name: list(getattr(spec, name)) for name in ("parameters", "metrics", "targets")}
+    return order | {"report": list(spec.report.tables)}
 
 
 def _is_known(spec: StudySpec, cache: ResultCache | None, values: Mapping[str, Scalar]) -> bool:

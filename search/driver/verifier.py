@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from search.driver.engine import Engine, divergence_finder
 from search.driver.progress import Progress
-from search.driver.results import SearchEnd
+from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import SearchError
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.report_tables import PlanTables, read_tables
 from search.scenario.verdict import VERIFIED, Verification
 from search.scenario.verification import verify, warm_up
 from search.storage.study_store import StudyStore
+from search.study import StudySpec
 from search.system import interrupt
-from search.system.child import ChildProcess, run_in_child
+from search.system.child import ChildProcess, Report, run_in_child
+
+TABLES = "report_tables"
+"""Study attribute: the tables of its report, and of which plans."""
 
 
 class Verifier:
@@ -86,13 +93,7 @@ class Verifier:
             if verification.scenario in (None, self._reference.plan.fingerprints.get("scenario")):
                 return verification
         is_dbts_own = self._engine.name == "dbt"
-        while self._thread.is_alive():
-            self._thread.join(0.5)  # in slices, so that an interrupt arrives
-            interrupt.check()
-        # The system may have ended a process that only waited; another one does as well.
-        again = partial(run_in_child, patience=self._child.patience)
-        call = self._child.call if self._child.is_alive else again
-        found: Verification = call(
+        found: Verification = self._ask(
             verify,
             self._reference,
             [
@@ -109,6 +110,67 @@ class Verifier:
         self._progress.note(f"trial {best.number}: {found.text()}")
         store.set_attributes({VERIFIED: stored | {str(best.number): found.document()}})
         return found
+
+    def tables(
+        self, spec: StudySpec, store: StudyStore, end: SearchEnd, needed: Sequence[CompleteTrial]
+    ) -> dict[str, Any] | None:
+        """Return the tables of the study's report as a document; None when it has none.
+
+        What is known of the same plans is not read again while scenario and report are the same.
+
+        Args:
+            spec: The study.
+            store: The study in its storage.
+            end: How the search ended.
+            needed: Plans whose tables are read however long that takes.
+
+        Raises:
+            SearchError: If the process that reads them ends.
+        """
+        if not spec.report.tables or not needed:
+            return None
+        wanted = [(one.number, one.values) for one in needed]
+        numbers = {one.number for one in needed}
+        wanted += [(one.trial, one.values) for one in end.alternatives if one.trial not in numbers]
+        asked = spec.report.model_dump(mode="json")
+        scenario = self._reference.plan.fingerprints.get("scenario")
+        mark = [[number for number, _ in wanted], scenario, asked]
+        stored: Mapping[str, Any] = store.attributes().get(TABLES, {})
+        if stored.get("mark") == mark:
+            return dict(stored["document"])
+        seed = spec.scenario.seeds[0]
+        requests = [EvaluationRequest(number, values, seed) for number, values in wanted]
+        found: list[PlanTables] = self._ask(
+            read_tables, self._reference, spec.report, requests, len(needed),
+            report=self._progress.note,
+        )  # fmt: skip
+        left = len(requests) - len(found)
+        document = {
+            "tables": asked["tables"],
+            "plans": [dataclasses.asdict(one) for one in found],
+            "left_out": left,
+        }
+        for one in found:
+            if one.failure:
+                self._progress.note(
+                    f"warning: the report's tables of trial {one.trial}: {one.failure}"
+                )
+        if left:
+            self._progress.note(
+                f"the report's tables of {left} other plans did not fit into a minute"
+            )
+        store.set_attributes({TABLES: {"mark": mark, "document": document}})
+        return document
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any, report: Report) -> Any:
+        """Call a function where dbt is at hand."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)  # in slices, so that an interrupt arrives
+            interrupt.check()
+        # The system may have ended a process that only waited; another one does as well.
+        again = partial(run_in_child, patience=self._child.patience)
+        call = self._child.call if self._child.is_alive else again
+        return call(function, *arguments, report=report)
 
     def _warm_up(self) -> None:
         with contextlib.suppress(SearchError):  # the verification will say it

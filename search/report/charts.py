@@ -101,6 +101,46 @@ def path_chart(
     return svg(width, height, shapes, label=label_text)
 
 
+def bars_chart(
+    places: Sequence[str],
+    lines: Sequence[Line],
+    *,
+    unit: str | None,
+    label_text: str,
+    width: float = 520,
+    height: float = 220,
+) -> Markup:
+    """Return values side by side at each place, as bars from 0."""
+    shown = [v for one in lines for v in one.values if v is not None and math.isfinite(v)]
+    low, high = min([0.0, *shown]), max([0.0, *shown])
+    high = high if high > low else low + 1.0
+    step = (width - LEFT - RIGHT) / max(1, len(places))
+    floor = height - BOTTOM
+    wide = step * 0.8 / max(1, len(lines))
+
+    def y(value: float) -> float:
+        return TOP + (high - value) / (high - low) * (floor - TOP)
+
+    shapes: list[Shape] = []
+    for tick in nice_ticks(low, high, 4):
+        shapes.append(line(LEFT, y(tick), width - RIGHT, y(tick), "axis"))
+        shapes.append(label(LEFT - 6, y(tick) + 4, axis_text(tick, unit), anchor="end"))
+    letters = max(3, int(step / 6.5))
+    for place, text in enumerate(places):
+        middle = LEFT + (place + 0.5) * step
+        shapes.append(label(middle, height - 8, _short(text, letters), anchor="middle"))
+        for number, one in enumerate(lines):
+            value = one.values[place]
+            if value is None or not math.isfinite(value):
+                continue
+            left = LEFT + place * step + step * 0.1 + number * wide
+            top, bottom = sorted((y(value), y(0.0)))
+            title = f"{one.name}, {text}: {short_with_unit(value, unit)}"
+            bar = box(left, top, max(1.0, wide - 1), max(1.0, bottom - top), f"b {one.look}", 1)
+            shapes.append(Shape(bar.kind, bar.places, bar.look, title))
+    return svg(width, height, shapes, label=label_text)
+
+
 def walk_chart(
     start: float,
     steps: Sequence[tuple[str, float]],

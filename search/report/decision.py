@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from markupsafe import Markup
 
@@ -17,6 +18,7 @@ from search.report.charts import (
     walk_chart,
 )
 from search.report.facts import StudyFacts
+from search.report.own_tables import LOOKS, own_figures
 from search.report.page import Cell, Row, badge, cell, grid_table, section, small, table
 from search.report.render import part
 from search.report.sections import key_mark
@@ -35,8 +37,6 @@ MAX_SETTINGS = 12
 """Parameters that the first screen lists; beyond, only those that some plan moves."""
 MAX_FIGURES = 12
 """Figures of a kind that are drawn."""
-LOOKS = ("lnow", "lbest", "l0", "l2", "l3")
-"""Of today, the plan and the alternatives."""
 
 
 def decision_section(facts: StudyFacts, findings: Findings) -> Markup:
@@ -55,7 +55,8 @@ def decision_section(facts: StudyFacts, findings: Findings) -> Markup:
         _outcomes(findings) if has_plan else "",
         plots,
         failing_lines(findings) if has_plan else [],
-        [_path(findings, one) for one in repeated(findings)[:MAX_FIGURES]],
+        [*map(partial(_path, findings), repeated(findings)), *own_figures(findings)][:MAX_FIGURES],
+        _sides(findings),
     )
 
 
@@ -160,6 +161,16 @@ def _path(findings: Findings, one: Repeated) -> Figure:
         label_text=f"{one.key} by {one.loop}",
     )
     return f"{spoken(one.key).capitalize()} by {spoken(one.loop)}", _unit(one.unit), chart
+
+
+def _sides(findings: Findings) -> Markup:
+    """Return what the lines and bars of the plans look like."""
+    names = side_names(findings)
+    marks = [
+        key_mark(26, 8, strokes("M0 4h26", f"l {LOOKS[min(side, len(LOOKS) - 1)]}"), name)
+        for side, name in enumerate(names)
+    ]
+    return part("legend", marks)
 
 
 def _unit(unit: str | None) -> str:

@@ -34,6 +34,7 @@ from search.report.details import (
 )
 from search.report.facts import StudyFacts, read_facts
 from search.report.findings import findings_of
+from search.report.own_tables import own_tables_section
 from search.report.page import page
 from search.report.passing import without_names, without_paths
 from search.report.sections import (
@@ -100,6 +101,7 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
         figures_line(facts),
         plans_section(facts, findings),
         repeats_section(findings),
+        own_tables_section(findings),
         futures_section(findings),
         confirmation_section(facts.appraisal, facts.units),
         drivers_section(findings),

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from search.driver.results import Evaluation, RunResult
-from search.report.tables import parameters_table, targets_table
+from search.report.findings import findings_of_run
+from search.report.tables import parameters_table
 from search.scenario.verdict import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes
 from search.study.figures import with_unit
 from search.study.targets import variances
 from search.views.appraisal import appraisal_text
+from search.views.drivers import breaking_lines
+from search.views.findings import PLAN, Findings
+from search.views.headline import headline
+from search.views.outcomes import OUTCOMES, outcomes, settings_grid
+from search.views.risk import risk_line
 from search.views.targets import TargetView, goal_document
-from search.views.text import counted, duration_text, table_text
+from search.views.terminal import painted
+from search.views.text import counted, duration_text, table_text, wrapped
 
 
 def run_summary(result: RunResult) -> dict[str, Any]:
@@ -77,39 +85,74 @@ def _scouted_text(scouted: int) -> str:
     return f" and {counted(scouted, 'evaluation')} under other seeds" if scouted else ""
 
 
-def run_text(spec: StudySpec, result: RunResult) -> str:
-    """Return the run's end for people."""
+def run_text(spec: StudySpec, result: RunResult, *, workbook: Path | None = None) -> str:
+    """Return the run's end for people: the decision, what backs it, where the files are.
+
+    Args:
+        spec: The study.
+        result: How the run ended.
+        workbook: The workbook that was written; None when there is none.
+    """
     end = result.end
-    parts = [f"{result.study}: {_headline(result)} - {result.reason}", ""]
+    parts = [wrapped(f"{result.study}: {_headline(result)} - {result.reason}"), ""]
     if end.best is None:
         parts.append("no trial is complete, so there is nothing to recommend")
     else:
-        parts += [targets_table(end), "", parameters_table(spec, end.best.values)]
-        if end.alternatives:
-            parts += ["", "other plans that meet every target (apply --alternative N):"]
-        for number, one in enumerate(end.alternatives, start=1):
-            parts.append(f"  {number}. {one.name} (trial {one.trial})")
-        if result.verification is not None and result.verification.tests.failing:
-            parts += ["", *verification_lines(result.verification)]
-        units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-        parameters = {name: one.unit for name, one in spec.parameters.items()}
-        for paragraph in appraisal_text(result.appraisal, units, parameters):
-            parts += ["", paragraph]
+        parts += _decision(findings_of_run(spec, result), result)
+        parts += _analysis(spec, result)
     parts += [""] if result.warnings else []
-    parts += [f"warning: {line}" for line in result.warnings]
+    parts += [wrapped(painted(f"warning: {line}", "warn")) for line in result.warnings]
     failed = f" ({end.failed_trials} failed)" if end.failed_trials else ""
-    parts += [
-        "",
+    figures = (
         f"{counted(end.trials, 'trial')}{failed} in {counted(end.iterations, 'iteration')}"
         f"{_scouted_text(end.scouted)}, "
         f"{duration_text(result.wall_seconds)} (first candidate after "
         f"{duration_text(result.startup_seconds)}), peak memory "
-        f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}",
+        f"{format_bytes(result.peak_memory_bytes)} of {format_bytes(result.memory.budget_bytes)}"
+    )
+    parts += [
+        "",
+        wrapped(figures),
+        f"report: {result.report_path}",
+        *([f"workbook: {workbook}"] if workbook else []),
         f"audit trail: {result.audit_path}",
         f"its anchor: {result.anchor}",
-        f"report: {result.report_path}",
     ]
     return "\n".join(parts)
+
+
+def _decision(findings: Findings, result: RunResult) -> list[str]:
+    """Return the decision: the sentence, what comes out, what to set, what would make it fail."""
+    known = [one.row for one in outcomes(findings)]
+    has_futures = any(row[5] != "-" for row in known)
+    kept = [i for i in range(len(OUTCOMES)) if has_futures or i not in (5, 6)]
+    rows = [[row[i] for i in kept] for row in known]
+    parts = [
+        wrapped(painted(headline(findings), "strong")),
+        wrapped(risk_line(findings)),
+        "",
+        table_text([OUTCOMES[i] for i in kept], rows, strong=PLAN),
+        "",
+        settings_grid(findings).text(strong=PLAN),
+    ]
+    if findings.alternatives:
+        parts += ["", "other plans that meet every target (apply --alternative N):"]
+    for number, one in enumerate(findings.alternatives, start=1):
+        parts.append(wrapped(f"  {number}. {one.name} (trial {one.trial})"))
+    if result.verification is not None and result.verification.tests.failing:
+        parts += ["", *map(wrapped, verification_lines(result.verification))]
+    if lines := breaking_lines(findings):
+        parts += ["", "what would make it fail:", *(wrapped(f"  {line}") for line in lines)]
+    return parts
+
+
+def _analysis(spec: StudySpec, result: RunResult) -> list[str]:
+    units = {metric.name: metric.unit for metric in expand_metrics(spec)}
+    parameters = {name: one.unit for name, one in spec.parameters.items()}
+    parts = []
+    for paragraph in appraisal_text(result.appraisal, units, parameters):
+        parts += ["", paragraph]
+    return parts
 
 
 def _differences(evaluation: Evaluation) -> list[str]:
@@ -126,8 +169,10 @@ def _differences(evaluation: Evaluation) -> list[str]:
 
 def _headline(result: RunResult) -> str:
     if result.is_verified is False:
-        return "NOT VERIFIED by real dbt"
-    return "targets met" if result.is_converged else "targets not met"
+        return painted("NOT VERIFIED by real dbt", "warn")
+    return (
+        painted("targets met", "good") if result.is_converged else painted("targets not met", "bad")
+    )
 
 
 def verification_lines(verification: Verification) -> list[str]:

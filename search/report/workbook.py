@@ -21,6 +21,7 @@ from search.system.packages import extra_missing
 from search.views.headline import is_money
 from search.views.sheets import Amount, Sheet, Value, amount, named, sheets_of
 
+WORKBOOK_NAME = "plan.xlsx"
 PRIVATE = 0o600
 MAX_TEXT = 32_767
 """Characters of a cell. Source: Excel's specifications and limits."""

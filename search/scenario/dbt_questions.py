@@ -19,7 +19,7 @@ from search.scenario.plan import Profile
 from search.scenario.relations import Relations
 from search.scenario.setting import Setting
 from search.scenario.world import ReadLog, env_content
-from search.study.steps import ExpandedStep
+from search.study.steps import ExpandedStep, place_of
 
 
 class DbtQuestions:
@@ -29,15 +29,22 @@ class DbtQuestions:
         setting: The study, and where it is checked.
         steps: All steps, those of the setup as well.
         first: The step whose vars the project is parsed with.
+        further: Steps of the report, which must select something too.
     """
 
     def __init__(
-        self, setting: Setting, steps: Sequence[ExpandedStep], first: ExpandedStep
+        self,
+        setting: Setting,
+        steps: Sequence[ExpandedStep],
+        first: ExpandedStep,
+        further: Sequence[ExpandedStep] = (),
     ) -> None:
         self._setting = setting
         self._steps = [step for step in steps if step.command is not None]
+        self._further = [step for step in further if step.command is not None]
         # A selection is asked for with the vars of the first step that has it.
-        self._selections = {selection_of(step): step for step in reversed(self._steps)}
+        asked = [*self._steps, *self._further]
+        self._selections = {selection_of(step): step for step in reversed(asked)}
         self._first = first
 
     def answers(self, files_fingerprint: str) -> DbtAnswers:
@@ -57,10 +64,11 @@ class DbtQuestions:
         """Return the nodes that each step selects; a step that selects nothing is a mistake."""
         told: set[Selection] = set()
         selected: dict[str, frozenset[str]] = {}
-        for step in self._steps:
+        for step in (*self._steps, *self._further):
             selection = selection_of(step)
             nodes = answers.selected.get(selection)
-            selected[step.name] = nodes or frozenset()
+            if step in self._steps:
+                selected[step.name] = nodes or frozenset()
             if nodes == frozenset() and selection not in told:
                 # A selection that is a mistake is told once, for the first step that has it.
                 told.add(selection)
@@ -139,7 +147,7 @@ class DbtQuestions:
 
     def _nothing_selected(self, step: ExpandedStep) -> SpecError:
         return self._setting.error(
-            f"scenario.{step.name.split(' ')[0]}.dbt",
+            f"{place_of(step).split(' ')[0]}.dbt",
             f"must select something, but dbt {step.command} finds no node for "
             f"select {' '.join(step.select) or '(all)'!r}"
             + (f", exclude {' '.join(step.exclude)!r}" if step.exclude else ""),

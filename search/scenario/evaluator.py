@@ -263,10 +263,14 @@ class DbtEvaluator(Evaluator):
             with stages.stage("metrics"), self._runner.connection() as connection:
                 metrics = dict(reader.finish(connection))
             self._learn(since)
+            self.look(candidate_vars)
             return metrics
         finally:
             self._workspace.discard()
             self._runner.begin()
+
+    def look(self, candidate_vars: dict[str, Any]) -> None:
+        """Look at a candidate's database once its metrics are read; an evaluation does nothing."""
 
     def _look_at_templates(self) -> None:
         """Notice, once, which templates of the project ask when dbt started."""

@@ -278,7 +278,8 @@ def _checks_of_the_project(setting: Setting) -> _Checked:
     setup = expand(scenario.setup, kind="setup")
     inputs = _inputs(setting)
 
-    questions = DbtQuestions(setting, [*setup, *steps], steps[0])
+    told = expand(setting.spec.report.steps, kind="report.steps")
+    questions = DbtQuestions(setting, [*setup, *steps], steps[0], told)
     answers = questions.answers(files_fingerprint)
     if reads.has_dynamic:
         var_checks.check_binds(answers.vars)
@@ -287,7 +288,8 @@ def _checks_of_the_project(setting: Setting) -> _Checked:
     selected = questions.selected(answers)
     queries = Queries(setting, answers.relations)
     metrics = queries.plan_metrics()
-    queries.check_sql_steps([*setup, *steps])
+    queries.check_sql_steps([*setup, *steps, *told])
+    queries.check_report()
     table_binds = queries.plan_table_binds(selected)
     data_checks = queries.plan_data_checks()
     recipe = BaselineRecipe(

@@ -16,7 +16,7 @@ from search.scenario.setting import Setting
 from search.scenario.steps import authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
 from search.study.metrics import ExpandedMetric, expand_metrics
-from search.study.steps import ExpandedStep
+from search.study.steps import ExpandedStep, place_of
 
 
 class Queries:
@@ -45,8 +45,15 @@ class Queries:
                         **self._setting.vars_of_step(step),
                     },
                     loop=step.loop,
-                    key=f"scenario.{step.name}",
+                    key=place_of(step),
                 )
+
+    def check_report(self) -> None:
+        """Refuse a table of the report that does not render, before anything is searched."""
+        names = {**self._setting.project_vars, **self._setting.current_vars}
+        for name, table in self._setting.spec.report.tables.items():
+            with self._setting.complaints.checking():
+                self._render(table.sql, None, f"report.tables.{name}.sql", names)
 
     def plan_metrics(self) -> tuple[PlannedMetric, ...]:
         """Return the metrics with their SQL rendered."""

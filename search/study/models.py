@@ -13,6 +13,7 @@ from search.study.checks import check_sections
 from search.study.goals import MetricSpec, TargetSpec
 from search.study.mistakes import given, wrong, wrongs
 from search.study.parameters import ParameterSpec
+from search.study.report import ReportSpec
 from search.study.scenario import ScenarioSpec
 from search.study.settings import ResourcesSpec, SearchSpec
 from search.study.values import Identifier, Items, Model, StudyName
@@ -65,6 +66,8 @@ class StudySpec(Model):
     """How to search, and when to stop."""
     apply: ApplySpec = ApplySpec()
     """Where `scenario-search apply` writes values that a var carries."""
+    report: ReportSpec = ReportSpec()
+    """Further tables and charts of today's values, the plan and the alternatives."""
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use of the machine."""
     storage: Annotated[str | None, BeforeValidator(_storage)] = Field(
@@ -157,6 +160,8 @@ class StudySpec(Model):
         # What is not in the documents of earlier versions goes unsaid where it is the default.
         if self.apply == ApplySpec():
             del document["apply"]
+        if self.report == ReportSpec():
+            del document["report"]
         if not self.scenario.checks:
             del document["scenario"]["checks"]
         for one in document["parameters"].values():

@@ -48,13 +48,25 @@ class ExpandedStep:
         return self.loop is not None and not self.goes_on
 
 
+def place_of(step: ExpandedStep) -> str:
+    """Return where a step stands in the study file.
+
+    Example:
+        >>> place_of(ExpandedStep("steps[0]", 0, "sql"))
+        'scenario.steps[0]'
+        >>> place_of(ExpandedStep("report.steps[0]", 0, "sql"))
+        'report.steps[0]'
+    """
+    return step.name if step.name.startswith("report.") else f"scenario.{step.name}"
+
+
 def expand(
-    steps: Sequence[StepSpec], *, kind: Literal["steps", "setup"] = "steps"
+    steps: Sequence[StepSpec], *, kind: Literal["steps", "setup", "report.steps"] = "steps"
 ) -> tuple[ExpandedStep, ...]:
     """Return the steps in running order, each loop unrolled.
 
     Args:
-        steps: ``scenario.steps`` or ``scenario.setup``.
+        steps: ``scenario.steps``, ``scenario.setup`` or ``report.steps``.
         kind: Key of that list, for the names.
     """
     expanded: list[ExpandedStep] = []

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.study.figures import signed, with_unit
+from search.study.figures import short_change, signed, with_unit
 from search.views.grid import Grid
+from search.views.text import wrapped
 
 Units = Mapping[str, str | None]
 MAX_FRONT = 20
@@ -38,12 +39,17 @@ def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units)
 def _effect_text(effect: Mapping[str, Any], unit: str | None) -> str:
     """Return an effect, with its interval where it is the model's; no figure of unsure sign."""
     if effect["evaluated"] is not None:
-        return signed(effect["evaluated"], unit)
+        return short_change(effect["evaluated"], unit)
+    if effect.get("modelled") == 0 and effect.get("uncertainty") == 0:
+        return "none"
     interval = effect.get("interval")
     if effect.get("is_known") is False or interval is None:
         return "not known"
-    low, high = (signed(end, unit) for end in interval)
-    return f"{signed(effect['modelled'], unit)} ({low} to {high})"
+    low, high = (short_change(end, unit) for end in interval)
+    # The unit once, where both ends have it.
+    first, rest = low.partition(" ")[0], low.partition(" ")[2]
+    low = first if rest == high.partition(" ")[2] else low
+    return f"{short_change(effect['modelled'], unit)} ({low} to {high})"
 
 
 def effects_source(document: Mapping[str, Any]) -> str:
@@ -146,18 +152,15 @@ def front_text(document: Mapping[str, Any]) -> str | None:
 
 
 def appraisal_text(document: Mapping[str, Any], metrics: Units, parameters: Units) -> list[str]:
-    """Return everything as paragraphs of plain text."""
+    """Return what backs a decision as paragraphs of plain text."""
     parts = []
     if lines := diagnosis_lines(document):
-        parts.append("\n".join(lines))
+        parts.append(wrapped("\n".join(lines)))
     if (sentence := front_text(document)) is not None:
-        parts.append(sentence)
+        parts.append(wrapped(sentence))
     if (grid := effects_grid(document, metrics, parameters)) is not None:
-        parts.append(f"What one step does at the best trial. {effects_source(document)}")
-        parts[-1] += f"\n{grid.text()}"
+        source = wrapped(f"What one step does at the best trial. {effects_source(document)}")
+        parts.append(f"{source}\n{grid.text()}")
     if lines := [*alike_lines(document, parameters), *quality_lines(document, metrics)]:
-        parts.append("\n".join(lines))
-    if (sentence := confirmation_text(document)) is not None:
-        grid = confirmation_grid(document, metrics)
-        parts.append(sentence if grid is None else f"{sentence}\n{grid.text()}")
+        parts.append(wrapped("\n".join(lines)))
     return parts

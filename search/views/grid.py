@@ -19,6 +19,6 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def text(self) -> str:
-        """Return the table as aligned text."""
-        return table_text(self.header, self.rows)
+    def text(self, *, strong: str | None = None) -> str:
+        """Return the table as aligned text; the column named ``strong`` stands out."""
+        return table_text(self.header, self.rows, strong=strong)

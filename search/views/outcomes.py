@@ -125,6 +125,15 @@ def side_names(findings: Findings) -> list[str]:
     return [TODAY, *([PLAN] if findings.plan else []), *others]
 
 
+def settings_grid(findings: Findings) -> Grid:
+    """Return the parameters, a column for each plan, and how the plan differs from today."""
+    names = side_names(findings)
+    rows = tuple(
+        (one.name, *one.values[:2], one.change, *one.values[2:]) for one in settings(findings)
+    )
+    return Grid(("parameter", *names[:2], "change", *names[2:]), rows)
+
+
 def plans_grid(findings: Findings) -> Grid:
     """Return parameters and then metrics, a column for each plan."""
     rows = [(one.name, *one.values) for one in settings(findings)]

@@ -16,6 +16,7 @@ from search.views.headline import headline
 from search.views.outcomes import alternative_lines, side_names
 from search.views.repeats import repeated
 from search.views.risk import failing_lines, risk_line
+from search.views.tables import table_views
 from search.views.targets import Judgement, accepted_band
 
 Value = str | int | float | bool | datetime | None
@@ -164,6 +165,21 @@ def futures_sheet(findings: Findings) -> Sheet:
     return Sheet("futures", ("seed", "tuned on", "all targets met", *heads), tuple(rows))
 
 
+def table_sheets(findings: Findings) -> list[Sheet]:
+    """Return the report's own tables."""
+    sheets = []
+    for view in table_views(findings):
+        depth = len(view.keys)
+        rows = tuple(
+            (*row[:depth], *(amount(cell, view.unit) if depth else cell for cell in row[depth:]))
+            for row in view.rows
+        )
+        sides = [named(one, view.unit) if depth else one for one in view.sides]
+        lines = (view.title, *(["There are more rows."] if view.is_cut else []))
+        sheets.append(Sheet(view.name, (*view.keys, *sides), rows, lines))
+    return sheets
+
+
 def named(name: str, unit: str | None) -> str:
     """Return a column's heading with its unit.
 
@@ -177,4 +193,5 @@ def named(name: str, unit: str | None) -> str:
 def sheets_of(findings: Findings, more: Sequence[Sheet] = ()) -> list[Sheet]:
     """Return every sheet, the decision first; ``more`` are trials, provenance and the like."""
     own = [decision_sheet(findings), plans_sheet(findings), years_sheet(findings)]
-    return [*own, effects_sheet(findings), futures_sheet(findings), *more]
+    tables = table_sheets(findings)
+    return [*own, effects_sheet(findings), futures_sheet(findings), *tables, *more]

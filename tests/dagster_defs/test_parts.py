@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from dagster_defs.places import ROOT, Places
 from dagster_defs.scenarios import load_scenario, study_files, tags_of
 from dagster_defs.sensors import sensors
 from dagster_defs.steps import Chosen, Comparison
+from dagster_defs.web import Gate
 from search.errors import SpecError
 from search.study import load_study
 from search.study.space import current_candidate
@@ -87,6 +89,60 @@ def test_run_config_changes_limits_ranges_targets_and_numbers() -> None:
         "targets.cost.value=1e6",
     ]
     assert StudyConfig(overrides=given).texts() == tuple(given)
+
+
+@pytest.mark.parametrize("workers", [1, "1", "auto"])
+def test_workers_are_a_number_or_a_text(workers: int | str) -> None:
+    def configured(config):  # type: ignore[no-untyped-def]
+        return config.workers
+
+    configured.__annotations__ = {"config": StudyConfig}  # Dagster does not resolve names in text
+    study = dg.op(configured)
+
+    @dg.job
+    def launched() -> None:
+        study()
+
+    run_config = {"ops": {"configured": {"config": {"workers": workers}}}}
+    done = launched.execute_in_process(run_config)
+    assert done.output_for_node("configured") == workers
+    assert StudyConfig(workers=workers).texts() == (f"resources.workers={workers}",)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/scenario-search/reports/pay", 200),
+        ("GET", "/scenario-search/reports/other", 404),
+        ("GET", "/scenario-search/reports/..", 204),
+        ("GET", "/scenario-search/reports/pay/../../secret", 204),
+        ("POST", "/scenario-search/reports/pay", 204),
+        ("GET", "/runs", 204),
+    ],
+)
+def test_a_click_opens_the_report_and_nothing_else(
+    tmp_path: Path, method: str, path: str, status: int
+) -> None:
+    (tmp_path / "pay").mkdir()
+    (tmp_path / "pay" / "report.html").write_text("<!DOCTYPE html>")
+
+    async def dagsters(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:3000"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    scope |= {"server": ("127.0.0.1", 3000), "query_string": b""}
+    asyncio.run(Gate(dagsters, tmp_path)(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == status
+    other = scope | {"headers": [(b"host", b"evil.example:3000")]}
+    sent.clear()
+    asyncio.run(Gate(dagsters, tmp_path)(other, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 403
 
 
 def test_every_field_of_the_launchpad_is_described() -> None:

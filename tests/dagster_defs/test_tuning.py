@@ -70,6 +70,11 @@ def test_a_study_is_tuned_watched_stored_and_checked(
             "select iteration, is_converged from optimization.optimization_scenario_state "
             "order by iteration"
         ).fetchall()
+        futures = connection.execute(
+            "select count(*) from optimization.plan_futures where metric <> 'v'"
+        ).fetchone()
+        connection.execute("from optimization.plan_alternatives")
+    assert futures == (0,)
     assert value == (pytest.approx(10 * best["x"] + best["rate"]), True)
     assert states[0] == (0, False) and states[-1] == (tuned["iterations"], True)
 
