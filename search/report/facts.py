@@ -41,6 +41,7 @@ class ParameterFacts:
         best: Value in the best trial; None while there is none.
         description: What it does.
         binds: Where the value goes, in words.
+        step: Distance of the grid's values; None without a grid.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ParameterFacts:
     best: Scalar | None
     description: str | None = None
     binds: tuple[str, ...] = ()
+    step: float | None = None
 
     def position(self, value: Scalar | None) -> float | None:
         """Return where a value stands between 0 (low, first choice) and 1; None if nowhere."""
@@ -336,6 +338,7 @@ def _parameters(
                 best=best.get(name),
                 description=parameter.description,
                 binds=tuple(bind.place for bind in parameter.bind),
+                step=None if parameter.grid_step is None else float(parameter.grid_step),
             )
             for name, parameter in spec.parameters.items()
         )

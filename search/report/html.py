@@ -32,6 +32,7 @@ from search.report.details import (
     repeat_section,
     trials_section,
 )
+from search.report.explorer import explorer_section
 from search.report.facts import StudyFacts, read_facts
 from search.report.findings import findings_of
 from search.report.own_tables import own_tables_section
@@ -105,6 +106,7 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
         futures_section(findings),
         confirmation_section(facts.appraisal, facts.units),
         drivers_section(findings),
+        explorer_section(facts, findings),
         effects_section(facts.appraisal, facts.units, parameter_units),
         targets_section(facts),
         parameters_section(facts),

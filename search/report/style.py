@@ -7,4 +7,4 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent / "templates"
 
 CSS = (_FOLDER / "page.css").read_text(encoding="utf-8")
-JS = (_FOLDER / "page.js").read_text(encoding="utf-8")
+JS = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("explorer.js", "page.js"))

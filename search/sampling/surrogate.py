@@ -52,6 +52,29 @@ CLEAR_EVIDENCE = 1.5
 """Gain in the logarithm of a metric's probability for which a parameter is left out."""
 
 
+@dataclass(frozen=True)
+class Strength:
+    """How one metric depends on what, by the most probable model.
+
+    Attributes:
+        coordinates: What it depends on.
+        quadratic: Variance of its curvature.
+        smooth: Variance of its smooth remainder.
+        rough: Variance of its jumps.
+        is_log: Whether the logarithm is modelled.
+        centre: What standardising subtracted.
+        spread: What standardising divided by.
+    """
+
+    coordinates: NDArray[np.intp]
+    quadratic: float
+    smooth: float
+    rough: float
+    is_log: bool
+    centre: float
+    spread: float
+
+
 class Surrogate:
     """What is believed about the metrics after some evaluations.
 
@@ -77,6 +100,10 @@ class Surrogate:
     def mean(self) -> Functions:
         """Return the mean of what is believed, as one function."""
         return Functions([model.mean() for model in self._models], self._width)
+
+    def strengths(self) -> list[Strength]:
+        """Return how each metric depends on what."""
+        return [model.strength() for model in self._models]
 
     def draw(self, count: int, random: np.random.Generator) -> Functions:
         """Return random functions that agree with the evaluations, as probable as believed."""
@@ -201,6 +228,21 @@ class _MetricModel:
         kept = share[share > 1e-3].sum()
         return self._column(
             weights[None] / kept, np.array([form]), np.sqrt([jump]), seen[None] / kept
+        )
+
+    def strength(self) -> Strength:
+        """Return the most probable strengths and form."""
+        row, form = np.unravel_index(int(np.argmax(self._share)), self._share.shape)
+        quadratic, smooth, rough = (float(value) for value in STRENGTHS[row])
+        forms = self._forms
+        return Strength(
+            self.coordinates,
+            quadratic,
+            smooth,
+            rough,
+            bool(forms.is_log[form]),
+            float(forms.centres[form]),
+            float(forms.spreads[form]),
         )
 
     def draw(self, count: int, random: np.random.Generator) -> Column:
