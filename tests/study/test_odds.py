@@ -8,11 +8,11 @@ import random
 import pytest
 
 from search.study.chance import NORMAL, Noise
+from search.study.normal import box_probability
 from search.study.odds import (
     MANY,
     Odds,
     Scouted,
-    box_probability,
     careful,
     plan_key,
     predictive,
