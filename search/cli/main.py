@@ -16,6 +16,7 @@ from search.cli.audit import audit
 from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
 from search.cli.export import export
+from search.cli.frontier import frontier
 from search.cli.init import init
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import (
@@ -278,7 +279,9 @@ def schema() -> int:
     return EXIT_OK
 
 
-for _command in (apply, audit, compare, dashboard, diff, export, history, init, rollback, submit):
+for _command in (
+    apply, audit, compare, dashboard, diff, export, frontier, history, init, rollback, submit,
+):  # fmt: skip
     main.add_command(_command)
 
 

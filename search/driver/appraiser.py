@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.driver.batch import outcomes_of
 from search.driver.effects import Effect, Interchangeable, interchangeable
 from search.driver.engine import RECORDING
 from search.driver.futures import Confirmation, Futures
@@ -22,7 +23,6 @@ from search.errors import SpecError
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import Diagnosis
 from search.sampling.quality import ModelQuality
-from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
@@ -43,8 +43,6 @@ CHECK_SECONDS = 30.0
 """With ``sensitivity: auto``, steps are evaluated when that takes at most this long."""
 MIN_FOR_IMPORTANCE = 50
 """Complete trials below which importances would say nothing."""
-WAIT_SECONDS = 0.5
-"""Longest wait before a pending interrupt is noticed."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ class Appraiser:
         self, best: CompleteTrial, effects: Sequence[Effect], moves: Sequence[Candidate]
     ) -> list[Effect]:
         metrics: dict[str, Mapping[str, float]] = {}
-        found = self._evaluate(moves, self._replications())
+        found = outcomes_of(self._pool, moves, self._replications())
         for values, outcomes in zip(moves, found, strict=True):
             if all(one.is_complete for one in outcomes):
                 evaluated = over_replications([o.metrics for o in outcomes], self._statistic())
@@ -258,26 +256,6 @@ class Appraiser:
     def _statistic(self) -> str:
         replications = self._spec.scenario.replications
         return replications.statistic if replications else "mean"
-
-    def _evaluate(
-        self,
-        candidates: Sequence[Mapping[str, Scalar]],
-        seeds: Sequence[Scalar | None],
-    ) -> list[list[Outcome]]:
-        """Return the outcomes of each candidate under each seed, in the order given.
-
-        The requests carry the position of their candidate as their trial's number: these
-        evaluations belong to no trial.
-        """
-        for position, values in enumerate(candidates):
-            for seed in seeds:
-                self._pool.submit(EvaluationRequest(position, values, seed))
-        found: dict[tuple[int, Scalar | None], Outcome] = {}
-        while len(found) < len(candidates) * len(seeds):
-            outcome = self._pool.next_outcome(WAIT_SECONDS)
-            if outcome is not None:
-                found[outcome.request.trial, outcome.request.replication] = outcome
-        return [[found[position, seed] for seed in seeds] for position in range(len(candidates))]
 
 
 def _back(effect: Effect) -> Scalar | None:

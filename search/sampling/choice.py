@@ -86,6 +86,19 @@ class Samplers:
         seed = derived_seed(spec.search.seed, iteration)
         is_target = choose_sampler(spec).name == "target"
         inner = self.target(goals) if is_target else _inner(spec, seed=seed, batch_size=batch_size)
+        return self._feasible(inner, seed)
+
+    def modelled(self, goals: Sequence[Goal], *, iteration: int) -> BaseSampler:
+        """Return the sampler that models the metrics, whatever the study file names.
+
+        Args:
+            goals: The targets, relative ones resolved.
+            iteration: Number of the iteration, from 1.
+        """
+        return self._feasible(self.target(goals), derived_seed(self._spec.search.seed, iteration))
+
+    def _feasible(self, inner: BaseSampler, seed: int) -> BaseSampler:
+        spec = self._spec
         return FeasibleSampler(
             inner,
             distributions=distributions(spec),

@@ -40,6 +40,8 @@ RUN_ID = "run_id"
 """Names the run that dispatched a trial."""
 VARIANCE_PREFIX = "variance:"
 
+FRONTIERS = "frontiers"
+"""Study attribute: the points of each frontier that was asked for, by what it varies."""
 PROPOSED = "proposed"
 CURRENT = "current"
 POLISHED = "nearer to what is preferred"
