@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from search.audit.frontiers import frontier_plans
 from search.audit.records import (
     BestParameter,
     IterationRecord,
@@ -17,6 +19,7 @@ from search.audit.records import (
     TrialMetric,
     TrialParameter,
     TrialRecord,
+    value_columns,
 )
 from search.audit.schema import AuditTables
 from search.errors import SpecError, scenario_code
@@ -56,6 +59,7 @@ def assemble(
     events: Iterable[TrialEvent] = (),
     parameter_sets: Sequence[ParameterSetRecord] = (),
     preference: Preference | None = None,
+    frontiers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AuditTables:
     """Return the whole trail of one study, with targets and units from its study file.
 
@@ -67,8 +71,12 @@ def assemble(
         events: Of the event log.
         parameter_sets: Applied sets.
         preference: What ranks trials that meet every target; the study file's when left out.
+        frontiers: Points of each frontier that was asked for, as the study's storage has them.
     """
-    return assemble_records(
+    units = {metric.name: metric.unit for metric in expand_metrics(spec)}
+    units |= {name: parameter.unit for name, parameter in spec.parameters.items()}
+    name = study or (runs[-1].study if runs else spec.study)
+    tables = assemble_records(
         trials,
         runs,
         study=study or (runs[-1].study if runs else spec.study),
@@ -79,6 +87,8 @@ def assemble(
         parameter_sets=parameter_sets,
         preference=preference or Preference.of(spec),
     )
+    plans = frontier_plans(frontiers or {}, study=name, units=units)
+    return replace(tables, frontiers=tuple(plans))
 
 
 def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
@@ -291,7 +301,7 @@ def _alternatives(
                 trial=one.trial,
                 differs_ranges=one.differs,
                 parameter=name,
-                **_value_columns(value),
+                **value_columns(value),
                 unit=units.get(name),
             )
 
@@ -305,7 +315,7 @@ def _parameters(
             study=study,
             trial=trial.number,
             parameter=name,
-            **_value_columns(value),
+            **value_columns(value),
             unit=units.get(name),
             low=allowed.low,
             high=allowed.high,
@@ -365,7 +375,7 @@ def _best_parameters(
             run_id=best.run_id,
             trial=best.number,
             parameter=name,
-            **_value_columns(value),
+            **value_columns(value),
             unit=units.get(name),
             loss=best.loss,
             is_all_targets_met=best.is_all_targets_met,
@@ -406,17 +416,6 @@ def _iterations(
             best_trial_so_far=so_far.number if so_far else None,
             best_loss_so_far=so_far.loss if so_far else None,
         )
-
-
-def _value_columns(value: Any) -> dict[str, Any]:
-    """Return a parameter's value as number, text and type."""
-    is_number = isinstance(value, (bool, int, float))
-    text = value if isinstance(value, str) else repr(value).lower()
-    return {
-        "value": float(value) if is_number else None,
-        "value_text": text,
-        "value_type": type(value).__name__,
-    }
 
 
 def _is_resolved(goal: Goal) -> bool:

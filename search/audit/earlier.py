@@ -10,7 +10,7 @@ from search.audit.assemble import assemble, assemble_records
 from search.audit.records import RunRecord
 from search.audit.schema import AuditTables
 from search.errors import SpecError
-from search.storage.attributes import RUNS, SPEC
+from search.storage.attributes import FRONTIERS, RUNS, SPEC
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.storage.versions import versions
@@ -51,4 +51,11 @@ def stored_tables(store: StudyStore) -> AuditTables:
         return assemble_records(store.trials(), runs, study=store.name)
     trials = store.trials()
     preference = Preference.stored(spec, stored)
-    return assemble(trials, runs, spec=spec, study=store.name, preference=preference)
+    return assemble(
+        trials,
+        runs,
+        spec=spec,
+        study=store.name,
+        preference=preference,
+        frontiers=stored.get(FRONTIERS),
+    )

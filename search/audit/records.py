@@ -327,6 +327,26 @@ class PlanFuture(Record):
     is_all_targets_met: bool = Field(description="Whether all targets are met under this seed")
 
 
+class FrontierPlan(Record):
+    """One number of the plan at one point of a frontier: a parameter's or a metric's."""
+
+    frontier: str = Field(description="What was varied: metric=low:high:count, two for a map")
+    point: int = Field(description="From 1, in the order of what was varied")
+    levels: Json = Field(description="Metric to the value that its target has at the point")
+    is_met: bool = Field(description="Whether the plan meets every target")
+    reason: str | None = Field(default=None, description="Why the point is not reached")
+    trial: int | None = Field(
+        default=None, description="Number of the trial that the plan is; null for a new candidate"
+    )
+    new_evaluations: int = Field(description="Candidates that were evaluated for the point")
+    kind: str = Field(description="parameter or metric")
+    name: str = Field(description="Name of the parameter or metric")
+    value: float | None = Field(default=None, description="The value in its unit; null if text")
+    value_text: str = Field(description="The value as text, exactly")
+    value_type: str = Field(description="float, int, bool or str")
+    unit: str | None = Field(default=None, description="Unit of the value")
+
+
 class ParameterSetRecord(Record):
     """One applied choice of parameter values."""
 
@@ -342,3 +362,14 @@ class ParameterSetRecord(Record):
     origin: str | None = Field(
         default=None, description="A trial, given values, a rollback, or what was found"
     )
+
+
+def value_columns(value: Any) -> dict[str, Any]:
+    """Return a parameter's value as number, text and type."""
+    is_number = isinstance(value, (bool, int, float))
+    text = value if isinstance(value, str) else repr(value).lower()
+    return {
+        "value": float(value) if is_number else None,
+        "value_text": text,
+        "value_type": type(value).__name__,
+    }

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime
 from search.audit import canonical
 from search.audit.records import (
     BestParameter,
+    FrontierPlan,
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
@@ -151,6 +152,12 @@ TABLES = {
         "A parameter's value in another plan that meets every target; "
         "study, alternative, parameter",
     ),
+    "frontiers": Table(
+        "target_frontier",
+        FrontierPlan,
+        "A parameter's or metric's value in the plan at a point of a frontier; "
+        "study, frontier, point, kind, name",
+    ),
 }
 """Field of ``AuditTables`` to the table that holds its records."""
 
@@ -169,6 +176,7 @@ class AuditTables:
     parameter_sets: Sequence[ParameterSetRecord] = ()
     alternatives: Sequence[PlanAlternative] = ()
     futures: Sequence[PlanFuture] = ()
+    frontiers: Sequence[FrontierPlan] = ()
 
     def joined(self, other: AuditTables) -> AuditTables:
         """Return both together, for example of two versions of a study."""

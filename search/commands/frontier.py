@@ -11,6 +11,7 @@ from search.audit.republish import republish
 from search.commands.repeat import changed_inputs
 from search.commands.workbench import Workbench, open_workbench
 from search.driver.batch import outcomes_of
+from search.driver.continuation import FINGERPRINTS
 from search.driver.engine import Engine, prepare_engine
 from search.driver.frontier import Frontier, FrontierPoint, FrontierResult
 from search.driver.progress import Progress
@@ -67,11 +68,7 @@ def find_frontier(
             max(1, min(2, bench.memory.workers, cores())),
         )
         fingerprints = (engine.plan or bench.prepared.plan).fingerprints
-        if changed := changed_inputs(spec, stored, fingerprints):
-            raise ResultsMissingError(
-                f"study {spec.study} has run with other inputs ({', '.join(changed)} changed since); "
-                "start it again with `scenario-search run`, then the frontier"
-            )
+        _require_same_inputs(spec, stored, fingerprints)
         assert stored.name is not None
         with (
             StudyLock(bench.layout.lock),
@@ -92,6 +89,25 @@ def find_frontier(
     result = FrontierResult(stored.name, varies, goals, points, bench.layout.folder)
     write_plot(spec, result)
     return result
+
+
+def _require_same_inputs(
+    spec: StudySpec, stored: StoredStudy, fingerprints: Mapping[str, str]
+) -> None:
+    """Refuse trials of other inputs; targets, ranges and limits may be others by now."""
+    then = stored.attributes.get(FINGERPRINTS) or {}
+    if then.get("scenario") == fingerprints["scenario"]:
+        return
+    changed = [
+        key
+        for key in changed_inputs(spec, stored, fingerprints)
+        if key.split(".")[0] not in ("targets", "parameters", "constraints", "description")
+    ]
+    raise ResultsMissingError(
+        f"study {spec.study} has run with other inputs than those of now "
+        f"({', '.join(changed) or 'its scenario'}); start it again with `scenario-search run`, "
+        "then the frontier"
+    )
 
 
 def _goals(spec: StudySpec, stored: StoredStudy) -> tuple[Goal, ...]:

@@ -18,7 +18,7 @@ from search.audit.events import read_events
 from search.audit.records import RunRecord
 from search.audit.trail import publish_trail
 from search.parameter_sets.journal import Journal
-from search.storage.attributes import RUNS
+from search.storage.attributes import FRONTIERS, RUNS
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
@@ -133,14 +133,15 @@ class StudyRecorder:
     def _publish(self) -> None:
         """Replace the published trail by the present state of all versions of the study."""
         began = self._clock()
-        trials = self._store.trials()
+        trials, attributes = self._store.trials(), self._store.attributes()
         own = assemble(
             trials,
             [RunRecord.model_validate(one) for one in self._runs().values()],
             spec=self._spec,
             study=self._store.name,
             parameter_sets=Journal.of(self._spec).records(),
-            preference=Preference.stored(self._spec, self._store.attributes()),
+            preference=Preference.stored(self._spec, attributes),
+            frontiers=attributes.get(FRONTIERS),
         )
         publish_trail(self._folder, self._earlier.joined(own), self._log, self._store)
         self._published_at = self._clock()
