@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
+from dagster_defs.assets.frontier import frontier_assets
 from dagster_defs.assets.simulation import simulation_assets
 from dagster_defs.assets.tuning import tuning_assets
 from dagster_defs.checks import checks
@@ -27,7 +28,8 @@ def definitions(places: Places) -> dg.Definitions:
         ProjectError: If the dbt project does not parse.
     """
     manifest = prepared_manifest(places.project, places.private / "manifests")
-    assets = [*tuning_assets(places), *simulation_assets(places, manifest)]
+    assets = [*tuning_assets(places), *frontier_assets(places)]
+    assets += simulation_assets(places, manifest)
     asset_jobs = jobs(places)
     return dg.Definitions(
         assets=assets,

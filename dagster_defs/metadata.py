@@ -105,12 +105,11 @@ def test_table(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
 
 def convergence_plot(facts: StudyFacts) -> dg.MetadataValue[Any] | None:
     """Return the loss over the trials as an image; None while no trial is complete."""
-    image = convergence_image(facts)
-    if image is None:
+    picture = convergence_image(facts)
+    if picture is None:
         return None
-    data = base64.b64encode(image.encode()).decode()
     return dg.MetadataValue.md(
-        f"![loss over the trials](data:image/svg+xml;base64,{data})\n\n"
+        f"{image_text('loss over the trials', picture)}\n\n"
         "Loss of each trial (dot) and of the best so far (line); 0 meets every target, a cross is "
         "a failed trial. Vertical lines begin an iteration."
     )
@@ -145,6 +144,17 @@ def grid_table(grid: Grid) -> dg.MetadataValue[Any] | None:
     """Return a table of text cells."""
     header = [name or "name" for name in grid.header]
     return table([dict(zip(header, row, strict=True)) for row in grid.rows])
+
+
+def image(title: str, picture: str) -> dg.MetadataValue[Any]:
+    """Return an SVG file as an image."""
+    return dg.MetadataValue.md(image_text(title, picture))
+
+
+def image_text(title: str, picture: str) -> str:
+    """Return Markdown that shows an SVG file."""
+    data = base64.b64encode(picture.encode()).decode()
+    return f"![{title}](data:image/svg+xml;base64,{data})"
 
 
 def places_of(facts: StudyFacts) -> dict[str, Any]:

@@ -9,12 +9,15 @@ started them.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search.cli.progress import PlainProgress
+from search.commands.frontier import find_frontier
 from search.commands.run import RunOptions, run_study
+from search.driver.frontier import FrontierResult
 from search.driver.progress import Standing, TrialNews
 from search.driver.results import RunResult
 from search.study import StudySpec
@@ -42,6 +45,42 @@ def run_study_in_child(
     result: RunResult = run_in_child(
         _study, spec, options, report=take, is_stderr_shared=True, stop_seconds=STOP_SECONDS
     )
+    return result
+
+
+def find_frontier_in_child(
+    spec: StudySpec, texts: Sequence[str], results: Path, take: Callable[[str], None]
+) -> FrontierResult:
+    """Solve a study's frontier in a child process and return it.
+
+    Args:
+        spec: The study.
+        texts: What is varied, each ``metric=low:high:count``.
+        results: Folder of all results.
+        take: Called here with each line of news.
+
+    Raises:
+        SearchError: Whatever it raised, or ``WorkerError`` if the child died.
+    """
+    result: FrontierResult = run_in_child(
+        _frontier,
+        spec,
+        tuple(texts),
+        results,
+        report=lambda news: take(news) if isinstance(news, str) else None,
+        is_stderr_shared=True,
+        stop_seconds=STOP_SECONDS,
+    )
+    return result
+
+
+def _frontier(
+    spec: StudySpec, texts: Sequence[str], results: Path, *, report: Callable[[News], None]
+) -> FrontierResult:
+    end_in_order_on_signals()
+    progress = _Relay(report, PlainProgress())
+    result = find_frontier(spec, texts, results=results, progress=progress)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return result
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from search.audit.records import (
     FORMAT_VERSION,
     BestParameter,
+    FrontierPlan,
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
@@ -126,6 +127,10 @@ class AuditReader:
     def alternatives(self) -> list[PlanAlternative]:
         """Return the other plans that meet every target, a row for each parameter."""
         return self._records(PlanAlternative, order="alternative, parameter")
+
+    def frontiers(self) -> list[FrontierPlan]:
+        """Return the plans of every frontier that was asked for, number by number."""
+        return self._records(FrontierPlan, order="frontier, point, kind, name")
 
     def futures(self) -> list[PlanFuture]:
         """Return the best trial's metrics under each random seed that was evaluated."""

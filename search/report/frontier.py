@@ -82,7 +82,7 @@ def _at(varies: Sequence[Vary], point: FrontierPoint) -> str:
 def _tables(spec: StudySpec, result: FrontierResult) -> list[str]:
     """Return the points with parameters, and with metrics, in as many tables as 80 columns need."""
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-    varied = [(one.metric, [one.shown(p.levels[one.metric]) for p in result.points])
+    varied = [(f"{one.metric} wanted", [one.shown(p.levels[one.metric]) for p in result.points])
               for one in result.varies]  # fmt: skip
     columns = [
         (name, [with_unit(point.values[name], one.unit) for point in result.points])
@@ -141,8 +141,13 @@ def write_plot(spec: StudySpec, result: FrontierResult) -> Path:
     Along a map each row of points follows the one before.
     """
     target = plot_path(result.folder, result.varies)
-    files.write_durably(target, styled_file(_plot(spec, result)).encode())
+    files.write_durably(target, frontier_picture(spec, result).encode())
     return target
+
+
+def frontier_picture(spec: StudySpec, result: FrontierResult) -> str:
+    """Return the parameters along a frontier as an SVG file."""
+    return styled_file(_plot(spec, result))
 
 
 def _plot(spec: StudySpec, result: FrontierResult) -> Any:

@@ -126,6 +126,26 @@ def _number(name: str, text: str) -> float:
     return value
 
 
+def usual_axis(spec: StudySpec) -> Vary:
+    """Return an axis around the study's first target: five values, 2 % to either side.
+
+    Raises:
+        SpecError: If no target has a level of its own.
+    """
+    for metric in expand_metrics(spec):
+        target = spec.targets.get(metric.name) or spec.targets.get(metric.name.partition("@")[0])
+        if target is None or target.kind not in ("value", "at_most", "at_least"):
+            continue
+        level = target.level(metric.loop[1] if metric.loop else None)
+        if level:
+            ends = sorted((_plain(level * 0.98), _plain(level * 1.02)))
+            return Vary(metric.name, ends[0], ends[1], 5, metric.unit)
+    raise SpecError(
+        "no target has a level to vary (value, at_most or at_least); say what is varied: "
+        "metric=low:high:count"
+    )
+
+
 def levels_of(varies: Sequence[Vary]) -> list[dict[str, float]]:
     """Return the points of a frontier: metric to value, the last axis fastest."""
     names = [one.metric for one in varies]
