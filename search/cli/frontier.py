@@ -9,30 +9,24 @@ from pathlib import Path
 import click
 
 from search.cli.options import (
-    json_option,
+    changed_study,
     load,
     progress,
     results_of,
-    results_option,
-    set_option,
-    study_argument,
-    var_option,
+    told_results,
     workers_option,
 )
 from search.errors import EXIT_NOT_CONVERGED, EXIT_OK
 
 
 @click.command()
-@study_argument
+@changed_study
 @click.option(
     "--vary", "varies", multiple=True, required=True, metavar="METRIC=LOW:HIGH:N",
     help="Vary the target of a metric, for example cost=10.6e9:11.2e9:7; twice for a map.",
 )  # fmt: skip
-@set_option
-@var_option
 @workers_option
-@results_option
-@json_option
+@told_results
 def frontier(
     study: Path,
     varies: Sequence[str],
