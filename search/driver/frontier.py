@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.driver.results import CompleteTrial
 from search.sampling.choice import Samplers
 from search.sampling.feasible import SpaceExhaustedError
-from search.sampling.history import METRIC_PREFIX
+from search.sampling.history import METRIC_PREFIX, metrics_of_trial
 from search.study import StudySpec
 from search.study.preference import Preference
 from search.study.space import canonical, distributions
@@ -255,11 +255,7 @@ class Frontier:
 
 
 def _metrics(trial: FrozenTrial) -> dict[str, float]:
-    return {
-        name.removeprefix(METRIC_PREFIX): float(value)
-        for name, value in trial.user_attrs.items()
-        if name.startswith(METRIC_PREFIX)
-    }
+    return metrics_of_trial(trial) or {}
 
 
 def _without(study: optuna.Study, numbers: set[int]) -> optuna.Study:
