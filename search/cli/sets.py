@@ -145,16 +145,31 @@ def rollback(
 @click.option("--b", "others", multiple=True, default=["best"], show_default=True,
               help="What to compare; give it several times for several.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Evaluate all of them, whatever the trials say.")
+@click.option(
+    "--page", "to", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the comparison as a page too, for example compared.html.",
+)  # fmt: skip
 @told_results
 def compare(
-    study: Path, a: str, others: Sequence[str], fresh: bool, results: Path, as_json: bool
+    study: Path,
+    a: str,
+    others: Sequence[str],
+    fresh: bool,
+    to: Path | None,
+    results: Path,
+    as_json: bool,
 ) -> int:
     """Show candidates of STUDY side by side: parameters, metrics and their differences.
 
     A candidate is current, active (the parameter set in force), best, trial:17 or set:3. What
     no trial has evaluated is evaluated now.
     """
-    from search.commands.compare import compare_candidates, comparison_document, comparison_text
+    from search.commands.compare import (
+        compare_candidates,
+        comparison_document,
+        comparison_text,
+        write_comparison,
+    )
 
     spec = load(study, (), (), None)
     results = results_of(spec, results, is_needed=False)
@@ -166,6 +181,8 @@ def compare(
         click.echo(json.dumps(comparison_document(spec, sides), indent=2))
     else:
         click.echo(comparison_text(spec, sides))
+    if to is not None:
+        write_comparison(spec, sides, to)
     return EXIT_FAILURE if any(side.failure for side in sides) else EXIT_OK
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
+from search.report.comparison import comparison_html
+from search.report.findings import loops_of
+from search.report.html import write_page
 from search.scenario.outcome import Outcome
 from search.storage.attributes import FINGERPRINTS
 from search.storage.trials import read_trials
@@ -18,8 +21,10 @@ from search.study.figures import signed, with_unit
 from search.study.replication import over_replications
 from search.study.space import candidate_key, canonical, validate_candidate
 from search.study.values import Scalar
+from search.views.findings import Findings, Plan
+from search.views.grid import Grid
 from search.views.parameters import change_text, difference
-from search.views.text import table_text
+from search.views.text import wrapped
 
 SCENARIO = "scenario"
 """The fingerprint of all that a candidate's metrics follow from."""
@@ -188,8 +193,8 @@ def comparison_document(spec: StudySpec, sides: Sequence[Side]) -> dict[str, Any
     }
 
 
-def comparison_text(spec: StudySpec, sides: Sequence[Side]) -> str:
-    """Return the comparison for people: parameters, then metrics by what they repeat over."""
+def comparison_grids(spec: StudySpec, sides: Sequence[Side]) -> tuple[Grid, Grid]:
+    """Return the parameters and the metrics of all sides, with differences from the first."""
     first, others = sides[0], sides[1:]
     head = [first.label]
     for side in others:
@@ -203,7 +208,7 @@ def comparison_text(spec: StudySpec, sides: Sequence[Side]) -> str:
                 with_unit(value, parameter.unit),
                 change_text(first.values[name], value, parameter.unit),
             ]
-        parameters.append(row)
+        parameters.append(tuple(row))
     metrics = []
     has_loops = any(metric.loop for metric in expand_metrics(spec))
     for metric in expand_metrics(spec):
@@ -215,16 +220,48 @@ def comparison_text(spec: StudySpec, sides: Sequence[Side]) -> str:
         for side in others:
             yielded = side.metrics.get(metric.name)
             row += [with_unit(yielded, metric.unit), _moved(base, yielded, metric.unit)]
-        metrics.append(row)
-    parts = [
-        table_text(["parameter", *head], parameters),
-        "",
-        table_text(["metric", *(["by"] if has_loops else []), *head], metrics),
-        "",
-        "metrics from: " + ", ".join(f"{side.label} ({side.source})" for side in sides),
-    ]
-    parts += [f"{side.label} failed: {side.failure}" for side in sides if side.failure]
-    return "\n".join(parts)
+        metrics.append(tuple(row))
+    by = ["by"] if has_loops else []
+    return (
+        Grid(("parameter", *head), tuple(parameters)),
+        Grid(("metric", *by, *head), tuple(metrics)),
+    )
+
+
+def comparison_notes(sides: Sequence[Side]) -> list[str]:
+    """Return where the metrics are from, and what failed."""
+    notes = ["metrics from: " + ", ".join(f"{side.label} ({side.source})" for side in sides)]
+    return notes + [f"{side.label} failed: {side.failure}" for side in sides if side.failure]
+
+
+def comparison_text(spec: StudySpec, sides: Sequence[Side]) -> str:
+    """Return the comparison for people: parameters, then metrics by what they repeat over."""
+    parameters, metrics = comparison_grids(spec, sides)
+    notes = map(wrapped, comparison_notes(sides))
+    return "\n".join([parameters.text(), "", metrics.text(), "", *notes])
+
+
+def write_comparison(spec: StudySpec, sides: Sequence[Side], target: Path) -> Path:
+    """Write the comparison as a page, whole or not at all, and return its path.
+
+    Raises:
+        AuditError: If it cannot be written.
+    """
+    plans = [Plan(side.label, None, side.values, side.metrics) for side in sides]
+    loops = loops_of(expand_metrics(spec))
+    units = {metric.name: metric.unit for metric in expand_metrics(spec)}
+    findings = Findings(
+        study=spec.study,
+        parameters=spec.parameters,
+        goals=(),
+        units=units,
+        today=plans[0],
+        plan=plans[1] if len(plans) > 1 else None,
+        alternatives=tuple(plans[2:]),
+        loops=loops,
+    )
+    grids = comparison_grids(spec, sides)
+    return write_page(target, comparison_html(findings, *grids, comparison_notes(sides)))
 
 
 def _relative(base: float | None, value: float | None) -> float | None:

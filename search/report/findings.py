@@ -32,7 +32,7 @@ def findings_of(facts: StudyFacts) -> Findings:
         parameters={parameter.name: parameter for parameter in facts.parameters},
         goals=tuple(target.goal for target in facts.targets),
         units=facts.units,
-        loops=_loops(expand_metrics(facts.spec)) if facts.spec is not None else {},
+        loops=loops_of(expand_metrics(facts.spec)) if facts.spec is not None else {},
         today=plan(TODAY, current),
         plan=plan(PLAN, facts.best),
         alternatives=tuple(other for other in others if other is not None),
@@ -52,7 +52,7 @@ def findings_of_run(spec: StudySpec, result: RunResult) -> Findings:
         parameters=spec.parameters,
         goals=end.goals,
         units={metric.name: metric.unit for metric in expanded},
-        loops=_loops(expanded),
+        loops=loops_of(expanded),
         today=end.current
         and Plan(TODAY, end.current.number, end.current.values, end.current.metrics),
         plan=end.best and Plan(PLAN, end.best.number, end.best.values, end.best.metrics),
@@ -75,7 +75,8 @@ def _plan(name: str, trial: CompleteTrial | None) -> Plan | None:
     return None if trial is None else Plan(name, trial.number, trial.values, trial.metrics)
 
 
-def _loops(expanded: tuple[ExpandedMetric, ...]) -> Mapping[str, Loop]:
+def loops_of(expanded: tuple[ExpandedMetric, ...]) -> Mapping[str, Loop]:
+    """Return which metrics are one repetition of another."""
     return {
         metric.name: Loop(metric.key, metric.loop[0], metric.loop[1])
         for metric in expanded

@@ -68,13 +68,14 @@ def write_report(results_folder: Path, *, study: str | None = None, is_full: boo
 
 
 def write_page(target: Path, text: str) -> Path:
-    """Write a page, whole or not at all, and return its path.
+    """Write a page for its owner alone, whole or not at all, and return its path.
 
     Raises:
         AuditError: If it cannot be written.
     """
     try:
-        files.write_durably(target, text.encode())
+        with files.private():  # it may hold salaries
+            files.write_durably(target, text.encode())
     except OSError as error:
         what = "memory" if error.errno == errno.ENOMEM else "space and permissions there"
         raise AuditError(
