@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 from studies import copy_project, read_migrations_once, tiny_document, write_study
 
 read_migrations_once()
+
+# The key that seals caches is made in a folder of the tests, and the home folder stays as it is.
+_CONFIG = tempfile.mkdtemp(prefix="scenario-search-config-")
+atexit.register(shutil.rmtree, _CONFIG, ignore_errors=True)
+os.environ["XDG_CONFIG_HOME"] = _CONFIG
 
 # A shell that starts the tests in the background ignores Ctrl-C for them, and `nohup` a closed
 # terminal; the programs that the tests interrupt would inherit that, but inherit no handler.

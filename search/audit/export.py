@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, not_there
+from search.audit.views import metric_names, parameter_kinds, statements_by_view
 from search.errors import AuditError
 from search.system import files
 
@@ -20,6 +21,13 @@ _LIMITS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": MEMORY_LIMIT,
     "autoinstall_known_extensions": False,
 }
+_RISKY = "=+-@\t\r\n"
+"""What a cell that a spreadsheet would run begins with."""
+_HARMLESS = (
+    *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT"),
+    *("UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "DATE", "TIME", "TIMESTAMP"),
+)
+"""Kinds of columns that hold no text; one of lists of them begins alike, and with a bracket."""
 _PLAIN = re.compile(r"[a-z][a-z_]{0,62}")
 
 
@@ -57,28 +65,14 @@ def _export(database: Path, folder: Path, formats: Sequence[str]) -> list[Path]:
     try:
         with _reading(database) as source, duckdb.connect(config=_LIMITS) as writer:
             writer.execute("SET TimeZone = 'UTC'")
-            names = source.execute(
-                "SELECT table_name FROM information_schema.tables "
-                "WHERE table_catalog = current_database() ORDER BY table_name"
-            ).fetchall()
-            for (name,) in names:
-                if _PLAIN.fullmatch(name) is None:
-                    raise AuditError(
-                        f"{database} must hold the trail's tables alone, but it has one named "
-                        f"{name!r:.80}; it is not one of ours"
-                    )
-                # The file may be somebody else's, and a view of it say anything: it is read
-                # where no other file can be reached.
-                rows = source.sql(f'SELECT * FROM "{name}"').to_arrow_table()
-                writer.register("exported", rows)
+            for name in (*_tables(source, writer, database), *_own_views(writer)):
                 for kind in formats:
                     target = folder / f"{name}.{kind}"
                     temporary = files.temporary_path(target)
                     place = str(temporary).replace("'", "''")
-                    query = _without_formulas(writer) if kind == "csv" else "FROM exported"
+                    query = _without_formulas(writer, name) if kind == "csv" else f'FROM "{name}"'
                     writer.execute(f"COPY ({query}) TO '{place}' ({OPTIONS[kind]})")
                     written[temporary] = target
-                writer.unregister("exported")
     except (duckdb.Error, AuditError) as error:
         for temporary in written:
             temporary.unlink(missing_ok=True)
@@ -87,6 +81,46 @@ def _export(database: Path, folder: Path, formats: Sequence[str]) -> list[Path]:
         raise AuditError(f"the trail cannot be exported to {folder}: {error}") from error
     files.replace_durably(written)
     return sorted(written.values())
+
+
+def _tables(
+    source: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, database: Path
+) -> list[str]:
+    """Copy the file's tables, and nothing of what else it holds; return their names.
+
+    Raises:
+        AuditError: If one has a name that is none of ours.
+    """
+    names = source.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() "
+        "ORDER BY table_name"
+    ).fetchall()
+    for (name,) in names:
+        if _PLAIN.fullmatch(name) is None:
+            raise AuditError(
+                f"{database} must hold the trail's tables alone, but it has one named "
+                f"{name!r:.80}; it is not one of ours"
+            )
+        writer.register("incoming", source.sql(f'SELECT * FROM "{name}"').to_arrow_table())
+        writer.execute(f'CREATE TABLE "{name}" AS FROM incoming')
+        writer.unregister("incoming")
+    return [name for (name,) in names]
+
+
+def _own_views(writer: duckdb.DuckDBPyConnection) -> list[str]:
+    """Make the trail's views anew over the copied tables; return their names.
+
+    Those in the file may be somebody else's, and a view of it say anything, so none is run.
+    """
+    names = []
+    for name, statements in statements_by_view(parameter_kinds(writer), metric_names(writer)):
+        try:
+            for statement in statements:
+                writer.execute(statement)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            continue  # a trail of an earlier version lacks a table or a column of it
+        names.append(name)
+    return names
 
 
 @contextmanager
@@ -99,18 +133,19 @@ def _reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _without_formulas(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return the query of ``exported`` with an apostrophe before what a spreadsheet would run."""
+def _without_formulas(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Return the query of a table with an apostrophe before what a spreadsheet would run."""
     columns = []
-    for name, kind, *_ in connection.execute("DESCRIBE exported").fetchall():
+    for name, kind, *_ in connection.execute(f'DESCRIBE "{table}"').fetchall():
         column = '"' + name.replace('"', '""') + '"'
-        if kind == "VARCHAR":
-            risky = f"{column}[1] IN ('=', '+', '-', '@', chr(9), chr(13))"
-            is_text = f"TRY_CAST({column} AS DOUBLE) IS NULL"
-            shown = f"chr(39) || {column}"
-            columns.append(
-                f"CASE WHEN {risky} AND {is_text} THEN {shown} ELSE {column} END AS {column}"
-            )
-        else:
-            columns.append(column)
-    return f"SELECT {', '.join(columns)} FROM exported"
+        shown = '"' + ("'" + name if name[:1] in _RISKY else name).replace('"', '""') + '"'
+        if kind.startswith(_HARMLESS):
+            columns.append(f"{column} AS {shown}")
+            continue
+        text = f"CAST({column} AS VARCHAR)"
+        risky = f"{text}[1] IN ({', '.join(f'chr({ord(one)})' for one in _RISKY)})"
+        is_text = f"TRY_CAST({text} AS DOUBLE) IS NULL"
+        columns.append(
+            f"CASE WHEN {risky} AND {is_text} THEN chr(39) || {text} ELSE {text} END AS {shown}"
+        )
+    return f'SELECT {", ".join(columns)} FROM "{table}"'

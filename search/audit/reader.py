@@ -230,6 +230,8 @@ class AuditReader:
             path = str(self.path).replace("'", "''")
             connection.execute(f"ATTACH '{path}' AS audit (READ_ONLY)")
             connection.execute("USE audit")
+            # The file may be somebody else's: its views reach no other file.
+            connection.execute("SET enable_external_access = false")
             yield connection
         except duckdb.Error as error:
             raise AuditError(f"the audit trail {self.path} cannot be read: {error}") from error

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
+import duckdb
+
 from search.audit.schema import AuditTables
 
 
@@ -11,10 +15,59 @@ def view_statements(tables: AuditTables) -> list[str]:
     ``trial_summary`` has a column for each parameter and metric that occurs, so it is made
     anew at each publication.
     """
+    kinds = {item.parameter: True for item in tables.parameters}
+    kinds |= {item.parameter: False for item in tables.parameters if item.value is None}
+    views = statements_by_view(kinds, {item.metric for item in tables.metrics})
+    return [statement for _, statements in views for statement in statements]
+
+
+def parameter_kinds(connection: duckdb.DuckDBPyConnection) -> dict[str, bool]:
+    """Return the parameters that occur in a trail, and whether all their values are numbers."""
+    if not _has(connection, "trial_parameters"):
+        return {}
+    rows = connection.execute(
+        "SELECT parameter, bool_and(value IS NOT NULL) FROM trial_parameters GROUP BY parameter"
+    ).fetchall()
+    return {str(name): bool(is_number) for name, is_number in rows}
+
+
+def metric_names(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the metrics that occur in a trail."""
+    if not _has(connection, "trial_metrics"):
+        return set()
+    return {
+        str(name)
+        for (name,) in connection.execute("SELECT DISTINCT metric FROM trial_metrics").fetchall()
+    }
+
+
+def _has(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    named = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+    return bool(connection.execute(named, [table]).fetchall())
+
+
+def statements_by_view(
+    parameters: Mapping[str, bool], metrics: Collection[str]
+) -> list[tuple[str, list[str]]]:
+    """Return each view's name, with the statements that create and comment it.
+
+    Args:
+        parameters: Names that occur, and whether all values of each are numbers.
+        metrics: Names that occur.
+    """
     return [
-        _trial_summary(tables),
-        "COMMENT ON VIEW trial_summary IS 'One row a trial, a column a parameter and metric'",
-        """
+        (
+            "trial_summary",
+            [
+                _trial_summary(parameters, metrics),
+                "COMMENT ON VIEW trial_summary IS "
+                "'One row a trial, a column a parameter and metric'",
+            ],
+        ),
+        (
+            "best_targets",
+            [
+                """
         CREATE VIEW best_targets AS
         SELECT m.study, m.trial, m.metric, m.value, m.unit, m.target_kind, m.target,
                m.target_low, m.target_high, m.tolerance, m.variance, m.is_met
@@ -22,8 +75,13 @@ def view_statements(tables: AuditTables) -> list[str]:
         WHERE m.target_kind IS NOT NULL
           AND (m.study, m.trial) IN (SELECT (b.study, b.trial) FROM best_parameters AS b)
         """,
-        "COMMENT ON VIEW best_targets IS 'Each target at the best trial of the study'",
-        """
+                "COMMENT ON VIEW best_targets IS 'Each target at the best trial of the study'",
+            ],
+        ),
+        (
+            "trial_repeat",
+            [
+                """
         CREATE VIEW trial_repeat AS
         SELECT t.study, t.trial, t.candidate, t.replications, t.details, t.engine, t.isolation,
                r.run_id, r.spec, r.spec_fingerprint, r.project_fingerprint,
@@ -33,18 +91,19 @@ def view_statements(tables: AuditTables) -> list[str]:
         FROM search_trials AS t
         LEFT JOIN search_runs AS r ON r.study = t.study AND r.run_id = t.run_id
         """,
-        "COMMENT ON VIEW trial_repeat IS 'What it takes to repeat a trial exactly'",
+                "COMMENT ON VIEW trial_repeat IS 'What it takes to repeat a trial exactly'",
+            ],
+        ),
     ]
 
 
-def _trial_summary(tables: AuditTables) -> str:
-    # A parameter counts as text as soon as one trial has text for it.
-    texts = {item.parameter for item in tables.parameters if item.value is None}
+def _trial_summary(parameters: Mapping[str, bool], metrics: Collection[str]) -> str:
     columns = []
-    for name in sorted({item.parameter for item in tables.parameters}):
-        value = "value_text" if name in texts else "value"
+    for name in sorted(parameters):
+        # A parameter counts as text as soon as one trial has text for it.
+        value = "value" if parameters[name] else "value_text"
         columns.append(_pivoted("p", value, "parameter", name, prefix="parameter"))
-    for name in sorted({item.metric for item in tables.metrics}):
+    for name in sorted(metrics):
         columns.append(_pivoted("m", "value", "metric", name, prefix="metric"))
         columns.append(_pivoted("m", "variance", "metric", name, prefix="variance"))
     wide = "".join(f",\n  {column}" for column in columns)

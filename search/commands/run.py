@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search.commands.session import Session
 from search.commands.version_run import VersionRun
-from search.commands.workbench import prepared_workbench, require_same_inputs
+from search.commands.workbench import prepared_workbench, require_same_inputs, tell_passing_key
 from search.driver.continuation import OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
 from search.driver.progress import Progress
@@ -86,6 +86,7 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
         KeyboardInterrupt: If interrupted; the state is saved before.
     """
     layout = Layout(options.results, spec.study)
+    tell_passing_key(progress)
     # What a study writes holds salaries.
     with files.private(layout.folder, layout.baselines, layout.programs):
         return _StudyRun(spec, options, progress).run()

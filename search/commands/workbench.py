@@ -25,6 +25,7 @@ from search.study.values import Scalar
 from search.system import files
 from search.system.child import ChildProcess
 from search.system.scratch import sweep_scratch
+from search.system.seal import KEY_FILE_VARIABLE, key_file, users_seal
 from search.workers.resources import (
     evaluator_factory,
     memory_plan,
@@ -89,6 +90,7 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
     memory = memory_plan(spec)
     layout = Layout(results, spec.study)
     sweep_scratch(scratch_parent(spec))
+    tell_passing_key(progress)
     with (
         files.private(layout.folder, layout.baselines, layout.programs),
         ChildProcess(patience=patience(spec.search.prepare_timeout)) as child,
@@ -101,6 +103,18 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
         require_same_inputs(bench.prepared.plan, inputs)
         yield bench
         require_same_inputs(bench.prepared.plan, inputs)
+
+
+def tell_passing_key(progress: Progress) -> None:
+    """Say so when what is cached now cannot be used by the next command.
+
+    Called before child processes start, which have the key from the environment then.
+    """
+    if not users_seal().is_lasting:
+        progress.note(
+            f"warning: {key_file()} can neither be read nor written, so baselines and programs are "
+            f"made anew by each command; set {KEY_FILE_VARIABLE} to a file that can be kept"
+        )
 
 
 def prepared_workbench(

@@ -20,8 +20,9 @@ from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
 from search.scenario.world import env_content
 from search.system import files
+from search.system.seal import users_seal
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Selection = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A dbt command, its select and its exclude words."""
 
@@ -67,13 +68,15 @@ class AnswerCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seal = users_seal().for_purpose("answers")
 
     def find(self, key: str) -> DbtAnswers | None:
         """Return the answers of that key; None when they are not known, or not today's."""
         try:
             document = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             answers = document["answers"]
-            if document["checksum"] != hash_parts([_text(answers)]):
+            # A profile names extensions and plugins, so it counts from this user alone.
+            if not self._seal.is_on(document["seal"], key, _text(answers)):
                 return None
             if any(env_content(name) != was for name, was in answers["env"].items()):
                 return None
@@ -90,7 +93,7 @@ class AnswerCache:
             text = _text(document)
             if _of_document(json.loads(text)) != answers:
                 return
-            whole = json.dumps({"checksum": hash_parts([text]), "answers": document})
+            whole = json.dumps({"seal": self._seal.of(key, text), "answers": document})
             self._folder.mkdir(parents=True, exist_ok=True)
             files.write_durably(self._folder / f"{key}.json", whole.encode())
         except (OSError, ValueError, TypeError):

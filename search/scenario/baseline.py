@@ -33,8 +33,10 @@ from search.scenario.world import ReadLog, World
 from search.study.steps import ExpandedStep
 from search.system import files
 from search.system.child import Report
+from search.system.seal import Seal, users_seal
 
 RECORD_FILE = "baseline.json"
+SEAL = "seal"
 WORLDS = "worlds"
 """Folder inside the cache that remembers what baselines and scenarios read."""
 FORMAT_VERSION = 1
@@ -146,9 +148,9 @@ def known_baseline(recipe: BaselineRecipe, cache: Path, fingerprint: str) -> Bas
 
     Nothing is written, and its files are not held against their hashes.
     """
-    folder = cache / fingerprint[:16]
+    folder = _folder(cache, fingerprint)
     try:
-        record = json.loads((folder / RECORD_FILE).read_text())
+        record = _record(folder)
         files = record["files"]
         home = Path(files["home"]) if files else folder
         return Baseline(
@@ -207,12 +209,14 @@ def ensure_baseline(
     """
     world = world_of(recipe, cache)
     fingerprint = world.fingerprint()
-    folder = cache / fingerprint[:16]
+    folder = _folder(cache, fingerprint)
     found = _load(folder, recipe, fingerprint)
     setup_files.sweep(cache, _needed_files(cache), older_than=time.time() - ABANDONED_SECONDS)
     if found is not None:
         report(f"baseline {fingerprint[:8]} is in the cache ({found.size_bytes / 1e6:,.1f} MB)")
         return found
+    if any(cache.glob(f"{fingerprint[:16]}*")):
+        report("the baseline in the cache was made with another key than this user's; left alone")
     report(f"building baseline {fingerprint[:8]}")
     with files.building_folder(cache) as building, _files_beside(cache) as written:
         started, since = time.perf_counter(), time.time()
@@ -233,7 +237,7 @@ def ensure_baseline(
         found_files = _build(recipe, place, report)
         world.learn(reads, since=since)
         fingerprint = world.fingerprint()
-        folder = cache / fingerprint[:16]
+        folder = _folder(cache, fingerprint)
         baseline = _describe(database, fingerprint, time.perf_counter() - started, found_files)
         _publish(database.parent, folder, baseline)
         built = _load(folder, recipe, fingerprint)
@@ -321,16 +325,41 @@ def _publish(content: Path, folder: Path, baseline: Baseline) -> None:
         "versions": package_versions(),
         "files": None if baseline.files is None else baseline.files.document(),
     }
+    record[SEAL] = _seal().of(json.dumps(record, sort_keys=True))
     (content / RECORD_FILE).write_text(json.dumps(record, indent=2))
     # Where another process finished the same baseline first, both have the same content.
     files.publish_folder(content, folder, lambda there: (there / RECORD_FILE).exists())
+
+
+def _folder(cache: Path, fingerprint: str) -> Path:
+    """Return where this user's baseline of a fingerprint is."""
+    return cache / f"{fingerprint[:16]}-{_seal().name}"
+
+
+def _seal() -> Seal:
+    return users_seal().for_purpose("baselines")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Return a baseline's record.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is damaged, or this user did not make it.
+        KeyError: If it has no seal.
+    """
+    record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text())
+    mark = record.pop(SEAL)
+    if not _seal().is_on(mark, json.dumps(record, sort_keys=True)):
+        raise ValueError("the record does not carry this user's seal")
+    return record
 
 
 def _load(folder: Path, recipe: BaselineRecipe, fingerprint: str) -> Baseline | None:
     """Return the cached baseline when it is whole; a damaged one is removed."""
     path = folder / f"{recipe.catalog}.duckdb"
     try:
-        record = json.loads((folder / RECORD_FILE).read_text())
+        record = _record(folder)
         # Earlier versions forgot what the setup wrote, and said nothing of it here.
         written = record["files"] and SetupFiles.of_document(record["files"])
         is_whole = record["files"] is None or written is not None

@@ -71,6 +71,14 @@ def test_a_damaged_file_is_as_good_as_none(
     assert cache.find("k") is None
 
 
+def test_answers_of_another_user_count_for_nothing(
+    cache: AnswerCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.keep("k", ANSWERS)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody"))
+    assert AnswerCache(tmp_path / "answers").find("k") is None
+
+
 @pytest.mark.parametrize(
     "output",
     [

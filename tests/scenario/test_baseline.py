@@ -203,6 +203,18 @@ def test_a_damaged_one_is_built_anew(
     assert not build(recipe).was_built
 
 
+def test_one_that_another_user_made_is_left_alone_and_not_used(
+    build: Build, recipe: BaselineRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = build(recipe)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody"))
+    mine = build(recipe)
+    assert mine.was_built and mine.path != theirs.path and theirs.path.exists()
+    shutil.rmtree(mine.path.parent)
+    shutil.copytree(theirs.path.parent, mine.path.parent)  # named as mine
+    assert build(recipe).was_built
+
+
 def test_a_step_that_fails_leaves_nothing_and_is_named(
     build: Build, recipe: BaselineRecipe, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from search.scenario.hashing import hash_file, hash_parts
 from search.study.values import Scalar
 from search.system import files
 from search.system.child import Report
+from search.system.seal import Seal, users_seal
 
 INDEX_FILE = "index.json"
 LOCK_FILE = "compiling.lock"
@@ -69,15 +70,18 @@ class Library:
     Attributes:
         folder: Where they are kept.
         source: What they are compiled from.
+        seal: What says that a program was made by this user.
     """
 
     folder: Path
     source: Source
+    seal: Seal
 
     @classmethod
     def of(cls, source: Source, cache: Path) -> Library:
         """Return the library of a scenario inside the folder of all programs."""
-        return cls(cache / _key(source), source)
+        seal = users_seal().for_purpose("programs")
+        return cls(cache / f"{_key(source)}-{seal.name}", source, seal)
 
     def fixed(self) -> tuple[str, ...] | None:
         """Return the parameters with programs of their own a value; None before the first."""
@@ -88,8 +92,10 @@ class Library:
         """Return what the programs differ in; None before the first."""
         try:
             document = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
-            if document["format_version"] == FORMAT_VERSION:
-                return Variants(tuple(document["fixed"]), tuple(document["typed"]))
+            content = {key: document[key] for key in ("format_version", "fixed", "typed")}
+            is_ours = self.seal.is_on(document["seal"], INDEX_FILE, json.dumps(content))
+            if is_ours and content["format_version"] == FORMAT_VERSION:
+                return Variants(tuple(content["fixed"]), tuple(content["typed"]))
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
@@ -99,8 +105,11 @@ class Library:
         found = [*self.folder.glob(INDEX_FILE), *self.folder.glob("[!.]*/*")]
         return tuple(sorted(str(one.relative_to(self.folder)) for one in found if one.is_file()))
 
-    def find(self, candidate: Values) -> tuple[Program, Path] | None:
-        """Return the program for a candidate and its folder, or None; a damaged one is removed."""
+    def find(self, candidate: Values, report: Report | None = None) -> tuple[Program, Path] | None:
+        """Return the program for a candidate and its folder, or None.
+
+        One that is damaged, or that this user did not make, is removed, which ``report`` is told.
+        """
         variants = self.variants()
         if variants is None:
             return None
@@ -108,9 +117,11 @@ class Library:
         if not folder.exists():
             return None
         try:
-            _check_content(folder)
+            self._check_content(folder)
             return load(folder), folder
-        except RecordingError:
+        except RecordingError as error:
+            if report is not None:
+                report(f"{error}; recording anew")
             shutil.rmtree(folder, ignore_errors=True)
             return None
 
@@ -121,10 +132,12 @@ class Library:
             RecordingError: If the scenario cannot be replayed; says which model and why.
             SearchError: If the scenario fails at the recorded values.
         """
-        found = self.find(candidate)
+        found = self.find(candidate, report)
         if found is not None:
             report("the compiled scenario is in the cache")
             return found
+        if (others := _others(self.folder)) is not None:
+            report(others)
         self.folder.mkdir(parents=True, exist_ok=True)
         # Compiling costs several dbt runs: who needs the same program waits for it.
         with files.locked(self.folder / LOCK_FILE):
@@ -178,7 +191,7 @@ class Library:
                         raise RecordingError(f"{why[-1]}; {error}") from error
                     raise
             folder = self.folder / variants.name_of(candidate)
-            _publish(content, folder)
+            self._publish(content, folder)
             self._write_index(variants)
         return load(folder), folder
 
@@ -191,7 +204,34 @@ class Library:
 
     def _write_index(self, variants: Variants) -> None:
         document = {"format_version": FORMAT_VERSION, **asdict(variants)}
+        document["seal"] = self.seal.of(INDEX_FILE, json.dumps(document))
         files.write_durably(self.folder / INDEX_FILE, json.dumps(document).encode())
+
+    def _check_content(self, folder: Path) -> None:
+        """Refuse a program whose files are not those that this user published.
+
+        Raises:
+            RecordingError: If a file is missing, has another content, or the seal is not ours.
+        """
+        try:
+            document = json.loads((folder / CHECKSUM_FILE).read_text(encoding="utf-8"))
+            expected = document["files"]
+            text = json.dumps(expected, sort_keys=True)
+            if not self.seal.is_on(document["seal"], folder.name, text):
+                raise RecordingError(f"the program in {folder} was not made with this user's key")
+            for name, checksum in expected.items():
+                if hash_file(folder / name) != checksum:
+                    raise RecordingError(f"{folder / name} is damaged")
+        except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+            raise RecordingError(f"the program in {folder} is not whole: {error}") from error
+
+    def _publish(self, content: Path, folder: Path) -> None:
+        checksums = {file.name: hash_file(file) for file in sorted(content.iterdir())}
+        seal = self.seal.of(folder.name, json.dumps(checksums, sort_keys=True))
+        document = {"files": checksums, "seal": seal}
+        (content / CHECKSUM_FILE).write_text(json.dumps(document), encoding="utf-8")
+        # Another process may have finished the same program first.
+        files.publish_folder(content, folder, lambda there: (there / PROGRAM_FILE).exists())
 
 
 def _key(source: Source) -> str:
@@ -209,23 +249,12 @@ def _key(source: Source) -> str:
     return hash_parts([f"program format {FORMAT_VERSION}", *parts])[:16]
 
 
-def _check_content(folder: Path) -> None:
-    """Refuse a program whose files are not those that were published.
-
-    Raises:
-        RecordingError: If a file is missing or has another content.
-    """
-    try:
-        expected = json.loads((folder / CHECKSUM_FILE).read_text(encoding="utf-8"))
-        for name, checksum in expected.items():
-            if hash_file(folder / name) != checksum:
-                raise RecordingError(f"{folder / name} is damaged")
-    except (OSError, ValueError, AttributeError) as error:
-        raise RecordingError(f"the program in {folder} is not whole: {error}") from error
-
-
-def _publish(content: Path, folder: Path) -> None:
-    checksums = {file.name: hash_file(file) for file in sorted(content.iterdir())}
-    (content / CHECKSUM_FILE).write_text(json.dumps(checksums), encoding="utf-8")
-    # Another process may have finished the same program first.
-    files.publish_folder(content, folder, lambda there: (there / PROGRAM_FILE).exists())
+def _others(folder: Path) -> str | None:
+    """Return that programs of the scenario are there which are not this user's; None if not."""
+    scenario = folder.name.partition("-")[0]
+    if folder.exists() or not any(folder.parent.glob(f"{scenario}*")):
+        return None
+    return (
+        f"the compiled scenario in {folder.parent} was made with another key than this user's, so "
+        "it is not run; recording anew"
+    )

@@ -47,6 +47,7 @@ class ProgramEvaluatorFactory:
         library = Library(
             folders.get("programs", self.library.folder),
             replace(source, factory=source.factory.moved(folders)),
+            self.library.seal,
         )
         return ProgramEvaluatorFactory(
             library, self.isolation, self.recorded_project or source.factory.plan.project_dir

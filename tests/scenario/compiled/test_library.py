@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -20,6 +21,7 @@ from search.scenario.compiled import library as library_module
 from search.scenario.compiled.compiler import NeedsVariants, Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import HOISTED_FILE, PROGRAM_FILE, save
+from search.scenario.hashing import hash_file
 from search.study.parameters import ParameterSpec
 
 SCRIPT = Script(
@@ -161,6 +163,39 @@ def test_changed_sql_in_a_cached_program_never_runs(
     file.write_text(text.replace("select v * (", "select 2 * v * ("))
     program, _ = library.find_or_compile(CANDIDATE, report=silent)
     assert program == compilations.compiled.program
+
+
+def test_a_program_whose_checksums_were_made_to_fit_never_runs(
+    library: Library, compilations: Compilations
+) -> None:
+    _, folder = library.find_or_compile(CANDIDATE, report=silent)
+    file, sums = folder / PROGRAM_FILE, folder / "checksums.json"
+    text = file.read_text().replace("select v * (", "select 2 * v * (")
+    document = json.loads(sums.read_text())
+    for path in (file, sums):
+        path.unlink()
+    file.write_text(text)
+    document["files"][PROGRAM_FILE] = hash_file(file)
+    sums.write_text(json.dumps(document))
+    told: list[str] = []
+    program, _ = library.find_or_compile(CANDIDATE, report=told.append)
+    assert program == compilations.compiled.program
+    assert "was not made with this user's key; recording anew" in told[0]
+
+
+def test_a_program_of_another_user_is_left_alone_and_said(
+    library: Library, compilations: Compilations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, theirs = library.find_or_compile(CANDIDATE, report=silent)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "somebody"))
+    told: list[str] = []
+    mine = library_of(compilations, tmp_path)
+    _, folder = mine.find_or_compile(CANDIDATE, report=told.append)
+    assert folder != theirs and theirs.exists() and compilations.count == 2
+    assert "made with another key than this user's, so it is not run" in told[0]
+    shutil.rmtree(mine.folder)
+    shutil.copytree(library.folder, mine.folder)  # named as mine
+    assert mine.find(CANDIDATE) is None and mine.variants() is None
 
 
 def test_a_failed_compilation_leaves_nothing(
