@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.audit.frontiers import frontier_plans
+from search.audit.plans import frontier_plans, plan_alternatives, plan_futures
 from search.audit.records import (
     BestParameter,
     IterationRecord,
     ParameterSetRecord,
     PlanAlternative,
-    PlanFuture,
     RunRecord,
     TrialEvent,
     TrialMetric,
@@ -25,7 +24,6 @@ from search.audit.schema import AuditTables
 from search.errors import SpecError, scenario_code
 from search.storage.trials import StoredTrial, Trial, read_trials
 from search.study import StudySpec, expand_metrics
-from search.study.alternatives import alternatives
 from search.study.odds import Odds, judged
 from search.study.preference import Preference
 from search.study.targets import (
@@ -118,7 +116,6 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
     """
     units = dict(parameter_units or {})
     read = read_trials(trials)
-    by_metric = {goal.metric: goal for goal in goals}
     records = [trial_record(trial, study=study) for trial in read]
     parameters = [
         record for trial in read for record in _parameters(trial, study=study, units=units)
@@ -126,7 +123,9 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
     metrics = [
         record
         for trial in read
-        for record in _metrics(trial, by_metric, study=study, units=metric_units or {})
+        for record in _metrics(
+            trial, _judging(trial, goals, preference), study=study, units=metric_units or {}
+        )
     ]
     best = best_stored(read, goals, preference)
     return AuditTables(
@@ -138,8 +137,8 @@ def assemble_records(  # noqa: PLR0913 - everything that a trail is made of
         best_parameters=tuple(_best_parameters(best, study=study, units=units)),
         iterations=tuple(_iterations(read, records, goals, preference)),
         parameter_sets=tuple(parameter_sets),
-        futures=tuple(_futures(best, runs, study=study, units=metric_units or {})),
-        alternatives=tuple(_alternatives(read, goals, preference, study=study, units=units)),
+        futures=tuple(plan_futures(best, runs, study=study, units=metric_units or {})),
+        alternatives=tuple(_others(read, goals, preference, study=study, units=units)),
     )
 
 
@@ -240,6 +239,15 @@ def _can_rank(complete: Sequence[StoredTrial], goals: Sequence[Goal]) -> bool:
     )
 
 
+def _judging(
+    trial: StoredTrial, goals: Sequence[Goal], preference: Preference | None
+) -> dict[str, Goal]:
+    """Return the goals with the margins that a trial is judged by, by metric."""
+    if preference is not None and preference.fits(trial.candidate):
+        goals = preference.judged(goals, trial.candidate)
+    return {goal.metric: goal for goal in goals}
+
+
 def _meets(trial: StoredTrial, goals: Sequence[Goal], preference: Preference) -> bool:
     if not preference.fits(trial.candidate):
         return all_met(goals, trial.metrics)
@@ -254,34 +262,7 @@ def _rank(
     return preference.rank(goals, trial.candidate, trial.metrics)
 
 
-def _futures(
-    best: StoredTrial | None,
-    runs: Sequence[RunRecord],
-    *,
-    study: str,
-    units: Mapping[str, str | None],
-) -> Iterable[PlanFuture]:
-    """Yield what the newest run that has appraised the best trial says of it."""
-    for run in reversed(runs):
-        known = (run.appraisal or {}).get("confirmation") or {}
-        if best is None or run.best_trial != best.number or not known.get("futures"):
-            continue
-        for one in known["futures"]:
-            for name, value in one["metrics"].items():
-                yield PlanFuture(
-                    study=study,
-                    trial=best.number,
-                    seed=str(one["seed"]),
-                    is_searched=one["is_searched"],
-                    metric=name,
-                    value=value,
-                    unit=units.get(name),
-                    is_all_targets_met=one["is_met"],
-                )
-        return
-
-
-def _alternatives(
+def _others(
     trials: Sequence[StoredTrial],
     goals: Sequence[Goal],
     preference: Preference | None,
@@ -290,20 +271,9 @@ def _alternatives(
     units: Mapping[str, str | None],
 ) -> Iterable[PlanAlternative]:
     if preference is None or not all(preference.fits(trial.candidate) for trial in trials):
-        return
-    met = [(trial.number, trial.candidate) for trial in meeting(trials, goals, preference)]
-    for position, one in enumerate(alternatives(preference.spec, met), start=1):
-        for name, value in one.values.items():
-            yield PlanAlternative(
-                study=study,
-                alternative=position,
-                name=one.name,
-                trial=one.trial,
-                differs_ranges=one.differs,
-                parameter=name,
-                **value_columns(value),
-                unit=units.get(name),
-            )
+        return ()
+    met = meeting(trials, goals, preference)
+    return plan_alternatives(met, preference.spec, study=study, units=units)
 
 
 def _parameters(

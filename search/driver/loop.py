@@ -413,7 +413,7 @@ class Driver:
             iterations=self._iteration,
             trials=standings.count,
             failed_trials=standings.failed,
-            goals=self.goals,
+            goals=standings.judging(best),
             complete=standings.complete,
             diagnosis=None if is_met or best is None else self._assess().diagnosis,
             alternatives=standings.alternatives,

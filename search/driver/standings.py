@@ -111,6 +111,12 @@ class Standings:
     ) -> tuple[Goal, ...]:
         return judged(self._goals, self._preference.odds, metrics, evaluations)
 
+    def judging(self, trial: CompleteTrial | None) -> tuple[Goal, ...]:
+        """Return the goals with the margins that a trial is judged by."""
+        if trial is None:
+            return self._goals
+        return tuple(self._preference.judged(self._goals, trial.values))
+
     def _meets(self, trial: CompleteTrial) -> bool:
         return self._preference.is_met(self._goals, trial.values, trial.metrics)
 

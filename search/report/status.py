@@ -138,6 +138,8 @@ def _latest(spec: StudySpec, latest: StudyRecord) -> dict[str, Any]:
     goals = resolved_goals(goals_of(spec), latest.trials, preference)
     best = best_stored(trials, goals, preference)
     metrics = best.metrics if best is not None else {}
+    if best is not None and preference.fits(best.candidate):
+        goals = tuple(preference.judged(goals, best.candidate))
     is_judged = bool(metrics) and all(_is_judged(goal, metrics) for goal in goals)
     runs = _runs(latest)
     said = (latest.attributes.get(VERIFIED) or {}).get(str(best.number)) if best else None
