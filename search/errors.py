@@ -219,13 +219,6 @@ class ScenarioError(SearchError):
         return f"{where}: {self.message}" if where else self.message
 
 
-STAGES = (
-    *("workspace", "bind", "step", "metric", "memory", "timeout", "worker", "driver"),
-    OUTSIDE,
-)
-"""Where an evaluation can fail."""
-
-
 def scenario_code(stage: str) -> str:
     """Return the code of an evaluation that failed at a stage.
 

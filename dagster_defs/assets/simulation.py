@@ -64,7 +64,7 @@ class WorkforceTranslator(DagsterDbtTranslator):
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        """Return a model's spec: the census feeds ``stg_census``, the winner the levers."""
+        """Return a model's spec: the census feeds ``stg_census``, the winner the parameters."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
         group = next((GROUPS[tag] for tag in node["tags"] if tag in GROUPS), "optimization")

@@ -21,14 +21,6 @@ CHANGING = frozenset(
     " ARTIFACT_STATE_PATH".split()
 )
 """Switches (without ``DBT_`` or ``DBT_ENGINE_``) that may change what dbt computes."""
-HARMLESS = frozenset(
-    "CLEAN_PROJECT_FILES_ONLY DEBUG EXPORT_SAVED_QUERIES INCLUDE_SAVED_QUERY LOG_CACHE_EVENTS"
-    " LOG_FILE_MAX_BYTES LOG_FORMAT LOG_FORMAT_FILE LOG_LEVEL LOG_LEVEL_FILE LOG_PATH NO_PRINT"
-    " PARTIAL_PARSE PARTIAL_PARSE_FILE_DIFF PARTIAL_PARSE_FILE_PATH PRINT PRINTER_WIDTH"
-    " PROFILES_DIR QUIET SEND_ANONYMOUS_USAGE_STATS SHOW_RESOURCE_REPORT TARGET_PATH"
-    " UPLOAD_TO_ARTIFACTS_INGEST_API USE_COLORS USE_COLORS_FILE VERSION_CHECK WRITE_JSON".split()
-)
-"""Switches that change what dbt prints, logs or keeps, which is ours to decide as well."""
 _PREFIXES = ("DBT_ENGINE_", "DBT_")
 _RECORDER = ("DBT_RECORDER_", "DBT_ENGINE_RECORDER_")
 """dbt reads these past its command line, and writes a recording into the working folder."""

@@ -20,8 +20,9 @@ DRIVER_BYTES = 300 * MB
 """The driver: Python, Optuna, the audit trail."""
 RAY_BYTES = 700 * MB
 """Ray's own processes when idle, with the object store at its minimum of 75 MiB."""
-WORKER_BASE_BYTES = {"dbt": 350 * MB, "compiled": 250 * MB}
-"""A worker's process before DuckDB holds data: in-process dbt, or only the program."""
+WORKER_BASE_BYTES = 350 * MB
+"""A worker's process with dbt before DuckDB holds data. A program alone takes less, but whether
+one can be had is known after the plan, and a candidate that it does not cover is left to dbt."""
 DUCKDB_PEAK_PERCENT = 115
 """DuckDB's resident peak, as a percentage of its ``memory_limit``."""
 MIN_DUCKDB_BYTES = 128 * MIB
@@ -139,42 +140,12 @@ def effective_budget(
     return budget
 
 
-def admitted_workers(
-    *, budget_bytes: int, reserved_bytes: int, per_worker_bytes: int, max_workers: int
-) -> int:
-    """Return how many workers may run at once within the memory budget.
-
-    Args:
-        budget_bytes: Memory the study may use, in bytes (cgroup limit, not host RAM).
-        reserved_bytes: Held back for the driver and Ray's processes, in bytes.
-        per_worker_bytes: Peak resident memory of one worker, in bytes. Positive.
-        max_workers: Upper bound from the study file, at least 1.
-
-    Raises:
-        BudgetError: If not one worker fits; the message gives the shortfall in bytes.
-
-    Source:
-        ``per_worker_bytes`` is measured; figure and method stand in ``docs/memory.md``.
-
-    Example:
-        >>> admitted_workers(budget_bytes=8 * 2**30, reserved_bytes=2**30,
-        ...                  per_worker_bytes=2 * 2**30, max_workers=8)
-        3
-    """
-    fitting = (budget_bytes - reserved_bytes) // per_worker_bytes
-    if fitting < 1:
-        needed = reserved_bytes + per_worker_bytes
-        raise _too_small(budget_bytes, needed, "one worker", "")
-    return min(fitting, max_workers)
-
-
 def plan_memory(
     *,
     budget_bytes: int,
     requested_workers: int | None,
     cores: int,
     threads_per_worker: int,
-    engine: str,
     baseline_bytes: int,
 ) -> MemoryPlan:
     """Share a memory budget out to the driver, Ray and the workers.
@@ -188,7 +159,6 @@ def plan_memory(
         requested_workers: Workers asked for; 0 evaluates in the driver's process, None is auto.
         cores: CPU cores that the study may use, at least 1.
         threads_per_worker: DuckDB threads of a worker, at least 1.
-        engine: ``dbt`` or ``compiled`` (``auto`` is planned as ``dbt``, which needs more).
         baseline_bytes: Size of the baseline's database file.
 
     Raises:
@@ -196,12 +166,12 @@ def plan_memory(
 
     Example:
         >>> plan = plan_memory(budget_bytes=8_000_000_000, requested_workers=None, cores=2,
-        ...                    threads_per_worker=1, engine="dbt", baseline_bytes=50_000_000)
+        ...                    threads_per_worker=1, baseline_bytes=50_000_000)
         >>> plan.workers, format_bytes(plan.duckdb_memory_limit_bytes)
         (2, '2.74 GB')
     """
     reserved = DRIVER_BYTES + (0 if requested_workers == 0 else RAY_BYTES)
-    base = WORKER_BASE_BYTES.get(engine, WORKER_BASE_BYTES["dbt"])
+    base = WORKER_BASE_BYTES
     least_limit = MIN_DUCKDB_BYTES * threads_per_worker
     least_share = base + _peak(least_limit)
     if requested_workers is None:

@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from search.errors import SearchError, WorkerError
@@ -85,12 +84,7 @@ class ChildProcess:
         self._answers = Connection(answer_read, writable=False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._requests.close()
         self._answers.close()
         _end(self._process, self._stop_seconds)

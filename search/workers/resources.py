@@ -28,7 +28,6 @@ def memory_plan(spec: StudySpec, *, baseline_bytes: int = 0) -> MemoryPlan:
         requested_workers=per_node or resources.requested_workers,
         cores=cores(),
         threads_per_worker=resources.threads_per_worker,
-        engine="dbt",
         baseline_bytes=baseline_bytes,
     )
     if per_node is None:

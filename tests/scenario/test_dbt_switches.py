@@ -8,12 +8,20 @@ from studies import MIB, copy_project
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.dbt_switches import (
     CHANGING,
-    HARMLESS,
     switches_off,
     unused_switches,
     unused_text,
 )
 from search.scenario.limits import DuckLimits
+
+HARMLESS = frozenset(
+    "CLEAN_PROJECT_FILES_ONLY DEBUG EXPORT_SAVED_QUERIES INCLUDE_SAVED_QUERY LOG_CACHE_EVENTS"
+    " LOG_FILE_MAX_BYTES LOG_FORMAT LOG_FORMAT_FILE LOG_LEVEL LOG_LEVEL_FILE LOG_PATH NO_PRINT"
+    " PARTIAL_PARSE PARTIAL_PARSE_FILE_DIFF PARTIAL_PARSE_FILE_PATH PRINT PRINTER_WIDTH"
+    " PROFILES_DIR QUIET SEND_ANONYMOUS_USAGE_STATS SHOW_RESOURCE_REPORT TARGET_PATH"
+    " UPLOAD_TO_ARTIFACTS_INGEST_API USE_COLORS USE_COLORS_FILE VERSION_CHECK WRITE_JSON".split()
+)
+"""Switches that change what dbt prints, logs or keeps, which is ours to decide as well."""
 
 
 def test_every_switch_of_dbts_command_line_is_known() -> None:

@@ -12,7 +12,6 @@ from search.study.budget import (
     MIN_DUCKDB_BYTES,
     RAY_BYTES,
     MemoryPlan,
-    admitted_workers,
     effective_budget,
     format_bytes,
     parse_size,
@@ -23,28 +22,26 @@ GB = 1000**3
 
 sizes = st.integers(1, 64 * GB)
 workers = st.none() | st.integers(0, 64)
-engines = st.sampled_from(["dbt", "compiled", "auto"])
 baselines = st.integers(0, 8 * GB)
 
 
 def _plan(budget: int, requested: int | None, **changes: object) -> MemoryPlan | None:
-    known = {"cores": 8, "threads_per_worker": 1, "engine": "dbt", "baseline_bytes": 0} | changes
+    known = {"cores": 8, "threads_per_worker": 1, "baseline_bytes": 0} | changes
     try:
         return plan_memory(budget_bytes=budget, requested_workers=requested, **known)  # type: ignore[arg-type]
     except BudgetError:
         return None
 
 
-@given(sizes, workers, st.integers(1, 64), st.integers(1, 8), engines, baselines)
+@given(sizes, workers, st.integers(1, 64), st.integers(1, 8), baselines)
 def test_plan_never_exceeds_the_budget(
-    budget: int, requested: int | None, cores: int, threads: int, engine: str, baseline: int
+    budget: int, requested: int | None, cores: int, threads: int, baseline: int
 ) -> None:
     plan = _plan(
         budget,
         requested,
         cores=cores,
         threads_per_worker=threads,
-        engine=engine,
         baseline_bytes=baseline,
     )
     if plan is None:
@@ -105,7 +102,6 @@ def test_shortfall_names_bytes_and_setting() -> None:
             requested_workers=8,
             cores=8,
             threads_per_worker=1,
-            engine="dbt",
             baseline_bytes=0,
         )
     message = str(caught.value)
@@ -115,21 +111,6 @@ def test_shortfall_names_bytes_and_setting() -> None:
     assert _plan(needed * 1000**2, 8) is not None
     assert _plan(2 * GB, fewer) is not None
     assert _plan(2 * GB, fewer + 1) is None
-
-
-@given(sizes, st.integers(0, 8 * GB), st.integers(1, 8 * GB), st.integers(1, 64))
-def test_admitted_workers_fit(budget: int, reserved: int, share: int, most: int) -> None:
-    try:
-        count = admitted_workers(
-            budget_bytes=budget, reserved_bytes=reserved, per_worker_bytes=share, max_workers=most
-        )
-    except BudgetError as error:
-        assert reserved + share > budget
-        assert f"{reserved + share - budget} bytes short" in str(error)
-    else:
-        assert 1 <= count <= most
-        assert reserved + count * share <= budget
-        assert count == most or reserved + (count + 1) * share > budget
 
 
 @pytest.mark.parametrize(

@@ -183,21 +183,6 @@ class Flow:
                 by_operation[operation.index] = draws
         return by_operation
 
-    def drawing_readings(self) -> Mapping[int, tuple[Draw, ...]]:
-        """Return positions of readings whose views draw."""
-        makers = {o.made: o.index for o in self.operations if o.made is not None}
-        by_reading = {}
-        for reading in self.readings:
-            draws = [
-                draw
-                for version in sorted(reading.reads)
-                if self.versions[version].kind != "table" and version in makers
-                for draw in self.drawing.get(makers[version], ())
-            ]
-            if draws:
-                by_reading[reading.position] = tuple(dict.fromkeys(draws))
-        return by_reading
-
     def tainted(self, bound: Iterable[Key] = (), *, with_draws: bool = False) -> frozenset[int]:
         """Return the versions that a parameter reaches.
 

@@ -45,7 +45,6 @@ _CONDITION = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """How a test's failures are counted, and when that fails, as dbt writes it."""
-ISOLATIONS = (OVERLAY, COPY)
 
 
 class Replay:

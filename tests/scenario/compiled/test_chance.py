@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from dbt_scenario import Mini, silent, turns
+from isolations import ISOLATIONS
 
 from search.errors import RecordingError, SpecError
 from search.scenario.compiled.chance import drawing_files, draws_of
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
-from search.scenario.compiled.replay import ISOLATIONS
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric
 from search.scenario.seeds import Seeder, set_seed

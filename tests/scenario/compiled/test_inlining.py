@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from isolations import ISOLATIONS
 from sql_scenario import Compiled, Script, run_plainly
-
-from search.scenario.compiled.replay import ISOLATIONS
 
 SETUP = ["create table raw as select range as k, range * 0.1 as v from range(50)"]
 MODEL = "create table t as select k, v * {x} as v from raw"

@@ -10,9 +10,8 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, assume, example, given, note, settings
 from hypothesis import strategies as st
+from isolations import ISOLATIONS
 from sql_scenario import CATALOG, Compiled, Line, Mark, Script, filled, run_plainly
-
-from search.scenario.compiled.replay import ISOLATIONS
 
 SETUP = (
     "create schema s2",

@@ -17,10 +17,10 @@ import pytest
 from dbt_projects import MadeProject, made_projects
 from dbt_scenario import Mini, by_dbt
 from hypothesis import HealthCheck, Phase, assume, given, note, settings
+from isolations import ISOLATIONS
 
 from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
-from search.scenario.compiled.replay import ISOLATIONS
 from search.scenario.outcome import EvaluationRequest
 
 pytestmark = pytest.mark.dbt
