@@ -196,26 +196,31 @@ class TargetSampler(BaseSampler):
 
         Empty while fewer than three trials are complete.
         """
-        space = self._space_of(trials)
-        if space is None:
+        known = self._known_of(trials)
+        if known is None or len(known[1].points) < 3:
             return ()
-        box = axes_of(space)
-        names = tuple(goal.metric for goal in self._goals)
-        observed = History(box, trials, -1, self._metrics).observed(names)
-        if len(observed.points) < 3:
-            return ()
+        box, observed, names = known
         at = box.snap(box.point(candidate)[None])[0]
         return sensitivities(box, observed.points, observed.metrics, names, at, self._seed)
 
     def quality(self, trials: Sequence[FrozenTrial]) -> tuple[ModelQuality, ...]:
         """Return how well each goal's metric is foretold; empty while fewer than 4 are known."""
+        known = self._known_of(trials)
+        if known is None:
+            return ()
+        box, observed, names = known
+        return leave_one_out(box, observed.points, observed.metrics, names, self._seed)
+
+    def _known_of(
+        self, trials: Sequence[FrozenTrial]
+    ) -> tuple[Box, Observed, tuple[str, ...]] | None:
+        """Return the space, what was observed in it, and the goals' metrics; None before trials."""
         space = self._space_of(trials)
         if space is None:
-            return ()
+            return None
         box = axes_of(space)
         names = tuple(goal.metric for goal in self._goals)
-        observed = History(box, trials, -1, self._metrics).observed(names)
-        return leave_one_out(box, observed.points, observed.metrics, names, self._seed)
+        return box, History(box, trials, -1, self._metrics).observed(names), names
 
     def _space_of(self, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution] | None:
         if self._distributions is not None:
