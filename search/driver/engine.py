@@ -163,8 +163,10 @@ def _draws(factory: DbtEvaluatorFactory, spec: StudySpec) -> tuple[str, ...]:
 def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:
     """Return dbt's outcome of the current candidate, from the program's recording."""
     seed = spec.scenario.seeds[0]
+    names = {metric.name for metric in program.metrics}
     for point in program.checks:
-        if point.values == current_candidate(spec) and point.replication == seed:
+        is_asked = point.values == current_candidate(spec) and point.replication == seed
+        if is_asked and names == point.metrics.keys():
             return Outcome(
                 request=EvaluationRequest(trial=0, values=point.values, replication=seed),
                 metrics=point.metrics,

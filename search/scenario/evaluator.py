@@ -124,6 +124,14 @@ def failure_of(error: Exception, stage: str) -> Failure:
     )
 
 
+def saw_templates(reads: ReadLog, project: Path) -> None:
+    """Notice which templates of a project ask when dbt started."""
+    for name, file in DbtProject(project).read_files():
+        if file.suffix == ".sql" and file.is_relative_to(project):
+            if "/" in name and not name.startswith("dbt_packages/"):
+                reads.saw_template(file.read_text(errors="replace"), name)
+
+
 @dataclass(frozen=True)
 class DbtEvaluatorFactory:
     """Makes a reference evaluator inside a worker process; travels there by pickle.
@@ -163,6 +171,7 @@ class DbtEvaluatorFactory:
             plan,
             baseline=folders.get("baseline", plan.baseline.parent) / plan.baseline.name,
             project_dir=folders.get("project", plan.project_dir),
+            recorded=None,
             setup_files=plan.setup_files
             and replace(plan.setup_files, folder=folders.get(SETUP_FILES, plan.setup_files.folder)),
         )
@@ -274,13 +283,9 @@ class DbtEvaluator(Evaluator):
 
     def _look_at_templates(self) -> None:
         """Notice, once, which templates of the project ask when dbt started."""
-        if self._has_looked:
-            return
-        self._has_looked = True
-        for name, file in DbtProject(self._plan.project_dir).read_files():
-            if file.suffix == ".sql" and file.is_relative_to(self._plan.project_dir):
-                if "/" in name and not name.startswith("dbt_packages/"):
-                    self._reads.saw_template(file.read_text(errors="replace"), name)
+        if not self._has_looked:
+            self._has_looked = True
+            saw_templates(self._reads, self._plan.project_dir)
 
     def _learn(self, since: float) -> None:
         """Remember what the candidate read beside its database.
@@ -292,8 +297,10 @@ class DbtEvaluator(Evaluator):
             for metric in self._plan.metrics:
                 self._reads.saw_statement(metric.sql, f"metric {metric.name}")
             self._look_at_templates()
-            self._plan.world.learn(self._reads, since=since)
-            self._plan.world.note(self._runner.notes)
+            for world in (self._plan.world, self._plan.recorded):
+                if world is not None:
+                    world.learn(self._reads, since=since)
+                    world.note(self._runner.notes)
 
     def close(self) -> None:
         """Remove this worker's folder."""

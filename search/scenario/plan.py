@@ -135,6 +135,8 @@ class ScenarioPlan:
         project_files: The project's files, seen from its folder.
         project_vars: What the project itself gives its vars, for the author's own SQL.
         world: Remembers what the scenario reads beside all that; nobody asks when None.
+        recorded: Remembers the same for what dbt sends, whatever the metrics; None where nothing
+            recorded is looked for.
         baseline_inputs: What the baseline was built from beside the project: key to content.
         seed: What seeds DuckDB before each statement that draws, or None.
         has_replications: Whether a candidate runs under several seeds.
@@ -156,6 +158,7 @@ class ScenarioPlan:
     project_files: tuple[str, ...] = ()
     project_vars: Mapping[str, Any] = field(default_factory=dict)
     world: World | None = None
+    recorded: World | None = None
     baseline_inputs: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     has_replications: bool = False

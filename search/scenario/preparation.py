@@ -31,7 +31,7 @@ from search.scenario.relations import Relations
 from search.scenario.setting import Complaints, GatheredComplaints, PreparationLimits, Setting
 from search.scenario.var_checks import VarChecks
 from search.scenario.world import World
-from search.study import StudySpec, scenario_fingerprint
+from search.study import StudySpec, recording_fingerprint, scenario_fingerprint
 from search.study.space import current_candidate
 from search.study.steps import ExpandedStep, expand
 from search.system.child import Report
@@ -222,6 +222,16 @@ def _prepare(setting: Setting) -> Prepared:
         project_files=tuple(str(file.relative_to(project.folder)) for file in project.files()),
         project_vars=setting.project_vars,
         world=World(setting.cache / WORLDS, fingerprints["scenario"], project.hashes),
+        recorded=World(
+            setting.cache / WORLDS,
+            hash_parts(
+                [
+                    *(recording_fingerprint(setting.spec), baseline.fingerprint),
+                    *(["files of the setup"] if baseline.files else []),
+                ]
+            ),
+            project.hashes,
+        ),
         baseline_inputs=setup_world.state(),
         setup_files=baseline.files,
     ).with_world()

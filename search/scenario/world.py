@@ -250,6 +250,14 @@ class World:
                 known[key] = Input(kind, name, self._content(kind, name), is_sealed, where)
             self._write(known.values(), is_sealed=is_sealed)
 
+    def take_over(self, other: World) -> None:
+        """Remember as well all that another scenario reads, which does the same and more."""
+        mine, others = self.inputs(), other.inputs()
+        if not others.keys() <= mine.keys():
+            with self._locked():
+                self._write({**others, **self.inputs()}.values(), is_sealed=self.is_sealed)
+        self.note(other._notes())
+
     def note(self, sentences: Iterable[str]) -> None:
         """Remember what became of what the project writes, for ``warnings``."""
         new = [one for one in sentences if one not in self._notes()]
@@ -257,6 +265,11 @@ class World:
             with self._locked():
                 lines = dict.fromkeys([*self._notes(), *new])
                 files.write_durably(self._file.with_suffix(".notes"), "\n".join(lines).encode())
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether something is remembered of what the project writes."""
+        return bool(self._notes())
 
     def _notes(self) -> list[str]:
         try:

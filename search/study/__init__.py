@@ -1,6 +1,11 @@
 """The study file: strict models, YAML in, JSON schema and fingerprints out."""
 
-from search.study.fingerprint import changed_keys, scenario_fingerprint, study_fingerprint
+from search.study.fingerprint import (
+    changed_keys,
+    recording_fingerprint,
+    scenario_fingerprint,
+    study_fingerprint,
+)
 from search.study.loader import json_schema, load_study, study_from_document
 from search.study.metrics import ExpandedMetric, expand_metrics, metric_ids
 from search.study.models import StudySpec
@@ -16,6 +21,7 @@ __all__ = [
     "json_schema",
     "load_study",
     "metric_ids",
+    "recording_fingerprint",
     "scenario_fingerprint",
     "study_fingerprint",
     "study_from_document",

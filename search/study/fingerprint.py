@@ -31,6 +31,15 @@ def scenario_fingerprint(spec: StudySpec) -> str:
     return _hash(_scenario_part(spec.to_document()))
 
 
+def recording_fingerprint(spec: StudySpec) -> str:
+    """Return the SHA-256 (hex) of what decides in the study file what dbt sends to DuckDB.
+
+    That is all of ``scenario_fingerprint`` but the metrics, which are read of what dbt made.
+    """
+    part = _scenario_part(spec.to_document())
+    return _hash({"recording": {key: part[key] for key in part if key != "metrics"}})
+
+
 def study_fingerprint(spec: StudySpec) -> str:
     """Return the SHA-256 (hex) of what decides which candidates a study tries.
 

@@ -103,6 +103,46 @@ def compile_program(
         SearchError: If the scenario fails at the recorded values.
     """
     program = _Compilation(source, first, fixed, typed, report).run()
+    _hoist(program, source, folder, report)
+    try:
+        return _checked(program, source, folder, report)
+    except RecordingError as error:
+        raise RecordingError(_why_differing(program, source.factory, error)) from error
+
+
+def compile_recorded(
+    source: Source, recorded: Program, known: Sequence[str], folder: Path, *, report: Report
+) -> Program:
+    """Make the program of other metrics from what was recorded, and check it; dbt is not asked.
+
+    Metrics that dbt was asked for are compared again at every recorded candidate; the others are
+    compared when the winner is verified.
+
+    Args:
+        source: What to compile from.
+        recorded: What was recorded.
+        known: Metrics whose value dbt gave when it was recorded; at least one.
+        folder: Where the program and its hoisted tables go; exists and is empty.
+        report: Takes a line of progress.
+
+    Raises:
+        RecordingError: If the metrics need what cannot be replayed, or one of them fails.
+    """
+    plan = source.factory.plan
+    checks = tuple(
+        replace(point, metrics={name: point.metrics[name] for name in known})
+        for point in recorded.checks
+    )
+    program = replace(recorded, metrics=plan.metrics, checks=checks, warnings=())
+    refuse_what_cannot_be_replayed(program)
+    refuse_data_dependent_text(program)
+    program = replace(program, warnings=judge_chance(program, plan))
+    _hoist(program, source, folder, report)
+    return _checked(program, source, folder, report)
+
+
+def _hoist(program: Program, source: Source, folder: Path, report: Report) -> None:
+    """Run once what no parameter reaches."""
     scratch = folder.with_name(f"{folder.name}-hoist")
     scratch.mkdir()
     try:
@@ -110,10 +150,11 @@ def compile_program(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     report(_summary(program))
-    try:
-        warnings = check(program, source.factory, folder, lanes=source.recorders, report=report)
-    except RecordingError as error:
-        raise RecordingError(_why_differing(program, source.factory, error)) from error
+
+
+def _checked(program: Program, source: Source, folder: Path, report: Report) -> Program:
+    """Hold the program against dbt, and save it."""
+    warnings = check(program, source.factory, folder, lanes=source.recorders, report=report)
     program = replace(program, warnings=(*program.warnings, *warnings))
     save(program, folder)
     return program

@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import RecordingError
 from search.scenario.compiled.compiler import (
     NeedsVariants,
     Source,
-    all_values,
     compile_program,
+    compile_recorded,
 )
-from search.scenario.compiled.literals import literal_class
-from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE, Program, load
-from search.scenario.hashing import hash_file, hash_parts
+from search.scenario.compiled.program import PROGRAM_FILE, Program, load
+from search.scenario.compiled.recorded import Recordings, known_metrics, require_sure
+from search.scenario.compiled.shelf import check_content, key_of, publish
+from search.scenario.compiled.variants import (
+    INDEX_FILE,
+    Variants,
+    read_variants,
+    write_variants,
+)
 from search.study.values import Scalar
 from search.system import files
 from search.system.child import Report
 from search.system.seal import Seal, users_seal
 
-INDEX_FILE = "index.json"
 LOCK_FILE = "compiling.lock"
-CHECKSUM_FILE = "checksums.json"
 
 MAX_TYPED = 8
 """Programs for types of literals; dbt evaluates candidates of yet another type."""
 
 Values = Mapping[str, Scalar]
-
-
-@dataclass(frozen=True)
-class Variants:
-    """What the programs of one scenario differ in.
-
-    Attributes:
-        fixed: Parameters with a program for each value.
-        typed: Parameters with a program for each type that their text has in SQL.
-    """
-
-    fixed: tuple[str, ...] = ()
-    typed: tuple[str, ...] = ()
-
-    def name_of(self, candidate: Values) -> str:
-        """Return the name of a candidate's program."""
-        values: dict[str, Scalar] = {name: candidate[name] for name in self.fixed}
-        values |= {name: literal_class(candidate[name]) for name in self.typed}
-        return hash_parts([json.dumps(values, sort_keys=True)])[:16] if values else "all"
-
-    def text(self) -> str:
-        """Return who gets programs of their own, in words."""
-        parts = []
-        if self.fixed:
-            parts.append(f"{', '.join(self.fixed)} gets a program for each of its values")
-        if self.typed:
-            parts.append(
-                f"{', '.join(self.typed)} gets a program for each type that its digits give it"
-            )
-        return " and ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,8 @@ class Library:
     def of(cls, source: Source, cache: Path) -> Library:
         """Return the library of a scenario inside the folder of all programs."""
         seal = users_seal().for_purpose("programs")
-        return cls(cache / f"{_key(source)}-{seal.name}", source, seal)
+        key = key_of(source, source.factory.plan.fingerprints["scenario"])
+        return cls(cache / f"{key}-{seal.name}", source, seal)
 
     def fixed(self) -> tuple[str, ...] | None:
         """Return the parameters with programs of their own a value; None before the first."""
@@ -90,15 +64,7 @@ class Library:
 
     def variants(self) -> Variants | None:
         """Return what the programs differ in; None before the first."""
-        try:
-            document = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
-            content = {key: document[key] for key in ("format_version", "fixed", "typed")}
-            is_ours = self.seal.is_on(document["seal"], INDEX_FILE, json.dumps(content))
-            if is_ours and content["format_version"] == FORMAT_VERSION:
-                return Variants(tuple(content["fixed"]), tuple(content["typed"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return None
+        return read_variants(self.folder, self.seal)
 
     def files(self) -> tuple[str, ...]:
         """Return the names of the files of all programs, seen from the folder, without locks."""
@@ -117,7 +83,7 @@ class Library:
         if not folder.exists():
             return None
         try:
-            self._check_content(folder)
+            check_content(folder, self.seal)
             return load(folder), folder
         except RecordingError as error:
             if report is not None:
@@ -142,7 +108,9 @@ class Library:
         # Compiling costs several dbt runs: who needs the same program waits for it.
         with files.locked(self.folder / LOCK_FILE):
             found = self.find(candidate)
-            return found or self._compile(candidate, report)
+            return (
+                found or self._from_recorded(candidate, report) or self._compile(candidate, report)
+            )
 
     def adopted_by(self, source: Source, cache: Path) -> Library:
         """Return the library of the same scenario, now that more is known of what it reads.
@@ -160,9 +128,51 @@ class Library:
                 if not (known.folder / program.name).exists():
                     program.rename(known.folder / program.name)
             if variants is not None:
-                known._write_index(variants)
+                write_variants(known.folder, variants, known.seal)
         shutil.rmtree(self.folder, ignore_errors=True)
         return known
+
+    def _from_recorded(self, candidate: Values, report: Report) -> tuple[Program, Path] | None:
+        """Make a candidate's program from what was recorded for other metrics, where that is sure.
+
+        None where dbt must be recorded anew; it is told why.
+        """
+        recordings = Recordings.of(self.source, self.folder.parent)
+        found = None if recordings is None else recordings.find(candidate)
+        if found is None:
+            return None
+        program, variants = found
+        plan = self.source.factory.plan
+        try:
+            require_sure(program, plan)
+        except RecordingError as error:
+            report(f"dbt is recorded anew: {error}")
+            return None
+        known = known_metrics(program, plan)
+        fresh = [metric.name for metric in plan.metrics if metric.name not in known]
+        report("what dbt sends was recorded before")
+        with files.building_folder(self.folder) as building:
+            content = building / "recorded"
+            content.mkdir()
+            try:
+                compile_recorded(
+                    self.source,
+                    program,
+                    known,
+                    content,
+                    report=report,
+                )
+            except RecordingError as error:
+                report(f"dbt is recorded anew: {error}")
+                return None
+            if plan.world is not None and plan.recorded is not None:
+                plan.world.take_over(plan.recorded)
+            folder = self.folder / variants.name_of(candidate)
+            publish(content, folder, self.seal)
+            write_variants(self.folder, variants, self.seal)
+        if fresh:
+            report(f"new since then: {', '.join(fresh)}; dbt is asked for it with the winner")
+        return load(folder), folder
 
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
         variants = self.variants() or Variants()
@@ -173,7 +183,7 @@ class Library:
                 content = building / f"attempt-{len(why)}"
                 content.mkdir()
                 try:
-                    compile_program(
+                    program = compile_program(
                         self.source,
                         candidate,
                         content,
@@ -191,8 +201,10 @@ class Library:
                         raise RecordingError(f"{why[-1]}; {error}") from error
                     raise
             folder = self.folder / variants.name_of(candidate)
-            self._publish(content, folder)
-            self._write_index(variants)
+            publish(content, folder, self.seal)
+            write_variants(self.folder, variants, self.seal)
+            if (recordings := Recordings.of(self.source, self.folder.parent)) is not None:
+                recordings.keep(program, candidate, variants)
         return load(folder), folder
 
     def _refuse_many_types(self, variants: Variants) -> None:
@@ -201,52 +213,6 @@ class Library:
             raise RecordingError(
                 f"{', '.join(variants.typed)}: {known} programs for types of literals are enough"
             )
-
-    def _write_index(self, variants: Variants) -> None:
-        document = {"format_version": FORMAT_VERSION, **asdict(variants)}
-        document["seal"] = self.seal.of(INDEX_FILE, json.dumps(document))
-        files.write_durably(self.folder / INDEX_FILE, json.dumps(document).encode())
-
-    def _check_content(self, folder: Path) -> None:
-        """Refuse a program whose files are not those that this user published.
-
-        Raises:
-            RecordingError: If a file is missing, has another content, or the seal is not ours.
-        """
-        try:
-            document = json.loads((folder / CHECKSUM_FILE).read_text(encoding="utf-8"))
-            expected = document["files"]
-            text = json.dumps(expected, sort_keys=True)
-            if not self.seal.is_on(document["seal"], folder.name, text):
-                raise RecordingError(f"the program in {folder} was not made with this user's key")
-            for name, checksum in expected.items():
-                if hash_file(folder / name) != checksum:
-                    raise RecordingError(f"{folder / name} is damaged")
-        except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
-            raise RecordingError(f"the program in {folder} is not whole: {error}") from error
-
-    def _publish(self, content: Path, folder: Path) -> None:
-        checksums = {file.name: hash_file(file) for file in sorted(content.iterdir())}
-        seal = self.seal.of(folder.name, json.dumps(checksums, sort_keys=True))
-        document = {"files": checksums, "seal": seal}
-        (content / CHECKSUM_FILE).write_text(json.dumps(document), encoding="utf-8")
-        # Another process may have finished the same program first.
-        files.publish_folder(content, folder, lambda there: (there / PROGRAM_FILE).exists())
-
-
-def _key(source: Source) -> str:
-    """Return the name of a scenario's library: a hash of all that its programs depend on.
-
-    The values that a parameter may have count when they are few: templates that look at it
-    were recorded at just those. So does the code here: a program's tables are named after
-    what it finds.
-    """
-    plan = source.factory.plan
-    binds = [vars(one) for one in (*plan.var_binds, *plan.table_binds)]
-    few = {name: all_values(one) for name, one in source.parameters.items()}
-    code = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py"))]
-    parts = [plan.fingerprints["scenario"], json.dumps(binds), json.dumps(few), *code]
-    return hash_parts([f"program format {FORMAT_VERSION}", *parts])[:16]
 
 
 def _others(folder: Path) -> str | None:

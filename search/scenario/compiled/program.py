@@ -122,10 +122,11 @@ class Program:
         return passed
 
     def _analysed(self, statements: Lifted) -> Flow:
+        metrics_at = self._metrics_at()
         return analyse(
-            statements,
+            tuple(one for one in statements if one[0].marker is None or metrics_at[one[0].marker]),
             self.baseline,
-            {marker: [m.sql for m in found] for marker, found in self._metrics_at().items()},
+            {marker: [m.sql for m in found] for marker, found in metrics_at.items() if found},
             default_schema=self.default_schema,
         )
 

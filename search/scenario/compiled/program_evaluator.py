@@ -10,8 +10,9 @@ from pathlib import Path
 from search.errors import RecordingError, SearchError
 from search.scenario.belongings import Belonging
 from search.scenario.compiled.divergence import first_divergence
-from search.scenario.compiled.library import Library, Variants
+from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import Replay
+from search.scenario.compiled.variants import Variants
 from search.scenario.evaluator import Evaluator, StageClock
 from search.scenario.outcome import EvaluationRequest
 

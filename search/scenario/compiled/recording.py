@@ -168,12 +168,8 @@ class RecordingEvaluator(DbtEvaluator):
         self._tape.step = step.name
         super().run_step(step, candidate_vars)
         self._tape.forget(self._runner.session.warning_tests)  # they fail no candidate
+        if step.ends_repetition and step.loop is not None:
+            self._tape.mark(step.index, step.loop[1])  # whether or not a metric is read here today
 
     def _observe(self, sql: str, bindings: Any, node: str | None, invocation: str | None) -> None:
         self._tape.take(sql, bindings, node, invocation)
-
-    def read_after(self, step: ExpandedStep, reader: Any) -> None:
-        """Note where metrics are read, and read them."""
-        assert step.loop is not None
-        self._tape.mark(step.index, step.loop[1])
-        super().read_after(step, reader)
