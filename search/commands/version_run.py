@@ -189,7 +189,7 @@ class VersionRun:
                 recorder.finish("finished", **ending(result))
             except (KeyboardInterrupt, Exception) as error:
                 if isinstance(error, KeyboardInterrupt) or interrupt.is_requested():
-                    self._save_interrupted(store, recorder, self._session.pool)
+                    self._save_interrupted(store, recorder, self._session.pool, driver.answer)
                     raise KeyboardInterrupt from error
                 if isinstance(error, SearchError):
                     recorder.finish("failed", reason=str(error), reason_code=error.code)
@@ -221,12 +221,24 @@ class VersionRun:
         return (text,)
 
     def _save_interrupted(
-        self, store: StudyStore, recorder: StudyRecorder, pool: WorkerPool
+        self, store: StudyStore, recorder: StudyRecorder, pool: WorkerPool, answer: int | None
     ) -> None:
-        """Save the state. Who interrupts may kill what is left: what matters goes first."""
+        """Save the state. Who interrupts may kill what is left: what matters goes first.
+
+        Args:
+            store: The study in its storage.
+            recorder: Of the trail.
+            pool: What evaluates.
+            answer: The trial that met every target before, if one did: it stays the answer.
+        """
+        reason = "interrupted by the user"
+        if answer is not None:
+            reason += f" after trial {answer} had met every target, not verified yet"
         with interrupt.answering():
             store.set_aside()
-            recorder.finish(INTERRUPTED, reason="interrupted by the user", reason_code=INTERRUPTED)
+            recorder.finish(INTERRUPTED, reason=reason, reason_code=INTERRUPTED, best_trial=answer)
+            if answer is not None:
+                self._progress.note(f"trial {answer} stays the answer; the same command goes on")
             self._progress.note(f"anchor of the audit trail: {recorder.anchor.text}")
             pool.close()
             self._write_report(store.name)

@@ -29,6 +29,7 @@ from search.storage.attributes import (
 from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
+from search.study.figures import with_unit
 from search.study.preference import Preference
 from search.study.space import canonical, current_candidate, distributions
 from search.study.targets import (
@@ -150,6 +151,7 @@ class Driver:
         self._is_exhausted = False
         self._iteration = 0
         self._iteration_seconds: list[float] = []
+        self._answer: int | None = None
         self._polishing = Polish(spec, batch_size)
 
     @property
@@ -186,12 +188,35 @@ class Driver:
                 self._batches.append(self._begin_batch())
             if not self._batches:
                 assert stop is not None
+                self._tell_answer(stop)
                 polishing = self._polish(stop)
                 if polishing is None:
                     return self._end(stop)
                 self._batches.append(polishing)
             self._recorder.publish()  # while the workers have something to do
             self._finish_batch(self._batches.popleft())
+
+    @property
+    def answer(self) -> int | None:
+        """The trial that meets every target and ranks first so far; None while there is none."""
+        return self._answer
+
+    def _tell_answer(self, stop: Stop) -> None:
+        """Tell a plan that meets every target at once; what follows may take far longer."""
+        best = self._standings.best
+        if stop.state != "converged" or best is None or best.number == self._answer:
+            return
+        is_first, self._answer = self._answer is None, best.number
+        units = {name: one.unit for name, one in self._spec.parameters.items()}
+        plan = ", ".join(f"{name} {with_unit(v, units[name])}" for name, v in best.values.items())
+        met = ", ".join(
+            f"{goal.metric} {with_unit(best.metrics[goal.metric], goal.unit)}"
+            for goal in self.goals
+        )
+        if is_first:
+            self._progress.note(f"every target is met by trial {best.number}: {plan} ({met})")
+        else:
+            self._progress.note(f"trial {best.number} is preferred: {plan} ({met})")
 
     def _begin_batch(self) -> _Batch:
         began = self._clock()
@@ -321,7 +346,7 @@ class Driver:
         if not nearer:
             return None
         if is_first:
-            self._progress.note("every target is met: looking for what is preferred")
+            self._progress.note("looking for what is preferred")
         self._iteration += 1
         batch = self._stored([self._proposal(values, lineage=lineage) for values in nearer])
         self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))

@@ -12,6 +12,7 @@ from typing import Any, Self
 from search.driver.engine import Engine, divergence_finder
 from search.driver.progress import Progress
 from search.driver.results import CompleteTrial, SearchEnd
+from search.driver.verified import said_before
 from search.errors import SearchError
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
@@ -86,6 +87,13 @@ class Verifier:
             verification = Verification.of_document(known)
             if verification.scenario in (None, self._reference.plan.fingerprints.get("scenario")):
                 return verification
+        scenario = self._reference.plan.fingerprints.get("scenario")
+        before = said_before(store, best, self._current.values, scenario)
+        if before is not None:
+            where, verification = before
+            self._progress.note(f"trial {best.number} is {where}, so dbt is not asked again")
+            store.set_attributes({VERIFIED: stored | {str(best.number): verification.document()}})
+            return verification
         is_dbts_own = self._engine.name == "dbt"
         found: Verification = self._ask(
             verify,

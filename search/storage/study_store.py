@@ -122,6 +122,12 @@ class StudyStore:
                 ) from error
         return cls(storage, study_id, name, is_new=False)
 
+    def other_versions(self) -> list[StudyStore]:
+        """Return the other versions of the study, for reading, oldest first."""
+        base_name = str(self.attributes().get(versions.BASE_NAME, self.name))
+        there = versions.versions(self._storage, base_name)
+        return [StudyStore.load(self._storage, one.name) for one in there if one.name != self.name]
+
     @property
     def study(self) -> optuna.Study:
         """The study for samplers and importances: a copy in memory, not to be written to.

@@ -45,8 +45,9 @@ PREPARED = ("baselines", "programs")
 MADE = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__", "dbt_packages")
 DEADLINE_SECONDS = 60.0
 LONG = (
-    "budget.md", "dagster.md", "equity.md", "freeze-or-cut.md", "frontier.md", "simulation.md",
-)  # fmt: skip
+    *("budget.md", "dagster.md", "equity.md", "freeze-or-cut.md", "frontier.md", "memory.md"),
+    "simulation.md",
+)
 """Pages whose commands ``make test-long`` runs: 30 to 150 s of processor time each."""
 WORDS = re.compile(r"^scenario-search (.+)$", re.MULTILINE)
 

@@ -12,6 +12,7 @@ from searches import Died, Formula, Search, Stop
 from studies import load, ten_x_and_rate, tiny_document
 
 from search.driver.loop import HOPELESS_TRIALS, WarmCandidate
+from search.driver.progress import SilentProgress
 from search.errors import StorageError, StudyFailedError
 from search.sampling.choice import Samplers
 from search.scenario.outcome import EvaluationRequest, Outcome
@@ -104,6 +105,20 @@ def test_asking_ahead_stays_inside_the_limits(search: Make) -> None:
     assert (end.trials, end.reason) == (7, "max_trials (7) reached")
     end = search(targets=far, search={"sampler": "random"}).run(max_new_iterations=1)
     assert (end.iterations, end.reason) == (1, "the iterations asked for (1) are done")
+
+
+def test_the_answer_is_told_the_moment_it_is_known(
+    search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(SilentProgress, "note", lambda _, line: told.append(line))
+    end = search(search={"sampler": "auto", "polish": 4, "max_iterations": 20}).run()
+    (first,) = [line for line in told if line.startswith("every target is met by trial")]
+    assert "x " in first and "rate " in first and "(v 5" in first
+    assert told.index(first) < told.index("looking for what is preferred")
+    assert end.best is not None
+    last = [line for line in told if " is preferred: " in line or line == first][-1]
+    assert f"trial {end.best.number}" in last
 
 
 def test_current_parameters_that_meet_the_targets_need_no_search(search: Make) -> None:

@@ -40,6 +40,9 @@ class Attributes:
     def attributes(self) -> dict[str, Any]:
         return self.kept
 
+    def other_versions(self) -> list[Any]:
+        return []
+
     def set_attributes(self, attributes: dict[str, Any]) -> None:
         self.kept |= attributes
 

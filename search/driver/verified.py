@@ -1,0 +1,42 @@
+"""What real dbt said of a candidate in another version of the study: it is not asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search.driver.results import CompleteTrial
+from search.scenario.verdict import VERIFIED, Verification
+from search.storage.study_store import StudyStore
+from search.storage.trials import read_trials
+from search.study.values import Scalar
+
+
+def said_before(
+    store: StudyStore, best: CompleteTrial, current: Mapping[str, Scalar], scenario: str | None
+) -> tuple[str, Verification] | None:
+    """Return what dbt said of the same candidate, and of which trial; None when it was not asked.
+
+    The same is: the same values and replications with the same metrics, the same candidate of
+    today (by which new failures of tests are told from old ones), the same scenario.
+
+    Args:
+        store: The study; its other versions are looked at, the newest first.
+        best: The candidate.
+        current: Today's candidate.
+        scenario: Fingerprint of the scenario as it is now.
+    """
+    if scenario is None:
+        return None
+    for other in reversed(store.other_versions()):
+        said = other.attributes().get(VERIFIED) or {}
+        trials = {str(trial.number): trial for trial in read_trials(other.trials())} if said else {}
+        if not any(one.is_current and one.candidate == dict(current) for one in trials.values()):
+            continue
+        for number, document in said.items():
+            trial, known = trials.get(number), Verification.of_document(document)
+            if trial is None or known.scenario != scenario or known.failure is not None:
+                continue
+            is_same = trial.candidate == dict(best.values)
+            if is_same and [*trial.evaluations] == [*best.evaluations]:
+                return f"trial {number} of {other.name}", known
+    return None
