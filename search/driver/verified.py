@@ -34,7 +34,7 @@ def said_before(
             continue
         for number, document in said.items():
             trial, known = trials.get(number), Verification.of_document(document)
-            if trial is None or known.scenario != scenario or known.failure is not None:
+            if trial is None or known.scenario != scenario or not known.is_equal:
                 continue
             is_same = trial.candidate == dict(best.values)
             if is_same and [*trial.evaluations] == [*best.evaluations]:

@@ -87,7 +87,9 @@ class Verifier:
             verification = Verification.of_document(known)
             if verification.scenario in (None, self._reference.plan.fingerprints.get("scenario")):
                 return verification
-        scenario = self._reference.plan.fingerprints.get("scenario")
+        plan = self._reference.plan
+        is_watched = not any(key.startswith("remote ") for key in plan.inputs())
+        scenario = plan.fingerprints.get("scenario") if is_watched else None
         before = said_before(store, best, self._current.values, scenario)
         if before is not None:
             where, verification = before

@@ -100,9 +100,12 @@ def require_sure(recorded: Program, plan: ScenarioPlan) -> None:
         raise RecordingError("no metric is one that dbt was asked for, so nothing can be compared")
     if plan.recorded is None or plan.recorded.has_notes:
         raise RecordingError("the project writes files, which a new metric may read")
+    inputs = plan.recorded.inputs()
+    if any(one.kind == "remote" for one in inputs.values()):
+        raise RecordingError("the scenario reads what cannot be watched")
     if fresh and plan.allow_external_access:
         raise RecordingError(f"{_named(fresh)} may read files, which only dbt's run would tell")
-    asked = _clock_inputs(recorded, plan) - plan.recorded.inputs().keys()
+    asked = _clock_inputs(recorded, plan) - inputs.keys()
     if asked:
         raise RecordingError(f"{_named(fresh)} may depend on the time ({', '.join(sorted(asked))})")
 
