@@ -88,7 +88,9 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
     layout = Layout(options.results, spec.study)
     tell_passing_key(progress)
     # What a study writes holds salaries.
-    with files.private(layout.folder, layout.baselines, layout.programs):
+    with files.private(
+        layout.folder, layout.baselines, layout.programs, is_shared=spec.results.is_shared
+    ):
         return _StudyRun(spec, options, progress).run()
 
 

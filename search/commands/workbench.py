@@ -92,7 +92,9 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
     sweep_scratch(scratch_parent(spec))
     tell_passing_key(progress)
     with (
-        files.private(layout.folder, layout.baselines, layout.programs),
+        files.private(
+            layout.folder, layout.baselines, layout.programs, is_shared=spec.results.is_shared
+        ),
         ChildProcess(patience=patience(spec.search.prepare_timeout)) as child,
     ):
         bench = prepared_workbench(spec, layout, memory, child, progress)

@@ -15,7 +15,7 @@ from search.study.mistakes import given, wrong, wrongs
 from search.study.parameters import ParameterSpec
 from search.study.report import ReportSpec
 from search.study.scenario import ScenarioSpec
-from search.study.settings import ResourcesSpec, SearchSpec
+from search.study.settings import ResourcesSpec, ResultsSpec, SearchSpec
 from search.study.values import Identifier, Items, Model, StudyName
 
 DEFAULT_FUTURES = 20
@@ -70,6 +70,8 @@ class StudySpec(Model):
     """Further tables and charts of today's values, the plan and the alternatives."""
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use of the machine."""
+    results: ResultsSpec = ResultsSpec()
+    """Who may read what the study writes."""
     storage: Annotated[str | None, BeforeValidator(_storage)] = Field(
         default=None, examples=["sqlite:///results/study.db"]
     )

@@ -127,3 +127,15 @@ class ResourcesSpec(Model):
     def requested_workers(self) -> int | None:
         """``workers`` as a number; None is auto."""
         return None if self.workers == "auto" else self.workers
+
+
+class ResultsSpec(Model):
+    """Who may read what the study writes."""
+
+    mode: Literal["private", "group"] = "private"
+    """`private`: its user alone (0700, 0600); `group`: the folder's group may read it too."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the folder's group may read."""
+        return self.mode == "group"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -171,21 +172,49 @@ def sweep_unfinished(cache: Path) -> None:
 
 
 @contextmanager
-def private(*folders: Path) -> Iterator[None]:
+def private(*folders: Path, is_shared: bool = False) -> Iterator[None]:
     """Let only this user read what is written meanwhile, by child processes as well.
 
     Args:
         folders: What is there already is closed to others as well, where it is this user's.
+        is_shared: Whether the folders' group may read (and never write) them, too.
     """
-    before = os.umask(0o077)
+    before = os.umask(_SHARED_MASK if is_shared else _PRIVATE_MASK)
+    if not folders and before & _SHARED_MASK == _SHARED_MASK:
+        os.umask(before)  # of a block around this one, and others are kept out already
     try:
         for folder in folders:
-            with suppress(OSError):
-                if folder.stat().st_uid == os.getuid():
+            if is_shared:
+                _share(folder)
+            elif _is_own(folder):
+                with suppress(OSError):
                     folder.chmod(0o700)
         yield
     finally:
         os.umask(before)
+
+
+_PRIVATE_MASK, _SHARED_MASK = 0o077, 0o027
+
+
+def _share(folder: Path) -> None:
+    """Open a folder, what is in it and the one around it to its group, and to nobody else."""
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        if _is_own(path):
+            mode = path.lstat().st_mode
+            more = 0o050 if stat.S_ISDIR(mode) else 0o040
+            less = 0 if path == folder.parent else 0o007
+            with suppress(OSError):
+                path.chmod((stat.S_IMODE(mode) | more) & ~less)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder is there, is this user's, and is no link to another."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return False
+    return state.st_uid == os.getuid() and not stat.S_ISLNK(state.st_mode)
 
 
 def sweep(folder: Path) -> None:

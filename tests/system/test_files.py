@@ -34,6 +34,43 @@ def test_what_is_written_meanwhile_is_private_and_what_was_there_closed(tmp_path
     assert now == before
 
 
+def test_a_group_may_read_and_nobody_else_and_write_nobody(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    results = tmp_path / "results"
+    (results / "study" / "audit").mkdir(parents=True)
+    (results / "study" / "audit" / "old").write_text("")
+    (results / "study" / "link").symlink_to("/etc/hostname")
+    os.umask(0)
+    with files.private(results / "study", results / "absent", is_shared=True):
+        (results / "study" / "new").write_text("")
+        with files.private():
+            (results / "study" / "page").write_text("")
+    os.umask(before)
+    kept = {path.name: path.lstat().st_mode & 0o777 for path in results.rglob("*")}
+    assert kept.pop("link") == 0o777  # Linux knows no mode of links
+    assert kept == {"study": 0o750, "audit": 0o750, "old": 0o640, "new": 0o640, "page": 0o640}
+    assert results.stat().st_mode & 0o777 == 0o750
+    with files.private(results / "study"):
+        (results / "study" / "later").write_text("")
+    assert (results / "study").stat().st_mode & 0o777 == 0o700
+    assert (results / "study" / "later").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.dbt
+def test_a_run_that_is_shared_is_read_by_the_group_and_nobody_else(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    document = tiny_document(search={"max_iterations": 1}, results={"mode": "group"})
+    results = tmp_path / "results"
+    done = subprocess.run(
+        search_command("run", write_study(project, document), "--results", results),
+        cwd=tmp_path, umask=0, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode in (0, 3), done.stderr
+    found = modes(results)
+    assert {"tiny/audit.duckdb", "tiny/report.html"} <= found.keys()
+    assert set(found.values()) <= {0o050, 0o040}, found
+
+
 @pytest.mark.dbt
 def test_a_run_leaves_nothing_that_others_read(tmp_path: Path) -> None:
     project = copy_project("tiny", tmp_path / "project")
