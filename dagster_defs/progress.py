@@ -53,7 +53,7 @@ class StudyObserver:
         self._context.log_event(
             dg.AssetObservation(
                 asset_key=self._context.asset_key,
-                partition=self._context.partition_key,
+                partition=self._context.partition_key if self._context.has_partition_key else None,
                 description=standing_line(standing),
                 metadata=iteration_metadata(iteration, standing, ended, self._best),
             )
