@@ -28,6 +28,8 @@
     "hire_departure_day": 13,
     "rating": 14,
     "hire_gender": 15,
+    "retirement": 16,
+    "involuntary": 17,
     "census_level": 101,
     "census_age": 102,
     "census_birthday": 103,

@@ -22,6 +22,16 @@
 (select lever.job_level, lever.parameter_value from {{ ref("int_effective_parameters") }} as lever where lever.parameter_name = '{{ parameter_name }}')
 {%- endmacro -%}
 
+{%- macro lever_rows(parameter_name) -%}
+  {#- The same, without a way from other levers' vars to it: while those are tried, what is built on a
+      lever that none of them gives stays as it is. -#}
+  {%- if var(parameter_name) is none -%}
+(select lever.job_level, lever.parameter_value from {{ ref("int_lever_rows") }} as lever where lever.parameter_name = '{{ parameter_name }}')
+  {%- else -%}
+{{ level_levers(parameter_name) }}
+  {%- endif -%}
+{%- endmacro -%}
+
 {%- macro is_turnover() -%}
   {#- Whether the termination rates are HR's: leavers over average headcount, and of a first year. -#}
   {{ return(choice("termination_rates", ["cohort", "turnover"]) == "'turnover'") }}

@@ -16,6 +16,9 @@
     ("loaded_cost", "USD"),
     ("average_headcount", "people"),
     ("turnover", "fraction"),
+    ("voluntary_turnover", "fraction"),
+    ("involuntary_turnover", "fraction"),
+    ("retirement_rate", "fraction"),
     ("gender_pay_gap_median", "fraction"),
     ("gender_pay_gap_within_levels", "fraction"),
   ]) }}

@@ -46,7 +46,8 @@ union all
 select 'bridge ' || bridge_id as what
 from bridge
 where
-  opening + hires - hazard_leavers - known_leavers - new_hire_leavers - reductions + promotions_in - promotions_out
+  opening + hires - hazard_leavers - retirements - known_leavers - new_hire_leavers - reductions + promotions_in
+  - promotions_out
   <> closing
 union all
 select 'heads ' || bridge.bridge_id as what

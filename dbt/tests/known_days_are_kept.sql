@@ -8,7 +8,9 @@ from {{ ref('fct_workforce_snapshot') }} as snapshot
 where
   snapshot.known_termination_date is not null
   and (
-    snapshot.status in ('experienced_termination', 'new_hire_termination')
+    snapshot.status in (
+      'experienced_termination', 'dismissal', 'retirement', 'new_hire_termination', 'new_hire_dismissal'
+    )
     or (snapshot.is_active_at_close and year(snapshot.known_termination_date) <= snapshot.simulation_year)
     or (snapshot.status = 'known_termination' and snapshot.termination_date <> snapshot.known_termination_date)
   )

@@ -8,7 +8,7 @@ from {{ ref('fct_workforce_snapshot') }}
 where
   scenario_id = {{ scenario_id() }}
   and simulation_year = {{ simulation_year() }}
-  and status = 'new_hire_termination'
+  and status in ('new_hire_termination', 'new_hire_dismissal')
   and (
     termination_date < hire_date + {{ var("new_hire_minimum_days") }}
     or year(termination_date) <> simulation_year

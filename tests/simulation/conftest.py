@@ -156,15 +156,25 @@ def oracle() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def spread_out(foundation, tmp_path_factory):
-    """The foundation of a census with pay beyond the bands, part-time people and ratings."""
+    """The foundation of 500 people with pay beyond the bands, part-time people and ratings."""
     folder = tmp_path_factory.mktemp("spread_out")
     path = folder / "census.csv"
     with duckdb.connect(str(foundation.database), read_only=True) as connection:
         connection.execute(f"""
             copy (
-                with numbered as (
+                with active as (
+                    select * from stg_census where is_active_at_start
+                ),
+                people as (
+                    select * from active
+                    union all
+                    select * replace
+                        (employee_id || 'B' as employee_id, hire_date + 40 as hire_date)
+                    from active where hire_date < date '2025-11-01'
+                ),
+                numbered as (
                     select *, row_number() over (order by employee_id) as number
-                    from stg_census where is_active_at_start
+                    from people qualify number <= 500
                 )
                 select employee_id, birth_date, hire_date, null as termination_date, job_level,
                     round(annual_salary * (0.8 + 0.005 * (number % 97))

@@ -19,7 +19,7 @@ STREAMS = {
     "termination": 1, "departure_day": 2, "reduction": 3, "promotion": 4, "promotion_raise": 5,
     "raise_month": 6, "hire_day": 7, "hire_age": 8, "hire_birthday": 9, "hire_pay": 10,
     "hire_department": 11, "hire_termination": 12, "hire_departure_day": 13, "rating": 14,
-    "hire_gender": 15,
+    "hire_gender": 15, "retirement": 16, "involuntary": 17,
 }  # fmt: skip
 BANDS = {
     1: (56_000, 80_000),
@@ -44,6 +44,14 @@ TENURE_BANDS = [
     (999, "0.3", "0.2"),
 ]
 HIRE_AGES = [(22, 5), (25, 15), (28, 20), (32, 25), (35, 15), (40, 10), (45, 8), (50, 2)]
+LEVEL_HIRE_AGES = {
+    1: [(21, 15), (23, 25), (26, 25), (30, 15), (36, 10), (45, 10)],
+    2: [(25, 15), (28, 25), (32, 25), (37, 15), (43, 12), (50, 8)],
+    3: [(30, 20), (34, 25), (38, 25), (43, 18), (50, 12)],
+    4: [(34, 15), (39, 30), (44, 30), (50, 17), (56, 8)],
+    5: [(40, 20), (46, 35), (52, 30), (57, 15)],
+}
+RETIREMENT = [(55, 0.0), (60, 0.01), (62, 0.04), (65, 0.1), (67, 0.25), (70, 0.35), (999, 0.5)]
 HIRE_PERCENTILE = {1: "0.25", 2: "0.30", 3: "0.35", 4: "0.40", 5: "0.45"}
 HIRE_MARKET = {1: "1.02", 2: "1.00", 3: "0.98", 4: "1.05", 5: "1.10"}
 RAISE_MONTHS = [28, 3, 7, 18, 4, 5, 23, 3, 4, 3, 1, 1]
@@ -82,6 +90,10 @@ class Levers:
     raise_cutoff_month: int | None = None
     merit_matrix: str = "off"
     raise_band_cap: str = "off"
+    retirement: str = "off"
+    involuntary_share: float | None = None
+    time_to_fill_days: int | None = None
+    new_hire_ages: str = "company"
 
     def band(self, level: int, year: int, start: int = 2026) -> tuple[Decimal, Decimal, Decimal]:
         """Return minimum, midpoint and maximum of a level in a year, USD."""
@@ -191,6 +203,7 @@ def simulate_year(
     *,
     joiners: Sequence[Person] = (),
     departments: Mapping[str, int] | None = None,
+    former: Sequence[tuple[str, int, date]] = (),
 ) -> list[Person]:
     """Return everyone employed at any time of the year, changed by the year's events.
 
@@ -200,12 +213,15 @@ def simulate_year(
         levers: Levers of the year.
         joiners: Accepted offers that start in the year.
         departments: People of the census by department; of the opening when left out.
+        former: Id, level and last day of who left last year, reductions apart.
     """
     days = 366 if isleap(year) else 365
     new_year, last_day = date(year, 1, 1), date(year, 12, 31)
     for person in opening:
         person.opening_pay = person.pay
 
+    if levers.retirement == "seed":
+        _retire(opening, year)
     _leave_by_hazard(opening, joiners, year, levers)
     for person in [*opening, *joiners]:
         if person.known_last_day is not None and person.known_last_day <= last_day:
@@ -232,7 +248,13 @@ def simulate_year(
     weights = Counter(p.job_level for p in stayers)
     if levers.hiring_level_mix == "positions":
         weights = _vacancies(opening, stayers, promoted, target)
-    hired = _hire(weights, hires, hires - max(net, 0), departments, year, levers)
+    leavers = [
+        (p.employee_id, _last_level(p, promoted), p.termination_date)
+        for p in opening
+        if p.termination_date and p.status != "reduction"
+    ]
+    vacancies = _vacancy_days([*former, *leavers], year, levers)
+    hired = _hire(weights, hires, hires - max(net, 0), departments, vacancies, year, levers)
     hired += joiners
     _promote_and_raise(opening, year, levers, promoted, adjustments)
     for person in hired:
@@ -258,7 +280,9 @@ def _leave_by_hazard(
         cohort = [
             p
             for p in opening
-            if (p.hire_date >= date(year - 1, 1, 1)) == is_recent and p.known_last_day is None
+            if (p.hire_date >= date(year - 1, 1, 1)) == is_recent
+            and p.known_last_day is None
+            and p.status != "retirement"
         ]
         if cohort:
             factor = calibration_factor([p.multipliers(year)[0] for p in cohort], wanted)
@@ -266,7 +290,8 @@ def _leave_by_hazard(
                 if person.draw("termination", year) < min(
                     1.0, factor * float(person.multipliers(year)[0])
                 ):
-                    _leave(person, year, "experienced_termination")
+                    is_dismissed = _is_dismissed(person, year, levers)
+                    _leave(person, year, "dismissal" if is_dismissed else "experienced_termination")
 
 
 def _experienced_rate(
@@ -275,7 +300,8 @@ def _experienced_rate(
     """Find by bisection the rate of people hired before last year that gives the turnover."""
     last_day = date(year, 12, 31)
     known = sum(p.known_last_day is not None and p.known_last_day <= last_day for p in opening)
-    exposed = [p for p in opening if p.known_last_day is None]
+    known += sum(p.status == "retirement" for p in opening)
+    exposed = [p for p in opening if p.known_last_day is None and p.status != "retirement"]
     recent = sum(p.hire_date >= date(year - 1, 1, 1) for p in exposed)
     leaving = sum(p.known_last_day is not None and p.known_last_day <= last_day for p in joiners)
     target = math.floor(
@@ -295,6 +321,36 @@ def _experienced_rate(
         is_low = turnover(middle) < levers.total_termination_rate
         low, high = (middle, high) if is_low else (low, middle)
     return low
+
+
+def _retire(opening: list[Person], year: int) -> None:
+    for person in opening:
+        age = person.full_years(person.birth_date, year)
+        chance = next(chance for below, chance in RETIREMENT if age < below)
+        if person.known_last_day is None and person.draw("retirement", year) < chance:
+            _leave(person, year, "retirement")
+
+
+def _is_dismissed(person: Person, year: int, levers: Levers) -> bool:
+    share = levers.involuntary_share
+    return share is not None and person.draw("involuntary", year) < share
+
+
+def _last_level(person: Person, promoted: set[str]) -> int:
+    return person.job_level + (person.employee_id in promoted)
+
+
+def _vacancy_days(
+    leavers: Sequence[tuple[str, int, date]], year: int, levers: Levers
+) -> dict[int, list[date]]:
+    """Return by level the days of the year on which positions of leavers are filled."""
+    found: dict[int, list[date]] = {level: [] for level in BANDS}
+    if levers.time_to_fill_days is not None:
+        wait = timedelta(levers.time_to_fill_days + 1)
+        for _, level, last_day in leavers:
+            if (last_day + wait).year == year:
+                found[level].append(last_day + wait)
+    return {level: sorted(days) for level, days in found.items()}
 
 
 def _leave(person: Person, year: int, status: str) -> None:
@@ -347,6 +403,7 @@ def _hire(
     hires: int,
     leaving: int,
     departments: Mapping[str, int],
+    vacancies: Mapping[int, list[date]],
     year: int,
     levers: Levers,
 ) -> list[Person]:
@@ -359,12 +416,15 @@ def _hire(
         counts[level] += 1
     levels = [level for level in BANDS for _ in range(counts[level])]
     days = 366 if isleap(year) else 365
-    hired = []
+    hired: list[Person] = []
+    open_days = {level: list(found) for level, found in vacancies.items()}
     for number, level in enumerate(levels, start=1):
         person = Person(
             f"NH_{year}_{number:06d}", date(1900, 1, 1), date(1900, 1, 1), level, Decimal(0), None
         )
         person.hire_date = date(year, 1, 1) + timedelta(int(person.draw("hire_day", year) * days))
+        if open_days.get(level):
+            person.hire_date = open_days[level].pop(0)
         person.status = "new_hire_active"
         if departments:
             seats = [name for name in sorted(departments) for _ in range(departments[name])]
@@ -386,10 +446,12 @@ def _hire(
         person.termination_date = person.hire_date + timedelta(
             30 + int(person.draw("hire_departure_day", year) * window)
         )
-        person.status = "new_hire_termination"
+        is_dismissed = _is_dismissed(person, year, levers)
+        person.status = "new_hire_dismissal" if is_dismissed else "new_hire_termination"
     for person in hired:
         threshold, age = 0, 0
-        for age, weight in HIRE_AGES:  # noqa: B007
+        ages = HIRE_AGES if levers.new_hire_ages == "company" else LEVEL_HIRE_AGES[person.job_level]
+        for age, weight in ages:  # noqa: B007
             threshold += weight * 100
             if math.floor(person.draw("hire_age", year) * 10_000) < threshold:
                 break

@@ -12,6 +12,7 @@ RULES = {
     "raise_band_cap": "maximum",
     "structure_adjustment_rate": 0.02,
     "employment_cost": "seed",
+    "involuntary_share": 0.2,
 }
 COSTS = {  # bonus, benefits, employer, hiring, weeks a year, least, most
     1: ("0.03", "0.25", "0.0765", "0.10", 1, 2, 26),
@@ -43,7 +44,8 @@ def _cents(amount):
 def test_employment_costs_are_those_of_the_rates(company):
     people = company.query(
         "select employee_id, simulation_year, job_level, paid_compensation - lump_sum, lump_sum,"
-        " if(opening_level is null, annual_salary, 0), if(status = 'reduction', annual_salary, 0),"
+        " if(opening_level is null, annual_salary, 0),"
+        " if(status = 'reduction' or status like '%dismissal', annual_salary, 0),"
         " coalesce(tenure, 0) from fct_workforce_snapshot"
     )
     expected = {}

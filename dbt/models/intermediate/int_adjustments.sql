@@ -1,5 +1,8 @@
 {#- Raises of January 1 before anything else happens: people below their band's minimum are lifted to it,
     the largest gap first, and an equity pool closes part of every gap to the midpoint. -#}
+-- depends_on: {{ ref('int_opening_workforce') }}, {{ ref('int_effective_parameters') }}
+-- depends_on: {{ ref('fct_salary_structure') }}
+{% if has_adjustments() -%}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
@@ -91,3 +94,14 @@ adjustments as (
 )
 
 select * from adjustments
+{%- else -%}
+select
+  cast(null as varchar) as employee_id,
+  cast(null as date) as adjustment_date,
+  cast(null as integer) as job_level,
+  cast(null as decimal(18, 2)) as pay_before,
+  cast(null as decimal(18, 2)) as minimum_adjustment,
+  cast(null as decimal(18, 2)) as equity_adjustment,
+  cast(null as decimal(18, 2)) as pay_after
+where false
+{%- endif %}

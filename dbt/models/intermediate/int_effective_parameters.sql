@@ -54,6 +54,13 @@ range_checked as (
           parameter_name || ' must be at least ' || lowest || ' and below ' || below
           || ', got ' || value_before_check || ' (' || source || ')'
         )
+      {%- if not has_adjustments() %}
+      when parameter_name in ('minimum_adjustment_share', 'equity_pool') and value_before_check > 0
+        then error(
+          'comp_levers sets ' || parameter_name || ' to ' || value_before_check || ' for {{ simulation_year() }}, and '
+          || 'adjustments are read from vars; set the var adjustments: rows, or the var ' || parameter_name
+        )
+      {%- endif %}
       else value_before_check
     end as parameter_value,
     source,

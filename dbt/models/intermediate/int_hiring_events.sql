@@ -1,3 +1,5 @@
+{%- set has_level_ages = choice("new_hire_ages", ["company", "level"]) == "'level'" -%}
+-- depends_on: {{ ref('stg_new_hire_ages') }}, {{ ref('stg_level_hire_ages') }}, {{ ref('int_vacancies') }}
 with hiring_plan as (
   select * from {{ ref('int_hiring_plan') }}
 ),
@@ -25,15 +27,11 @@ offers as (
 ),
 
 new_hire_ages as (
-  select * from {{ ref('stg_new_hire_ages') }}
+  select * from {{ ref('stg_level_hire_ages') if has_level_ages else ref('stg_new_hire_ages') }}
 ),
 
-departments as (
-  select * from {{ ref('stg_departments') }}
-),
-
-hire_genders as (
-  select * from {{ ref('stg_hire_genders') }}
+hire_groups as (
+  select * from {{ ref('stg_hire_groups') }}
 ),
 
 known_joiners as (
@@ -44,6 +42,9 @@ known_joiners as (
 numbered as (
   select
     job_level,
+    {%- if has_backfill() %}
+    first_sequence,
+    {%- endif %}
     unnest(range(first_sequence, first_sequence + hires)) as hire_sequence
   from hiring_plan
 ),
@@ -51,6 +52,9 @@ numbered as (
 named as (
   select
     job_level,
+    {%- if has_backfill() %}
+    first_sequence,
+    {%- endif %}
     hire_sequence,
     printf('NH_%d_%06d', {{ simulation_year() }}, hire_sequence) as employee_id
   from numbered
@@ -84,10 +88,21 @@ drawn as (
 ),
 
 dated as (
+  {%- if has_backfill() %}
+  -- The hires of a level fill its vacancies in their order; the others are growth.
+  select
+    drawn.*,
+    vacancies.place is not null as is_backfill,
+    coalesce(vacancies.fill_date, {{ day_of_year("drawn.day_draw") }}) as drawn_hire_date
+  from drawn
+  left join {{ ref('int_vacancies') }} as vacancies
+    on drawn.job_level = vacancies.job_level and drawn.hire_sequence - drawn.first_sequence = vacancies.place
+  {%- else %}
   select
     *,
     {{ day_of_year("day_draw") }} as drawn_hire_date
   from drawn
+  {%- endif %}
 ),
 
 ranked as (
@@ -131,8 +146,11 @@ described as (
             hired.departure_draw * ({{ year_end() }} - hired.hire_date - {{ var("new_hire_minimum_days") }} + 1)
           ) as integer)
     end as termination_date,
-    departments.department,
-    hire_genders.gender,
+    hire_groups.department,
+    hire_groups.gender,
+    {%- if has_backfill() %}
+    hired.is_backfill,
+    {%- endif %}
     {{ dollars(cents_times(
       "offers.base_pay_millionths",
       rate_units("offers.salary_adjustment * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"),
@@ -140,24 +158,34 @@ described as (
     )) }} as annual_salary
   from hired
   inner join offers on hired.job_level = offers.job_level
-  inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
-  left join departments
+  inner join new_hire_ages
     on
-      floor(hired.department_draw * departments.slots) >= departments.first_slot
-      and floor(hired.department_draw * departments.slots) < departments.first_slot + departments.weight
-  left join hire_genders
+      hired.age_slot = new_hire_ages.slot
+      {%- if has_level_ages %}
+      and hired.job_level = new_hire_ages.job_level
+      {%- endif %}
+  inner join hire_groups
     on
-      hired.job_level = hire_genders.job_level
-      and floor(hired.gender_draw * hire_genders.slots) >= hire_genders.first_slot
-      and floor(hired.gender_draw * hire_genders.slots) < hire_genders.first_slot + hire_genders.weight
+      hired.job_level = hire_groups.job_level
+      and floor(hired.department_draw * hire_groups.department_slots) >= hire_groups.department_from
+      and floor(hired.department_draw * hire_groups.department_slots) < hire_groups.department_below
+      and floor(hired.gender_draw * hire_groups.gender_slots) >= hire_groups.gender_from
+      and floor(hired.gender_draw * hire_groups.gender_slots) < hire_groups.gender_below
 ),
 
 everyone as (
   select
+    {%- if has_backfill() %}
+    * exclude (is_backfill),
+    case when is_backfill then 'backfill' else 'growth' end as reason,
+    {%- else %}
     *,
-    cast(1 as decimal(6, 4)) as fte,
     'growth_and_replacement' as reason,
-    case when termination_date is not null then 'new_hire_termination' end as leave_reason,
+    {%- endif %}
+    cast(1 as decimal(6, 4)) as fte,
+    case
+      when termination_date is not null then {{ leaving_status('new_hire_termination', 'new_hire_dismissal') }}
+    end as leave_reason,
     cast(null as date) as known_termination_date
   from described
   union all
@@ -173,8 +201,8 @@ everyone as (
     department,
     gender,
     annual_salary,
-    cast(coalesce(fte, 1) as decimal(6, 4)) as fte,
     'accepted_offer' as reason,
+    cast(coalesce(fte, 1) as decimal(6, 4)) as fte,
     case when termination_date <= {{ year_end() }} then 'known_termination' end as leave_reason,
     termination_date as known_termination_date
   from known_joiners

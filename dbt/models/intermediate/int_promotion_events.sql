@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_adjustments') }}
 with decisions as (
   select * from {{ ref('int_promotion_decisions') }}
 ),
@@ -9,20 +10,22 @@ opening_workforce as (
 raises as (
   select * from {{ ref('int_raise_events') }}
 ),
+{%- if has_adjustments() %}
 
 adjustments as (
   select * from {{ ref('int_adjustments') }}
 ),
+{%- endif %}
 
 -- A raise of January is already in the pay that a promotion builds on.
 ordered as (
   select
     decisions.*,
     raises.employee_id is not null as is_after_raise,
-    coalesce(raises.pay_after, adjustments.pay_after, opening_workforce.annual_salary) as pay_before
+    coalesce(raises.pay_after, {{ adjusted_pay() }}) as pay_before
   from decisions
   inner join opening_workforce on decisions.employee_id = opening_workforce.employee_id
-  left join adjustments on decisions.employee_id = adjustments.employee_id
+  {{ join_adjustments('decisions') }}
   left join raises
     on
       decisions.employee_id = raises.employee_id

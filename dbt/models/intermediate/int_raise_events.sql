@@ -3,7 +3,7 @@
 {#- Whether merit differs between the people of a level. -#}
 {%- set is_personal = cutoff_month is not none or has_matrix -%}
 {%- set is_capped = choice("raise_band_cap", ["off", "maximum"]) == "'maximum'" -%}
--- depends_on: {{ ref('stg_merit_matrix') }}, {{ ref('stg_ratings') }}
+-- depends_on: {{ ref('stg_merit_matrix') }}, {{ ref('stg_ratings') }}, {{ ref('int_adjustments') }}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
@@ -20,10 +20,12 @@ raise_months as (
   select * from {{ ref('stg_raise_timing') }}
   where raise_timing = {{ raise_timing() }}
 ),
+{%- if has_adjustments() %}
 
 adjustments as (
   select * from {{ ref('int_adjustments') }}
 ),
+{%- endif %}
 {%- if has_matrix or is_capped %}
 
 pay_bands as ( -- noqa: ST03
@@ -43,7 +45,7 @@ served as (
   select
     opening_workforce.employee_id,
     opening_workforce.job_level,
-    coalesce(adjustments.pay_after, opening_workforce.annual_salary) as annual_salary,
+    {{ adjusted_pay() }} as annual_salary,
     opening_workforce.hire_date,
     {%- if is_personal or is_capped %}
     opening_workforce.fte,
@@ -66,7 +68,7 @@ served as (
     {%- endif %}
     {{ slot(raise_month_draw()) }} as month_slot
   from opening_workforce
-  left join adjustments on opening_workforce.employee_id = adjustments.employee_id
+  {{ join_adjustments('opening_workforce') }}
   {%- if cutoff_month is none %}
   where opening_workforce.tenure >= {{ var("raise_minimum_tenure") }}
   {%- endif %}

@@ -1,6 +1,10 @@
--- depends_on: {{ ref('stg_known_joiners') }}
+-- depends_on: {{ ref('stg_known_joiners') }}, {{ ref('int_retirements') }}
 with opening_workforce as (
-  select * from {{ ref('int_opening_workforce') }}
+  select workforce.* from {{ ref('int_opening_workforce') }} as workforce
+  {%- if has_retirement() %}
+  -- Who retires has no other hazard.
+  where workforce.employee_id not in (select retirements.employee_id from {{ ref('int_retirements') }} as retirements)
+  {%- endif %}
 ),
 
 {% if is_turnover() -%}
@@ -8,8 +12,8 @@ with opening_workforce as (
 -- people, and of the hires h / (1 - h) for each net hire, net = target - (opening - T) - joiners.
 counted as (
   select
-    count(*) as opening,
-    count(*) filter (where known_termination_date <= {{ year_end() }}) as known_leavers,
+    count(*) {{ and_retired() }} as opening,
+    count(*) filter (where known_termination_date <= {{ year_end() }}) {{ and_retired() }} as known_leavers,
     count(*) filter (where known_termination_date is null and is_hired_last_year) as recent,
     count(*) filter (where known_termination_date is null and not is_hired_last_year) as experienced
   from opening_workforce

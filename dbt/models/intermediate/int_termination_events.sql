@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_retirements') }}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
@@ -22,6 +23,9 @@ exposed as (
   from opening_workforce
   left join calibration
     on opening_workforce.is_hired_last_year = calibration.is_hired_last_year
+  {%- if has_retirement() %}
+  anti join {{ ref('int_retirements') }} as retirements on opening_workforce.employee_id = retirements.employee_id
+  {%- endif %}
 ),
 
 leavers as (
@@ -34,9 +38,22 @@ dated as (
     employee_id,
     job_level,
     coalesce(known_termination_date, {{ day_of_year(draw("departure_day")) }}) as termination_date,
-    case when known_termination_date is null then 'experienced_termination' else 'known_termination' end as status,
+    case
+      when known_termination_date is not null then 'known_termination'
+      else {{ leaving_status('experienced_termination', 'dismissal') }}
+    end as status,
     probability
   from leavers
+  {%- if has_retirement() %}
+  union all
+  select
+    employee_id,
+    job_level,
+    termination_date,
+    'retirement' as status,
+    probability
+  from {{ ref('int_retirements') }}
+  {%- endif %}
 )
 
 select * from dated

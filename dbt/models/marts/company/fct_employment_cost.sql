@@ -27,7 +27,7 @@ paid as (
     case when snapshot.opening_level is null then {{ cents("snapshot.annual_salary") }} else 0 end as hired_cents,
     -- Weeks in ten-billionths of a year of 52 weeks, for people whom the company lets go.
     case
-      when snapshot.status = 'reduction'
+      when snapshot.status in ('reduction', 'dismissal', 'new_hire_dismissal')
         then
           least(
             cast(rates.severance_weeks_max as bigint) * 10000000000,

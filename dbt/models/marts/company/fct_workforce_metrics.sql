@@ -90,6 +90,12 @@ summed as (
     cell,
     count(*) filter (where is_active_at_close) as people,
     count(*) filter (where not is_active_at_close) as leavers,
+    -- Known last days tell no reason; they count as voluntary, as resignations handed in.
+    count(*) filter (
+      where status in ('experienced_termination', 'new_hire_termination', 'known_termination')
+    ) as voluntary_leavers,
+    count(*) filter (where status in ('dismissal', 'new_hire_dismissal', 'reduction')) as involuntary_leavers,
+    count(*) filter (where status = 'retirement') as retirements,
     count(*) filter (where is_active_at_close and pay_cents < minimum_cents) as below_minimum,
     count(*) filter (where is_active_at_close and pay_cents > maximum_cents) as above_maximum,
     coalesce(sum(minimum_cents - pay_cents) filter (where is_active_at_close and pay_cents < minimum_cents), 0)
@@ -150,6 +156,9 @@ yearly as (
     cast(summed.loaded_cost as double) as loaded_cost,
     summed.average_headcount,
     summed.leavers / nullif(summed.average_headcount, 0) as turnover,
+    summed.voluntary_leavers / nullif(summed.average_headcount, 0) as voluntary_turnover,
+    summed.involuntary_leavers / nullif(summed.average_headcount, 0) as involuntary_turnover,
+    summed.retirements / nullif(summed.average_headcount, 0) as retirement_rate,
     gaps.median_gap as gender_pay_gap_median,
     gaps.median_gap_within_levels as gender_pay_gap_within_levels
   from summed

@@ -20,7 +20,7 @@ bands as (
     midpoint_pay as mid_pay,
     max_pay
   from job_levels
-  -- depends_on: {{ ref('int_effective_parameters') }}
+  -- depends_on: {{ ref('int_effective_parameters') }}, {{ ref('int_lever_rows') }}
   {%- else %}
   select
     last_year.job_level,
@@ -31,7 +31,7 @@ bands as (
     {{ dollars(cents_times(cents("last_year.max_pay"), "(10000000000 + " ~ rate_units("adjustments.parameter_value") ~ ")")) }}
       as max_pay
   from {{ previous_structure() }} as last_year
-  inner join {{ level_levers('structure_adjustment_rate') }} as adjustments
+  inner join {{ lever_rows('structure_adjustment_rate') }} as adjustments
     on last_year.job_level = adjustments.job_level
   where
     last_year.scenario_id = {{ scenario_id() }}

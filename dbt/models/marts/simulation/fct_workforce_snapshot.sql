@@ -6,6 +6,7 @@
   pre_hook="{{ forget_from_this_year() }}",
 ) }}
 
+-- depends_on: {{ ref('int_adjustments') }}
 with opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
@@ -25,10 +26,12 @@ raises as (
 hiring_events as (
   select * from {{ ref('int_hiring_events') }}
 ),
+{%- if has_adjustments() %}
 
 adjustments as (
   select * from {{ ref('int_adjustments') }}
 ),
+{%- endif %}
 
 experienced as (
   select
@@ -48,9 +51,9 @@ experienced as (
     opening_workforce.annual_salary as opening_salary,
     case
       when raises.is_after_promotion then raises.pay_after
-      else coalesce(promotions.pay_after, raises.pay_after, adjustments.pay_after, opening_workforce.annual_salary)
+      else coalesce(promotions.pay_after, raises.pay_after, {{ adjusted_pay() }})
     end as annual_salary,
-    coalesce(adjustments.pay_after, opening_workforce.annual_salary) as first_pay,
+    {{ adjusted_pay() }} as first_pay,
     coalesce(raises.lump_sum, 0) as lump_sum,
     coalesce(promotions.pay_after - promotions.pay_before, 0) as promotion_increase,
     coalesce(raises.pay_after - raises.pay_before, 0) as raise_increase,
@@ -67,7 +70,7 @@ experienced as (
   left join departures on opening_workforce.employee_id = departures.employee_id
   left join promotions on opening_workforce.employee_id = promotions.employee_id
   left join raises on opening_workforce.employee_id = raises.employee_id
-  left join adjustments on opening_workforce.employee_id = adjustments.employee_id
+  {{ join_adjustments('opening_workforce') }}
 ),
 
 new_hires as (

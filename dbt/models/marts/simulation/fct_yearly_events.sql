@@ -6,6 +6,7 @@
   pre_hook="{{ forget_from_this_year() }}",
 ) }}
 
+-- depends_on: {{ ref('int_adjustments') }}
 with hiring_events as (
   select * from {{ ref('int_hiring_events') }}
 ),
@@ -25,10 +26,12 @@ raises as (
 opening_workforce as (
   select * from {{ ref('int_opening_workforce') }}
 ),
+{%- if has_adjustments() %}
 
 adjustments as (
   select * from {{ ref('int_adjustments') }}
 ),
+{%- endif %}
 
 hires as (
   select
@@ -67,12 +70,12 @@ departed as (
     'termination' as event_type,
     departures.termination_date as event_date,
     1 + cast(promotions.employee_id is not null as integer) + cast(raises.employee_id is not null as integer)
-    + cast(adjustments.employee_id is not null as integer) as event_sequence,
+    {{ after_adjustment() }} as event_sequence,
     coalesce(promotions.level_after, departures.job_level) as level_before,
     cast(null as integer) as level_after,
     case
       when raises.is_after_promotion then raises.pay_after
-      else coalesce(promotions.pay_after, raises.pay_after, adjustments.pay_after, opening_workforce.annual_salary)
+      else coalesce(promotions.pay_after, raises.pay_after, {{ adjusted_pay() }})
     end as pay_before,
     cast(null as decimal(18, 2)) as pay_after,
     departures.status as reason,
@@ -81,7 +84,7 @@ departed as (
   inner join opening_workforce on departures.employee_id = opening_workforce.employee_id
   left join promotions on departures.employee_id = promotions.employee_id
   left join raises on departures.employee_id = raises.employee_id
-  left join adjustments on departures.employee_id = adjustments.employee_id
+  {{ join_adjustments('departures') }}
 ),
 
 promoted as (
@@ -89,8 +92,7 @@ promoted as (
     promotions.employee_id,
     'promotion' as event_type,
     promotions.promotion_date as event_date,
-    1 + cast(promotions.is_after_raise as integer) + cast(adjustments.employee_id is not null as integer)
-      as event_sequence,
+    1 + cast(promotions.is_after_raise as integer) {{ after_adjustment() }} as event_sequence,
     promotions.level_before,
     promotions.level_after,
     promotions.pay_before,
@@ -98,7 +100,7 @@ promoted as (
     'promotion_cycle' as reason,
     promotions.probability
   from promotions
-  left join adjustments on promotions.employee_id = adjustments.employee_id
+  {{ join_adjustments('promotions') }}
 ),
 
 raised as (
@@ -106,8 +108,7 @@ raised as (
     raises.employee_id,
     'raise' as event_type,
     raises.raise_date as event_date,
-    1 + cast(raises.is_after_promotion as integer) + cast(adjustments.employee_id is not null as integer)
-      as event_sequence,
+    1 + cast(raises.is_after_promotion as integer) {{ after_adjustment() }} as event_sequence,
     raises.job_level as level_before,
     raises.job_level as level_after,
     raises.pay_before,
@@ -115,8 +116,9 @@ raised as (
     'merit_and_cola' as reason,
     cast(null as double) as probability
   from raises
-  left join adjustments on raises.employee_id = adjustments.employee_id
+  {{ join_adjustments('raises') }}
 ),
+{%- if has_adjustments() %}
 
 adjusted as (
   select
@@ -136,6 +138,7 @@ adjusted as (
     cast(null as double) as probability
   from adjustments
 ),
+{%- endif %}
 
 all_events as (
   select * from hires
@@ -147,8 +150,10 @@ all_events as (
   select * from promoted
   union all
   select * from raised
+  {%- if has_adjustments() %}
   union all
   select * from adjusted
+  {%- endif %}
 ),
 
 identified as (
