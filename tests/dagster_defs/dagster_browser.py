@@ -49,6 +49,11 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def resize(self, width: int, height: int = 900) -> None:
+        """Give the window another size, also one that Chromium would not make."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+
     def click(self, text: str) -> None:
         """Click the innermost element that shows exactly this text."""
         found = self.evaluate(

@@ -86,7 +86,13 @@ def test_moving_a_slider_changes_every_metric_as_the_model_does(
         )
         words = page.evaluate("document.querySelector('[data-explorer] pre').innerText").split()
         requests = page.evaluate("performance.getEntriesByType('resource').length")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        widths = []
+        for width in (1400, 900, 400):
+            page.resize(width)
+            widths.append(page.evaluate("document.documentElement.scrollWidth"))
         loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert widths == [1400, 900, 400], "nothing makes the page scroll sideways"
     assert len(took) == 4 and np.median(took) < 50 and requests == 0 and loaded < 2000 * 5
     given = dict(word.split("=") for word in words if "=" in word)
     values = {n: v if n == "timing" else float(v) for n, v in given.items()}

@@ -79,7 +79,7 @@ for (const root of document.querySelectorAll("[data-explorer]")) {
   };
   const quote = word => /^[\w@%+=:,./-]+$/.test(word) ? word
     : "'" + word.replace(/'/g, "'\"'\"'") + "'";
-  const inputs = element("div", "knobs"), results = element("table", "guesses"),
+  const inputs = element("div", "knobs"), results = element("table", "stack"),
     near = element("p", "soft small"), command = element("pre"), bar = element("p");
   const knobs = {};
   for (const p of model.parameters) {
@@ -113,14 +113,15 @@ for (const root of document.querySelectorAll("[data-explorer]")) {
     update();
   };
   const head = element("thead"), body = element("tbody"), heads = element("tr");
-  ["metric", "estimate", "95 % interval", "wanted", ""].forEach(
-    (name, i) => heads.append(element("th", i ? "" : "t", name)));
+  const names = ["metric", "estimate", "95 % interval", "wanted", "verdict"];
+  names.forEach((name, i) => heads.append(element("th", i ? "" : "t", name)));
   head.append(heads);
   results.append(head, body);
   const rows = model.metrics.map(one => {
     const row = element("tr"), cells = ["t", "", "", "", "t"].map(kind => element("td", kind));
     cells[0].textContent = one.name;
     cells[3].textContent = one.wanted;
+    cells.forEach((cell, k) => { if (k) cell.dataset.name = names[k]; });
     row.append(...cells);
     body.append(row);
     return cells;
