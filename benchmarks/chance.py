@@ -33,7 +33,8 @@ from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.loader import study_from_document
-from search.study.targets import directions, goals_of, is_met
+from search.study.ranking import directions
+from search.study.targets import goals_of, is_met
 from search.workers import InlinePool
 
 JUDGES = 200

@@ -31,7 +31,8 @@ from optuna.distributions import (
 )
 
 from search.sampling.target import TargetSampler
-from search.study.targets import Goal, all_met, loss, variance
+from search.study.ranking import loss
+from search.study.targets import Goal, all_met, variance
 
 PEOPLE = 1500
 YEARS = 5

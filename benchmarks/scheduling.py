@@ -33,8 +33,9 @@ from search.scenario.outcome import EvaluationRequest
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec, study_from_document
+from search.study.ranking import directions
 from search.study.space import current_candidate
-from search.study.targets import directions, goals_of
+from search.study.targets import goals_of
 from search.workers import WorkerPool, make_pool
 from search.workers.spool import Spool
 

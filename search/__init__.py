@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from search.audit.reader import AuditReader
     from search.errors import SearchError
     from search.sampling.target import TargetSampler
-    from search.study.targets import Goal, loss, verdict
+    from search.study.ranking import loss
+    from search.study.targets import Goal, verdict
 
 _HOMES = {
     "load_study": "search.api.calls",
@@ -44,7 +45,7 @@ _HOMES = {
     "SearchError": "search.errors",
     "TargetSampler": "search.sampling.target",
     "Goal": "search.study.targets",
-    "loss": "search.study.targets",
+    "loss": "search.study.ranking",
     "verdict": "search.study.targets",
 }
 

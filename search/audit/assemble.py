@@ -26,12 +26,12 @@ from search.storage.trials import StoredTrial, Trial, read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.odds import Odds, judged
 from search.study.preference import Preference
+from search.study.ranking import rank_key
 from search.study.targets import (
     Goal,
     all_met,
     goals_of,
     is_met,
-    rank_key,
     variance,
 )
 

@@ -32,7 +32,8 @@ from search.storage.versions import StudyVersion
 from search.study import StudySpec, expand_metrics
 from search.study.layout import Layout
 from search.study.percent import unlikely_metrics, whole_number_notes
-from search.study.targets import directions, goals_of
+from search.study.ranking import directions
+from search.study.targets import goals_of
 from search.study.values import Scalar
 from search.system import interrupt
 from search.views.text import counted

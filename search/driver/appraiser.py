@@ -27,6 +27,7 @@ from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
+from search.study.ranking import pareto_front
 from search.study.replication import over_replications
 from search.study.space import (
     Candidate,
@@ -35,7 +36,6 @@ from search.study.space import (
     constraints_hold,
     proposed,
 )
-from search.study.targets import pareto_front
 from search.study.values import Scalar
 from search.workers import WorkerPool
 

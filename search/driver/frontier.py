@@ -22,8 +22,14 @@ from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.history import METRIC_PREFIX, metrics_of_trial
 from search.study import StudySpec
 from search.study.preference import Preference
+from search.study.ranking import rank_key
 from search.study.space import canonical, distributions
-from search.study.targets import Goal, is_met, objective_goals, off_text, rank_key
+from search.study.targets import (
+    Goal,
+    is_met,
+    objective_goals,
+    off_text,
+)
 from search.study.values import Scalar
 from search.study.vary import Vary, goals_at, levels_of
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from search.driver.standings import Standings
 from search.scenario.outcome import Failure, Outcome
 from search.storage.attributes import Conclusion
+from search.study.ranking import constraint_values, loss, objective_values
 from search.study.replication import over_replications
-from search.study.targets import all_met, constraint_values, loss, objective_values, variances
+from search.study.targets import all_met, variances
 
 
 def concluded(

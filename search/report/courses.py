@@ -24,7 +24,8 @@ from search.report.render import part, styled_file
 from search.report.sections import MARKS, key_mark
 from search.report.shapes import strokes
 from search.study.figures import number_text, with_unit
-from search.study.targets import Goal, rank_key, variance
+from search.study.ranking import rank_key
+from search.study.targets import Goal, variance
 from search.views.targets import accepted_band, variance_text
 
 MAX_PLOTS = 40

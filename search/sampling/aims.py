@@ -91,7 +91,7 @@ class Aims:
         """Return minimize and maximize goals as one number, smaller is better.
 
         The weighted mean of relative changes from the current parameters, unbounded, in the
-        same order as ``search.study.targets.objective`` when there is one such goal.
+        same order as ``search.study.ranking.objective`` when there is one such goal.
         """
         weight = self.weight * np.abs(self.direction)
         scale = np.maximum(np.abs(self.reference), 1e-9)

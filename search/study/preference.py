@@ -18,6 +18,7 @@ from search.study.constraints import Expression
 from search.study.models import StudySpec
 from search.study.odds import Odds, careful, safe_window, shares, with_margins
 from search.study.parameters import ParameterSpec, same_scalar
+from search.study.ranking import rank_key
 from search.study.settings import PREFERENCES
 from search.study.targets import (
     DEFAULT_TOLERANCE,
@@ -25,7 +26,6 @@ from search.study.targets import (
     all_met,
     allowed_distance,
     effective,
-    rank_key,
     violation,
 )
 from search.study.values import Scalar

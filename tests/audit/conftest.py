@@ -17,7 +17,8 @@ from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import Conclusion, Proposal
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
-from search.study.targets import Goal, all_met, loss, variances
+from search.study.ranking import loss
+from search.study.targets import Goal, all_met, variances
 
 SPACE = {
     "merit": optuna.distributions.FloatDistribution(0.0, 0.08),

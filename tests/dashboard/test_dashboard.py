@@ -34,7 +34,8 @@ from search.storage.attributes import RUNS, SPEC
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import load_study
-from search.study.targets import directions, goals_of
+from search.study.ranking import directions
+from search.study.targets import goals_of
 from search.workers import InlinePool
 
 

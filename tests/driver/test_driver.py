@@ -18,8 +18,8 @@ from search.sampling.choice import Samplers
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial
+from search.study.ranking import pareto_front
 from search.study.space import canonical, constraints_hold, current_candidate
-from search.study.targets import pareto_front
 from search.workers import InlinePool
 from search.workers.spool import Spool
 

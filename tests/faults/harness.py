@@ -40,7 +40,8 @@ from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.study_store import StudyStore
 from search.study import StudySpec, load_study
-from search.study.targets import directions, goals_of, rank_key
+from search.study.ranking import directions, rank_key
+from search.study.targets import goals_of
 from search.workers import InlinePool
 from search.workers.spool import Spool
 

@@ -22,7 +22,13 @@ from search.audit.records import RunRecord
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.storage.attributes import RUN_ID, Conclusion, Proposal
 from search.study import StudySpec, study_from_document
-from search.study.targets import all_met, goals_of, loss, resolve_goals, variances
+from search.study.ranking import loss
+from search.study.targets import (
+    all_met,
+    goals_of,
+    resolve_goals,
+    variances,
+)
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NASTY = "<script>alert('x')</script> & \"quotes\" </style></title>"

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.sampling.aims import Aims
-from search.study.targets import Goal, all_met, loss
+from search.study.ranking import loss
+from search.study.targets import Goal, all_met
 
 NUMBERS = st.floats(-1e6, 1e6).filter(lambda x: abs(x) > 1e-3)
 

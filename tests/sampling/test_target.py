@@ -23,7 +23,8 @@ from optuna.trial import TrialState
 from search.sampling.feasible import SpaceExhaustedError
 from search.sampling.history import metrics_of_trial
 from search.sampling.target import TargetSampler
-from search.study.targets import Goal, all_met, loss
+from search.study.ranking import loss
+from search.study.targets import Goal, all_met
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 
 from search.errors import SpecError
 from search.study import study_from_document
+from search.study.ranking import constraint_values, loss, rank_key
 from search.study.targets import (
     Goal,
     all_met,
-    constraint_values,
     goals_of,
     is_met,
-    loss,
     objective_goals,
-    rank_key,
     resolve_goals,
     standing_texts,
     variance,

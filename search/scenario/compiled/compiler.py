@@ -13,7 +13,7 @@ from typing import Any
 from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
-from search.scenario.compiled.dataflow import BaselineRelation, Key
+from search.scenario.compiled.flow import BaselineRelation, Key
 from search.scenario.compiled.hoisting import hoist, read_baseline
 from search.scenario.compiled.judging import (
     judge_chance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search.scenario.compiled.dataflow import Operation
+from search.scenario.compiled.flow import Operation
 from search.scenario.compiled.program import Program
 
 REPLAYED, HOISTED, SLICED, MOVED = "replayed", "hoisted", "sliced away", "folded"

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 
 from search.errors import RecordingError
-from search.scenario.compiled.dataflow import BaselineRelation
 from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
+from search.scenario.compiled.flow import BaselineRelation
 from search.scenario.compiled.lifting import hole_texts
 from search.scenario.compiled.program import HOISTED_FILE, Program
 from search.scenario.compiled.replay import author_schema, perform

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from search.scenario.compiled.dataflow import Flow, Operation
+from search.scenario.compiled.flow import Flow, Operation
 from search.scenario.compiled.lexer import Token, tokenize
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 from search.errors import RecordingError
 from search.scenario.compiled.chance import SEED_ADVICE, Draw, draws_of, listed, seeds_itself
-from search.scenario.compiled.dataflow import Operation
+from search.scenario.compiled.flow import Operation
 from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.recording import RecordedStatement

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import RecordingError
-from search.scenario.compiled.dataflow import (
+from search.scenario.compiled.dataflow import analyse
+from search.scenario.compiled.flow import (
     MACRO_SCHEMA,
     MAIN_SCHEMA,
     TEMP_SCHEMA,
     BaselineRelation,
     Flow,
     Key,
-    analyse,
 )
-from search.scenario.compiled.emission import Split, split_flow
 from search.scenario.compiled.inlining import Lifted, passed_on, still_the_same, with_views
 from search.scenario.compiled.lifting import Template, bare_holes
 from search.scenario.compiled.literals import literal_kind
 from search.scenario.compiled.recording import RecordedStatement
+from search.scenario.compiled.splitting import Split, split_flow
 from search.scenario.compiled.statements import Effect, effect_of
 from search.scenario.plan import PlannedMetric
 from search.study.values import Scalar

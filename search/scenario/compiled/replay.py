@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError
-from search.scenario.compiled.dataflow import TEMP_SCHEMA
 from search.scenario.compiled.emission import (
     BASELINE,
     HOISTED,
@@ -21,6 +20,7 @@ from search.scenario.compiled.emission import (
     replay_actions,
     sql_name,
 )
+from search.scenario.compiled.flow import TEMP_SCHEMA
 from search.scenario.compiled.lifting import Template, hole_texts
 from search.scenario.compiled.parsing import ParsedStatements
 from search.scenario.compiled.program import Program

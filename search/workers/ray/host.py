@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,14 @@ from search.errors import WorkerError
 from search.system import interrupt
 from search.system.scratch import create_scratch, remove_scratch, sweep_scratch
 from search.workers.ray import guard, vendor
+from search.workers.ray.processes import (
+    children_of,
+    command_of,
+    end_all,
+    is_alive,
+    kill_all,
+    program_of,
+)
 from search.workers.ray.signals import kept_handlers, reinstall_handlers
 
 OBJECT_STORE_BYTES = 75 * 2**20
@@ -40,8 +47,6 @@ SLICE_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 """How long a cluster gets to accept a connection; Ray itself would try for ten minutes."""
 
-GOODBYE_SECONDS = 10.0
-"""How long Ray's processes get to end before they are killed by pid."""
 
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=2000"}
 """What workers tell the C library, which reads it when a process starts; others do not look at it.
@@ -163,7 +168,7 @@ class RayHost:
     @property
     def is_broken(self) -> bool:
         """Whether a server of the private Ray died, so that calls to Ray would block."""
-        return not all(_is_alive(server) for server in self._servers)
+        return not all(is_alive(server) for server in self._servers)
 
     def check(self) -> None:
         """Raise if one of the private Ray's servers died.
@@ -172,7 +177,7 @@ class RayHost:
             WorkerError: Naming the dead process.
         """
         for server in self._servers:
-            if not _is_alive(server):
+            if not is_alive(server):
                 raise WorkerError(
                     f"Ray's process {server.pid} must live as long as the study, but it died; "
                     "finished trials are stored: start the study again to go on"
@@ -199,7 +204,7 @@ class RayHost:
         """End what was started; the thread that still waits inside Ray ends with the process."""
         for _, process in self._launched:
             process.kill()
-        _kill(self._find_servers())
+        kill_all(self._find_servers())
         self._thread = None
         if self._guard is not None:
             self._guard.communicate()  # ends the rest, and removes the folder
@@ -281,10 +286,10 @@ class RayHost:
         servers = self._find_servers()
         self._known.update(servers)
         for server in servers:
-            self._known.update(_children(server))
+            self._known.update(children_of(server))
         _tell(self._guard, self._known)
         # Helpers (log and autoscaler monitors) may die without harm; these two may not.
-        self._servers = [s for s in servers if _program(s) in SERVERS]
+        self._servers = [s for s in servers if program_of(s) in SERVERS]
 
     def _disconnect(self) -> None:
         import ray
@@ -292,11 +297,11 @@ class RayHost:
         if self.is_private:
             for server in self._find_servers():
                 self._known.add(server)
-                self._known.update(_children(server))
+                self._known.update(children_of(server))
         if self.is_broken:
-            _kill(self._known)
+            kill_all(self._known)
         ray.shutdown()
-        _end(self._known)
+        end_all(self._known)
         if self._guard is not None:
             if self._home is not None:
                 remove_scratch(self._home)
@@ -310,7 +315,7 @@ class RayHost:
             return []
         mark = str(self.folder)
         children = psutil.Process().children()
-        return [child for child in children if any(mark in word for word in _command(child))]
+        return [child for child in children if any(mark in word for word in command_of(child))]
 
 
 @cache
@@ -382,44 +387,3 @@ def _tell(launched: subprocess.Popen[bytes], processes: set[psutil.Process]) -> 
     assert launched.stdin is not None
     launched.stdin.write("".join(f"{name}\n" for name in names).encode())
     launched.stdin.flush()
-
-
-def _end(processes: set[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(list(processes), timeout=GOODBYE_SECONDS)
-    if alive:
-        _logger.warning(
-            "killing what did not end by itself: %s", [process.pid for process in alive]
-        )
-        _kill(alive)
-        psutil.wait_procs(alive, timeout=GOODBYE_SECONDS)
-
-
-def _kill(processes: Iterable[psutil.Process]) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _program(process: psutil.Process) -> str:
-    return Path((_command(process) or [""])[0]).name
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
