@@ -21,7 +21,7 @@ from search.driver.progress import Progress
 from search.driver.results import CompleteTrial, SearchEnd
 from search.errors import SpecError
 from search.sampling.choice import target_sampler
-from search.sampling.diagnosis import Diagnosis
+from search.sampling.diagnosis import BindingBound, Diagnosis
 from search.sampling.quality import ModelQuality
 from search.storage.results import CACHE
 from search.storage.study_store import StudyStore
@@ -41,6 +41,10 @@ from search.workers import WorkerPool
 
 CHECK_SECONDS = 30.0
 """With ``sensitivity: auto``, steps are evaluated when that takes at most this long."""
+MOST_BOUNDS = 3
+"""Bounds that are evaluated where moving them would help: does the scenario allow it?"""
+MOST_LETTERS = 160
+"""Of why it does not, in the diagnosis."""
 MIN_FOR_IMPORTANCE = 50
 """Complete trials below which importances would say nothing."""
 
@@ -132,7 +136,7 @@ class Appraiser:
         effects = self._effects(end.best)
         return Appraisal(
             state=end.state,
-            diagnosis=end.diagnosis,
+            diagnosis=self._followable(end.best),
             effects=effects,
             quality=self._quality(),
             interchangeable=interchangeable(end.goals, effects),
@@ -164,6 +168,26 @@ class Appraiser:
             return tuple(modelled)
         self._progress.note(f"evaluating a step of each parameter at trial {best.number}")
         return tuple(self._checked(best, modelled, moves))
+
+    def _followable(self, best: CompleteTrial) -> Diagnosis | None:
+        """Return the diagnosis with the bounds that the scenario itself refuses to be moved."""
+        diagnosis = self._end.diagnosis
+        if diagnosis is None or not diagnosis.bounds:
+            return diagnosis
+        tried = diagnosis.bounds[:MOST_BOUNDS]
+        if not self._is_quick(len(tried)):
+            return diagnosis
+        moved = [
+            dict(best.values) | {one.parameter: _as_parameter(self._spec, one)} for one in tried
+        ]
+        told = outcomes_of(self._pool, moved, self._replications()[:1])
+        bounds = tuple(
+            bound
+            if outcome.failure is None or outcome.failure.is_retryable
+            else replace(bound, refused=_first_line(outcome.failure.message))
+            for bound, (outcome,) in zip(tried, told, strict=True)
+        )
+        return replace(diagnosis, bounds=(*bounds, *diagnosis.bounds[MOST_BOUNDS:]))
 
     def _quality(self) -> tuple[ModelQuality, ...]:
         if self._spec.search.sensitivity == "none":
@@ -256,6 +280,18 @@ class Appraiser:
     def _statistic(self) -> str:
         replications = self._spec.scenario.replications
         return replications.statistic if replications else "mean"
+
+
+def _as_parameter(spec: StudySpec, bound: BindingBound) -> Scalar:
+    """Return where a bound would be moved to, as its parameter has its values."""
+    is_integer = spec.parameters[bound.parameter].kind == "integer"
+    return round(bound.relaxed) if is_integer else bound.relaxed
+
+
+def _first_line(message: str) -> str:
+    """Return the beginning of why an evaluation failed."""
+    line = message.strip().partition("\n")[0]
+    return line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"
 
 
 def _back(effect: Effect) -> Scalar | None:

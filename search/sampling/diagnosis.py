@@ -65,6 +65,8 @@ class BindingBound:
         is_enough: Whether all targets are met with ``relaxed``.
         gain: Share of the miss that ``relaxed`` takes away, 0 to 1.
         metric: The target that is meant, when it cannot be met even alone; None for all.
+        refused: Why the scenario itself refuses ``relaxed``; None where it does not, or was not
+            asked.
     """
 
     parameter: str
@@ -74,6 +76,7 @@ class BindingBound:
     is_enough: bool
     gain: float
     metric: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -380,6 +383,8 @@ def _bound_line(bound: BindingBound, unit: str | None) -> str:
     start = f"The {word} bound of {bound.parameter} ({limit}) binds"
     if bound.metric is not None:
         start += f" for {bound.metric}"
+    if bound.refused is not None:
+        return f"{start}, and it is the model's own: {moved} is refused ({bound.refused})."
     if bound.is_enough:
         what = "all targets" if bound.metric is None else "that target"
         return f"{start}: moved to about {moved}, {what} could be met."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import FormulaFactory, load, tiny_document
+from studies import FormulaFactory, load, ten_x_and_rate, tiny_document
 
 from search.driver.appraiser import Appraisal, Appraiser
 from search.driver.effects import Effect, interchangeable
@@ -197,3 +197,26 @@ def test_parameters_that_act_alike_are_told_with_what_replaces_what(tmp_path: Pa
 )
 def test_changes_carry_sign_and_unit(change: float, unit: str | None, text: str) -> None:
     assert signed(change, unit) == text
+
+
+def test_a_bound_that_the_scenario_itself_refuses_is_said_to_be_the_models(tmp_path: Path) -> None:
+    """With x up to 8 the target of 95 is out of reach; beyond 8 the scenario fails."""
+
+    def ends(x: float, rate: float) -> Mapping[str, float]:
+        return ten_x_and_rate(x, rate) if is_refused else {"v": 10 * x + rate}
+
+    said = []
+    for is_refused in (True, False):
+        found = appraised(
+            tmp_path / str(is_refused),
+            ends,
+            parameters={"x": {"high": 8.0}},
+            targets={"v": {"value": 95.0, "tolerance": 0.01}},
+            search={"sampler": "target", "max_iterations": 6, "sensitivity": "none"},
+        )
+        assert found.diagnosis is not None
+        said.append(found.diagnosis.text({}))
+    refused, allowed = said
+    assert "upper bound of x (8) binds, and it is the model's own" in refused
+    assert "x must be at most 8" in refused
+    assert "the model's own" not in allowed and "could be met" in allowed
