@@ -1,6 +1,7 @@
 """``current: active`` of a parameter: the value that is in force in the dbt project.
 
-``scenario-search apply`` keeps a journal beside the project; its last line says what is active.
+``scenario-search apply`` keeps a journal beside the project; its last line says what is active. As
+long as there is none, it is what dbt uses by itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from search.study.in_force import value_in_force
 from search.study.mistakes import Mistake
 
 ACTIVE = "active"
@@ -25,14 +27,15 @@ def journal_path(project: Path, study: str) -> Path:
 def resolve_active(document: dict[str, Any], file: Path) -> tuple[frozenset[str], list[Mistake]]:
     """Put values in the place of ``current: active``.
 
-    ``current: {active: 0.035}`` is the active value, and 0.035 as long as there is none.
+    ``current: {active: 0.035}`` is the active value, and 0.035 where nothing gives one: no set was
+    applied, and dbt has no single value of the parameter's var.
 
     Args:
         document: The study file's content; changed.
         file: The study file.
 
     Returns:
-        The parameters whose current value is the active one, and what stands in the way.
+        The parameters whose current value is that of an applied set, and what stands in the way.
     """
     asked = {
         name: parameter
@@ -52,12 +55,15 @@ def resolve_active(document: dict[str, Any], file: Path) -> tuple[frozenset[str]
         elif name in values:
             parameter["current"] = values[name]
             resolved.add(str(name))
+        elif (used := _used_by_dbt(parameter, document, file)) is not None:
+            parameter["current"] = used
         elif isinstance(current, dict):
             parameter["current"] = current[ACTIVE]
         else:
             text = (
-                "is active, but no parameter set gives it a value yet; write the value to start "
-                "from as {active: value}, or run `scenario-search apply`"
+                "is active, but no parameter set gives it a value yet, and neither dbt_project.yml "
+                "nor the seed of `apply` has one for its var; write the value to start from as "
+                "{active: value}, or run `scenario-search apply`"
             )
             mistakes.append(Mistake(path, text))
     return frozenset(resolved), mistakes
@@ -73,12 +79,10 @@ def _asks(parameter: Mapping[str, Any]) -> bool:
 
 def _active_values(document: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], str | None]:
     """Return the values of the active set, none without one; or what is wrong with the journal."""
-    project = _mapping(document.get("scenario")).get("dbt_project")
-    study = document.get("study")
-    if not isinstance(project, str) or not isinstance(study, str) or "/" in study:
+    project, study = _project(document, file), document.get("study")
+    if project is None or not isinstance(study, str) or "/" in study:
         return {}, None  # said of those keys themselves
-    folder = Path(project).expanduser()
-    path = journal_path(folder if folder.is_absolute() else file.absolute().parent / folder, study)
+    path = journal_path(project, study)
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -90,6 +94,32 @@ def _active_values(document: Mapping[str, Any], file: Path) -> tuple[dict[str, A
     if not isinstance(values, dict):
         return {}, f"is active, but the journal {path} is damaged; restore it from git or a backup"
     return values, None
+
+
+def _used_by_dbt(
+    parameter: Mapping[str, Any], document: Mapping[str, Any], file: Path
+) -> str | int | float | bool | None:
+    """Return what dbt uses for a parameter's var by itself; None for cells of a table."""
+    binds = parameter.get("bind")
+    bind = binds[0] if isinstance(binds, list) and binds else binds
+    var, project = _mapping(bind).get("var"), _project(document, file)
+    if not isinstance(var, str) or project is None:
+        return None
+    scenario_vars = _mapping(_mapping(document.get("scenario")).get("vars"))
+    used = value_in_force(
+        var, project=project, scenario_vars=scenario_vars, apply=document.get("apply")
+    )
+    written = (parameter.get(key) for key in ("low", "high", "step"))
+    is_float = type(used) is int and any(isinstance(number, float) for number in written)
+    return float(used) if is_float and used is not None else used
+
+
+def _project(document: Mapping[str, Any], file: Path) -> Path | None:
+    project = _mapping(document.get("scenario")).get("dbt_project")
+    if not isinstance(project, str):
+        return None
+    folder = Path(project).expanduser()
+    return folder if folder.is_absolute() else file.absolute().parent / folder
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

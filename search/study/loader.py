@@ -94,10 +94,10 @@ def _study(document: Document, file: Path, overrides: Sequence[str]) -> StudySpe
         raise _error(located_mistakes, file)
     applied, failed = _apply(document, overrides)
     read_percentages(document.value)
-    active, inactive = resolve_active(document.value, file)
-    failed += inactive
     from_file, unreadable = merge_vars_file(document.value, file)
     failed += unreadable
+    active, inactive = resolve_active(document.value, file)
+    failed += inactive
     located = {*inactive, *unreadable}
     study, mistakes = _validate(document.value)
     broken = [mistake.path for mistake, _ in located_mistakes] + [

@@ -228,6 +228,32 @@ def test_active_is_the_value_in_force(spec: StudySpec) -> None:
         assert (found.parameters["tip"].current, found.active) == (2.0, {"tip"})
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "value"),
+    [
+        ("cola", {}, 0.02),  # inherited: the scenario has no row of its own
+        ("days", {}, 30),  # dbt_project.yml
+        ("timing", {}, "january"),
+        ("cola", {"scenario": {"vars": {"scenario_id": "other"}}}, 0.5),
+    ],
+)
+def test_active_is_what_dbt_uses_as_long_as_no_set_was_applied(
+    tmp_path: Path, name: str, changes: dict[str, Any], value: Any
+) -> None:
+    asked = {name: {"current": "active"} | ({"high": 1.0} if name == "cola" else {})}
+    spec = make(tmp_path, changes | {"parameters": asked})
+    current = spec.parameters[name].current
+    assert (current, type(current)) == (value, type(value))
+    assert spec.active == frozenset()
+
+
+def test_active_is_no_guess_where_dbt_has_several_values(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"parameters.merit.current: is active, but no parameter"):
+        make(tmp_path, {"parameters": {"merit": {"current": "active"}}})
+    fallback = make(tmp_path / "b", {"parameters": {"merit": {"current": {"active": 0.01}}}})
+    assert fallback.parameters["merit"].current == 0.01
+
+
 def test_active_is_refused_when_the_journal_is_damaged(spec: StudySpec) -> None:
     sets_of(spec).apply({"tip": 2.0}, BY_VALUES, ANA)
     journal_file(spec).write_bytes(journal_file(spec).read_bytes()[:-9])

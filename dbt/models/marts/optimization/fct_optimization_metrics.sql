@@ -113,13 +113,14 @@ reported as (
   where job_level is null or metric = 'median_compensation'
 ),
 
--- The scenario's own target wins over the default scenario's.
+-- A scenario with targets of its own, such as those of its study, is judged by them alone; any other by
+-- those of the default scenario.
 targeted as (
   select
     reported.*,
     coalesce(own_target.target_value, default_target.target_value) as target_value,
-    case when own_target.metric is null then default_target.tolerance else own_target.tolerance end as tolerance,
-    case when own_target.metric is null then default_target.priority else own_target.priority end as priority
+    coalesce(own_target.tolerance, default_target.tolerance) as tolerance,
+    coalesce(own_target.priority, default_target.priority) as priority
   from reported
   left join targets as own_target
     on
@@ -130,6 +131,7 @@ targeted as (
   left join targets as default_target
     on
       default_target.scenario_id = 'default'
+      and reported.scenario_id not in (select targets.scenario_id from targets)
       and reported.metric = default_target.metric
       and reported.simulation_year is not distinct from default_target.fiscal_year
       and reported.job_level is not distinct from default_target.job_level
