@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import optuna
 import ray
@@ -33,8 +34,15 @@ def main(file: str, workers: int) -> None:
         sampler=optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True),
     )
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
-    ray.init(num_cpus=workers, include_dashboard=False, object_store_memory=80_000_000)
+    # A Ray of its own, whatever cluster runs on the machine or ran last; its folder goes with it.
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=80_000_000,
+            _temp_dir=str(Path(folder, "ray")),
+        )
         tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
             tune_config=tune.TuneConfig(
@@ -47,7 +55,7 @@ def main(file: str, workers: int) -> None:
                 storage_path=folder, stop=MetStopper(), verbose=0, log_to_file=False
             ),
         ).fit()
-    ray.shutdown()
+        ray.shutdown()
 
 
 class MetStopper(tune.Stopper):
