@@ -1,6 +1,7 @@
 """The rooms of ``search/``: their order, and the imports between them.
 
-python tests/docs/rooms.py    # rooms, files, lines and arrows; exit 1 where an arrow points up
+python tests/docs/rooms.py           # rooms, files, lines, arrows; exit 1 where one points up
+python tests/docs/rooms.py FOLDER    # the sums alone, of another ``search/``, whatever its rooms
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +79,23 @@ def is_wrong(arrow: Arrow) -> bool:
     return arrow.room != arrow.target and _STOREY[arrow.target] >= _STOREY[arrow.room]
 
 
-def main() -> int:
+def sums(search: Path) -> str:
+    """Return how many rooms, loose files, arrows and pairs of rooms that know each other."""
+    names = {file.relative_to(search).parts[0] for file in search.rglob("*.py")}
+    between = {(arrow.room, arrow.target) for arrow in arrows(search) if arrow.room != arrow.target}
+    mutual = sorted((a, b) for a, b in between if (b, a) in between and a < b)
+    loose = [name for name in names if name.endswith(".py") and not name.startswith("__")]
+    return (
+        f"{len(names)} rooms, of these loose files {len(loose)}; {len(between)} arrows; "
+        f"mutual: {', '.join(' and '.join(pair) for pair in mutual) or 'none'}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
     """Print the rooms and the arrows between them; return 1 where one points up."""
+    if arguments:
+        print(sums(Path(arguments[0])))
+        return 0
     every = list(arrows(SEARCH))
     between = Counter((a.room, a.target) for a in every if a.room != a.target)
     wrong = [a for a in every if is_wrong(a)]
@@ -90,11 +106,11 @@ def main() -> int:
         lines = sum(len(file.read_text().splitlines()) for file in files)
         targets = [f"{target} {n}" for (r, target), n in sorted(between.items()) if r == room]
         print(f"{room:16}{len(files):6}{lines:7}  {', '.join(targets)}")
-    print(f"{len(between)} arrows between rooms, {len(wrong)} wrong")
+    print(f"{sums(SEARCH)}; wrong: {len(wrong)}")
     for arrow in wrong:
         print(f"  {arrow.file.relative_to(SEARCH.parent)}: {arrow.room} -> {arrow.target}")
     return bool(wrong)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

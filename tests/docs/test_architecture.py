@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rooms import ORDER, SEARCH, arrows, imported, is_wrong
+from rooms import ORDER, SEARCH, arrows, imported, is_wrong, sums
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,6 +64,21 @@ def test_every_room_has_its_storey() -> None:
     """Nothing stands loose in ``search/``, and no room is missing from the order."""
     names = {path.relative_to(SEARCH).parts[0] for path in SEARCH.rglob("*.py")}
     assert names == {room for storey in ORDER for room in storey}
+
+
+def test_the_page_tells_of_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {room for storey in ORDER for room in storey if not room.startswith("__")}
+    missing = [room for room in rooms if f"| `search/{room.removesuffix('/')}" not in page]
+    assert missing == []
+
+
+def test_mutual_rooms_are_counted(tmp_path: Path) -> None:
+    for file, line in (("a/x.py", "import search.b.y"), ("b/y.py", "from search.a.x import z")):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(line)
+    (tmp_path / "loose.py").write_text("import search.a")
+    assert sums(tmp_path) == "3 rooms, of these loose files 1; 3 arrows; mutual: a and b"
 
 
 def test_no_arrow_points_up() -> None:
