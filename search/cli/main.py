@@ -13,10 +13,12 @@ from typing import Any, TextIO, cast
 import click
 
 from search.cli.audit import audit
+from search.cli.clean import clean
 from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
 from search.cli.export import export
 from search.cli.frontier import frontier
+from search.cli.grouped import GroupedCommands, complete_trials
 from search.cli.init import init
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import (
@@ -50,15 +52,25 @@ from search.views.terminal import Terminal, writing_for
 USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
 """Codes of what is no ``SearchError``."""
 
-WITHOUT_ENGINES = ("doctor", "schema")
+WITHOUT_ENGINES = ("clean", "doctor", "schema")
 """Commands that tell, or do without, what is installed."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=GroupedCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="scenario-search")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Find the parameters that make a dbt-on-DuckDB simulation hit its targets."""
+    """Find the parameters that make a dbt-on-DuckDB simulation hit its targets.
+
+    \b
+    scenario-search init --example pricing        a small study that runs at once
+    scenario-search init path/to/dbt_project      a first study of your own project
+    scenario-search run study.yaml                search; goes on where it stopped
+    scenario-search evaluate study.yaml --set price_factor=1.1
+    """
     if context.invoked_subcommand not in WITHOUT_ENGINES:
         require_supported()
 
@@ -132,7 +144,12 @@ def _workbook(result: Any) -> Path | None:
 )  # fmt: skip
 @var_option
 @told_results
-@click.option("--from-trial", type=click.IntRange(min=0), help="Take the candidate of this trial.")
+@click.option(
+    "--from-trial",
+    type=click.IntRange(min=0),
+    shell_complete=complete_trials,
+    help="Take the candidate of this trial.",
+)
 @click.option(
     "--engine", type=click.Choice(["dbt", "compiled", "both"]),
     help="What evaluates; both compares and says where dbt gives something else.",
@@ -253,7 +270,12 @@ def explain(
 @main.command()
 @study_argument
 @told_results
-@click.option("--trial", type=click.IntRange(min=0), help="The trial; the best one when left out.")
+@click.option(
+    "--trial",
+    type=click.IntRange(min=0),
+    shell_complete=complete_trials,
+    help="The trial; the best one when left out.",
+)
 def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
     from search.commands.verify import verify_trial
@@ -280,7 +302,8 @@ def schema() -> int:
 
 
 for _command in (
-    apply, audit, compare, dashboard, diff, export, frontier, history, init, rollback, submit,
+    apply, audit, clean, compare, dashboard, diff, export, frontier, history, init, rollback,
+    submit,
 ):  # fmt: skip
     main.add_command(_command)
 

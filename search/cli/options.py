@@ -11,9 +11,13 @@ from typing import Any
 
 import click
 
+from search.cli.grouped import complete_studies
+
 RESULTS_VARIABLE = "SCENARIO_SEARCH_RESULTS"
 
-study_argument = click.argument("study", type=click.Path(path_type=Path))
+study_argument = click.argument(
+    "study", type=click.Path(path_type=Path), shell_complete=complete_studies
+)
 set_option = click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE",
     help="Change the study file for this call, for example --set search.max_iterations=5.",

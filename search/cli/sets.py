@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from search.cli.grouped import complete_trials
 from search.cli.options import (
     decision,
     json_option,
@@ -23,7 +24,12 @@ from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
 @click.command()
 @study_argument
-@click.option("--trial", type=click.IntRange(min=0), help="Apply this trial, not the best one.")
+@click.option(
+    "--trial",
+    type=click.IntRange(min=0),
+    shell_complete=complete_trials,
+    help="Apply this trial, not the best one.",
+)
 @click.option(
     "--alternative",
     type=click.IntRange(min=1),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from search.commands.clean import LIMIT_VARIABLE, cache_limit, keep_within
 from search.commands.session import Session
 from search.commands.version_run import VersionRun
 from search.commands.workbench import prepared_workbench, require_same_inputs, tell_passing_key
@@ -31,7 +32,7 @@ from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.versions import next_version
 from search.study import StudySpec, study_fingerprint
-from search.study.budget import MemoryPlan
+from search.study.budget import MemoryPlan, format_bytes
 from search.study.layout import Layout
 from search.study.percent import unlikely_fractions
 from search.study.space import current_candidate
@@ -40,6 +41,7 @@ from search.system.child import ChildProcess
 from search.system.memory import MemorySampler, cores
 from search.system.scratch import sweep_scratch
 from search.views.checks import check_text
+from search.views.text import counted
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.resources import (
     memory_plan,
@@ -86,12 +88,20 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
         KeyboardInterrupt: If interrupted; the state is saved before.
     """
     layout = Layout(options.results, spec.study)
+    limit = cache_limit()
     tell_passing_key(progress)
     # What a study writes holds salaries.
     with files.private(
         layout.folder, layout.baselines, layout.programs, is_shared=spec.results.is_shared
     ):
-        return _StudyRun(spec, options, progress).run()
+        result = _StudyRun(spec, options, progress).run()
+    gone = [] if limit is None else keep_within(options.results, limit)
+    if gone:
+        progress.note(
+            f"removed {counted(len(gone), 'cache')} that had not been used for the longest: "
+            f"{LIMIT_VARIABLE} is {format_bytes(limit or 0)}"
+        )
+    return result
 
 
 class _StudyRun:

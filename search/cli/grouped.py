@@ -1,0 +1,94 @@
+"""The list of commands in groups, and what a shell completes: studies and their trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+SECTIONS = {
+    "Begin": ("init", "doctor", "run", "evaluate"),
+    "Look": (
+        *("status", "report", "compare", "diff", "explain", "export", "frontier", "dashboard"),
+    ),
+    "Trust": ("verify", "audit"),
+    "Apply": ("apply", "history", "rollback"),
+    "Machine": ("submit", "clean", "schema"),
+}
+"""Every command once."""
+
+_HEAD_BYTES = 4096
+
+
+class GroupedCommands(click.Group):
+    """A group of commands that are listed by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each section under its name; what is in none comes last."""
+        left = set(self.list_commands(ctx))
+        width = formatter.width - 6 - max(map(len, left), default=0)
+        for title, names in [*SECTIONS.items(), ("Other", tuple(sorted(left - _sectioned())))]:
+            commands = [(name, self.get_command(ctx, name)) for name in names if name in left]
+            rows = [(name, one.get_short_help_str(width)) for name, one in commands if one]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _sectioned() -> set[str]:
+    return {name for names in SECTIONS.values() for name in names}
+
+
+def complete_studies(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return study files, and folders that they may be in; other YAML files are left out."""
+    place = Path(incomplete)
+    folder = place if incomplete.endswith("/") else place.parent
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return []
+    found = [one for one in inside if not one.name.startswith(".")]
+    items = [
+        CompletionItem(f"{one}/" if one.is_dir() else str(one), type="plain")
+        for one in found
+        if one.is_dir() or (one.suffix in (".yaml", ".yml") and _is_study(one))
+    ]
+    return [one for one in items if str(one.value).startswith(incomplete)]
+
+
+def complete_trials(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the complete trials of the study on the line, each with what it misses."""
+    try:
+        return _trials(context, incomplete)
+    except Exception:
+        return []  # a shell shows no messages while it completes
+
+
+def _trials(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    from search.audit.reader import AuditReader
+    from search.study import load_study
+    from search.study.layout import Layout, find_results
+
+    spec = load_study(Path(context.params["study"]))
+    given = context.params.get("results") or Path("results")
+    results = find_results(spec, Path(given), is_default=True)
+    trials = AuditReader(Layout(results, spec.study).folder).trials()
+    return [
+        CompletionItem(str(one.trial), help="all targets met" if one.is_all_targets_met else None)
+        for one in trials
+        if one.state == "complete" and str(one.trial).startswith(incomplete)
+    ]
+
+
+def _is_study(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return head.startswith(b"study:") or b"\nstudy:" in head
