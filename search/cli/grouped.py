@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, split_arg_string
 
 SECTIONS = {
     "Begin": ("init", "doctor", "run", "evaluate"),
@@ -74,9 +75,12 @@ def _trials(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from search.study import load_study
     from search.study.layout import Layout, find_results
 
-    spec = load_study(Path(context.params["study"]))
-    given = context.params.get("results") or Path("results")
-    results = find_results(spec, Path(given), is_default=True)
+    # An option that waits for its value keeps click from reading the arguments behind it.
+    words = split_arg_string(os.environ.get("COMP_WORDS", ""))
+    spec = load_study(next(Path(word) for word in words[1:] if _is_study(Path(word))))
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--results"]
+    given = Path(named[0]) if named else context.params.get("results") or Path("results")
+    results = find_results(spec, given, is_default=not named)
     trials = AuditReader(Layout(results, spec.study).folder).trials()
     return [
         CompletionItem(str(one.trial), help="all targets met" if one.is_all_targets_met else None)
