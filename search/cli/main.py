@@ -248,16 +248,46 @@ def doctor(
     return EXIT_BAD_INPUT if any(finding.is_error for finding in findings) else EXIT_OK
 
 
+def _timing(spec: Any, results: Path, *, as_json: bool, picture: Path | None) -> int:
+    """Show when the last run of a study did what."""
+    from search.driver.timeline import read_timeline
+    from search.errors import ResultsMissingError
+    from search.study.layout import Layout
+    from search.views.timeline import timeline_svg, timeline_text
+
+    file = Layout(results, spec.study).timeline
+    document = read_timeline(file)
+    if document is None:
+        raise ResultsMissingError(f"study {spec.study} must have run, but there is no {file}")
+    if picture is not None:
+        picture.write_text(timeline_svg(document), encoding="utf-8")
+    click.echo(json.dumps(document, indent=2) if as_json else timeline_text(document))
+    return EXIT_OK
+
+
 @main.command()
 @changed_study
 @told_results
+@click.option("--timing", is_flag=True, help="Show when the last run did what instead.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="With --timing: write it as an SVG picture as well.",
+)  # fmt: skip
 def explain(
-    study: Path, sets: Sequence[str], dbt_vars: Sequence[str], results: Path, as_json: bool
+    study: Path,
+    sets: Sequence[str],
+    dbt_vars: Sequence[str],
+    results: Path,
+    as_json: bool,
+    timing: bool,
+    picture: Path | None,
 ) -> int:
     """Show what evaluating STUDY consists of: what is replayed, hoisted, left out, and why."""
+    spec = load(study, sets, dbt_vars, None)
+    if timing:
+        return _timing(spec, results_of(spec, results), as_json=as_json, picture=picture)
     from search.commands.explain import explain_study, explanation_text
 
-    spec = load(study, sets, dbt_vars, None)
     with progress() as news:
         explanation = explain_study(spec, results, news)
     if as_json:

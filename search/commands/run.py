@@ -18,6 +18,7 @@ from search.driver.continuation import OnChange, version_to_run
 from search.driver.engine import Engine, prepare_engine
 from search.driver.progress import Progress
 from search.driver.results import RunResult
+from search.driver.timeline import Timeline
 from search.driver.verifier import Verifier
 from search.driver.warm_start import earlier_studies
 from search.errors import ProjectError
@@ -94,7 +95,11 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
     with files.private(
         layout.folder, layout.baselines, layout.programs, is_shared=spec.results.is_shared
     ):
-        result = _StudyRun(spec, options, progress).run()
+        timeline = Timeline(progress)
+        try:
+            result = _StudyRun(spec, options, timeline).run()
+        finally:
+            timeline.keep(layout.timeline)
     gone = [] if limit is None else keep_within(options.results, limit)
     if gone:
         progress.note(

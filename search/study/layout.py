@@ -90,6 +90,11 @@ class Layout:
         """The file that keeps a second driver out."""
         return self.folder / "study.lock"
 
+    @property
+    def timeline(self) -> Path:
+        """When the last run did what."""
+        return self.folder / "timeline.json"
+
     def storage_url(self, spec: StudySpec) -> str:
         """Return the study file's storage, or the default in the study's folder."""
         return spec.storage or f"sqlite:///{self.folder / 'study.db'}"
