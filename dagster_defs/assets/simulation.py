@@ -128,7 +128,7 @@ def simulation_assets(places: Places, manifest: Path) -> list[dg.AssetsDefinitio
 
     @dbt_assets(
         manifest=manifest,
-        select="tag:optimization",
+        select="tag:optimization tag:company",
         partitions_def=SCENARIOS,
         dagster_dbt_translator=translator,
         pool=POOL,
@@ -140,7 +140,7 @@ def simulation_assets(places: Places, manifest: Path) -> list[dg.AssetsDefinitio
         duckdb_resource: MainDatabase,
         config: SimulationConfig,
     ) -> Iterator[Any]:
-        """Growth of pay and the metrics against their targets, of all years simulated so far."""
+        """Growth of pay, metrics against their targets and the company tables, of all years."""
         with search_failures():
             job = context.run.job_name
             chosen = choose(
