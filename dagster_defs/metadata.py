@@ -125,11 +125,12 @@ def decision(facts: StudyFacts) -> dict[str, Any]:
     findings = findings_of(facts)
     lines = [headline(findings), risk_line(findings), *failing_lines(findings)]
     paths = [
-        (f"{one.key} by {one.loop}", repeated_grid(findings, one)) for one in repeated(findings)
+        (f"{family.key} by {family.loop}", repeated_grid(findings, family))
+        for family in repeated(findings)
     ]
-    paths += [(one.title, table_grid(one)) for one in table_views(findings) if one.is_compared]
+    paths += [(view.title, table_grid(view)) for view in table_views(findings) if view.is_compared]
     others = "\n".join(f"- {line}" for line in alternative_lines(findings))
-    yielded = [dict(zip(OUTCOMES, one.row, strict=True)) for one in outcomes(findings)]
+    yielded = [dict(zip(OUTCOMES, outcome.row, strict=True)) for outcome in outcomes(findings)]
     known: dict[str, Any] = {
         "decision": dg.MetadataValue.md("\n\n".join(lines)) if findings.plan else lines[0],
         "what comes out": table(yielded),

@@ -100,13 +100,13 @@ def study_assets(
     def best_parameters() -> dg.Output[dict[str, Any]]:
         """The winner's parameters, by name."""
         with search_failures():
-            found = open_results(folder / spec.study)
-            winner = found.best
+            results = open_results(folder / spec.study)
+            winner = results.best
             if winner is None:
-                raise SpecError(f"study {found.study} has no complete trial", file=str(file))
+                raise SpecError(f"study {results.study} has no complete trial", file=str(file))
         values = dict(winner.parameters)
         shown = {"parameters": dg.MetadataValue.json(values), "trial": winner.trial}
-        return dg.Output(values, metadata=shown | {"targets met": found.is_converged})
+        return dg.Output(values, metadata=shown | {"targets met": results.is_converged})
 
     return [tune, best_parameters]
 

@@ -114,10 +114,10 @@ def alternative_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
     for number, plan in enumerate(findings.alternatives, start=1):
         head = {"scenario_id": scenario, "study": facts.study, "alternative": number}
         head |= {"plan": plan.name, "trial": plan.trial}
-        for name, one in findings.parameters.items():
+        for name, parameter in findings.parameters.items():
             value = plan.values.get(name)
             number_, text = _pair("x", value).values()
-            shown = {"kind": "parameter", "name": name, "unit": one.unit}
+            shown = {"kind": "parameter", "name": name, "unit": parameter.unit}
             rows.append(head | shown | {"value": number_, "value_text": text})
         for name, achieved in plan.metrics.items():
             goal = findings.goal_of.get(name)
@@ -132,10 +132,10 @@ def future_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
     findings = findings_of(facts)
     head = {"scenario_id": scenario, "study": facts.study, "trial": facts.best}
     rows = []
-    for one in findings.futures():
-        seed = {"seed": str(one["seed"]), "is_searched": one["is_searched"]}
-        seed |= {"is_all_targets_met": one["is_met"]}
-        for name, value in one["metrics"].items():
+    for future in findings.futures():
+        seed = {"seed": str(future["seed"]), "is_searched": future["is_searched"]}
+        seed |= {"is_all_targets_met": future["is_met"]}
+        for name, value in future["metrics"].items():
             goal = findings.goal_of.get(name)
             judged = None if goal is None else Judgement.of(goal, value).is_met
             shown = {"metric": name, "unit": findings.units.get(name), "value": value}
@@ -148,8 +148,8 @@ def state_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
     trials = {trial.trial: trial for trial in facts.trials}
     goals = [target.goal for target in facts.targets if target.is_resolved]
     rows = []
-    for one in facts.iterations:
-        number = one.best_trial_so_far
+    for iteration in facts.iterations:
+        number = iteration.best_trial_so_far
         best = trials.get(number) if number is not None else None
         metrics = {goal.metric: facts.value(number, goal.metric) for goal in goals}
         known = {name: value for name, value in metrics.items() if value is not None}
@@ -158,16 +158,16 @@ def state_rows(facts: StudyFacts, scenario: str) -> list[dict[str, Any]]:
             {
                 "scenario_id": scenario,
                 "study": facts.study,
-                "iteration": one.iteration,
-                "trials": one.trials,
-                "failed_trials": one.failed_trials,
+                "iteration": iteration.iteration,
+                "trials": iteration.trials,
+                "failed_trials": iteration.failed_trials,
                 "best_trial_so_far": number,
-                "best_loss_so_far": one.best_loss_so_far,
+                "best_loss_so_far": iteration.best_loss_so_far,
                 "best_parameters_so_far": json.dumps(best.candidate) if best else None,
                 "best_variances_so_far": json.dumps(variances(scored, known)),
                 "is_converged": bool(best and best.is_all_targets_met),
-                "started_at": one.started_at,
-                "finished_at": one.finished_at,
+                "started_at": iteration.started_at,
+                "finished_at": iteration.finished_at,
             }
         )
     return rows

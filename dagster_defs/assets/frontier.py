@@ -63,8 +63,8 @@ def frontier_assets(places: Places) -> list[dg.AssetsDefinition]:
                     "frontier": metadata.table(point_rows(result)),
                     "varied": " ".join(axis.text for axis in result.varies),
                     "points": len(result.points),
-                    "points that meet every target": sum(one.is_met for one in result.points),
-                    "new evaluations": sum(len(one.evaluated) for one in result.points),
+                    "points that meet every target": sum(point.is_met for point in result.points),
+                    "new evaluations": sum(len(point.evaluated) for point in result.points),
                     "plot": metadata.image("the frontier", frontier_picture(spec, result)),
                     "audit trail": dg.MetadataValue.path(result.folder / "audit.duckdb"),
                 }

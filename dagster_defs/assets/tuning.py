@@ -152,11 +152,11 @@ def tuning_assets(places: Places) -> list[dg.AssetsDefinition | dg.AssetSpec]:
             rows = result_rows(facts, context.partition_key)
             scenario = context.partition_key
             duckdb_resource.replace_rows(RESULTS_TABLE, rows, scenario=scenario)
-            for further, found in (
+            for further, known in (
                 (ALTERNATIVES_TABLE, alternative_rows(facts, scenario)),
                 (FUTURES_TABLE, future_rows(facts, scenario)),
             ):
-                duckdb_resource.replace_rows(further, found, scenario=scenario)
+                duckdb_resource.replace_rows(further, known, scenario=scenario)
         return dg.MaterializeResult(
             metadata=metadata.present(
                 {

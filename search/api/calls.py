@@ -215,7 +215,7 @@ def _yaml(value: object, name: str) -> str:
     if isinstance(value, str | Path):
         return str(value) if isinstance(_read(str(value)), str) else json.dumps(str(value))
     try:
-        return json.dumps(value, default=lambda one: one.item())
+        return json.dumps(value, default=lambda number: number.item())
     except (AttributeError, TypeError, ValueError) as error:
         raise ArgumentError(
             f"the value of {name} must be one that YAML can hold, but got {_shown(value)}"

@@ -123,9 +123,14 @@ class StudyResult:
     def alternatives(self) -> tuple[Alternative, ...]:
         """Other plans that meet every target, the one that differs most first."""
         return tuple(
-            Alternative(one.name, one.trial, dict(one.values), dict(one.metrics))
-            for one in self._findings.alternatives
-            if one.trial is not None
+            Alternative(
+                alternative.name,
+                alternative.trial,
+                dict(alternative.values),
+                dict(alternative.metrics),
+            )
+            for alternative in self._findings.alternatives
+            if alternative.trial is not None
         )
 
     @property
@@ -152,9 +157,11 @@ class StudyResult:
     def _repr_html_(self) -> str:
         """Return the result for notebooks: the same sentence and tables as the report's."""
         findings = self._findings
-        outcome = Grid(tuple(OUTCOMES), tuple(tuple(one.row) for one in outcomes(findings)))
+        outcome = Grid(tuple(OUTCOMES), tuple(tuple(line.row) for line in outcomes(findings)))
         names = ("parameter", *side_names(findings))
-        values = Grid(names, tuple((one.name, *one.values) for one in settings(findings)))
+        values = Grid(
+            names, tuple((setting.name, *setting.values) for setting in settings(findings))
+        )
         parts = [headline(findings), f"{self.study}: {self.reason}", *alternative_lines(findings)]
         lines = "".join(f"<p>{html.escape(part)}</p>" for part in parts)
         return lines + _html_table(outcome) + _html_table(values)

@@ -33,8 +33,8 @@ def frontier_plans(
     for frontier, document in frontiers.items():
         points = sorted(document["points"], key=lambda point: list(point["levels"].values()))
         for number, point in enumerate(points, start=1):
-            numbers = [("parameter", one) for one in point["values"].items()]
-            numbers += [("metric", one) for one in point["metrics"].items()]
+            numbers = [("parameter", value) for value in point["values"].items()]
+            numbers += [("metric", metric) for metric in point["metrics"].items()]
             for kind, (name, value) in numbers:
                 yield FrontierPlan(
                     study=study,
@@ -64,17 +64,17 @@ def plan_futures(
         known = (run.appraisal or {}).get("confirmation") or {}
         if best is None or run.best_trial != best.number or not known.get("futures"):
             continue
-        for one in known["futures"]:
-            for name, value in one["metrics"].items():
+        for future in known["futures"]:
+            for name, value in future["metrics"].items():
                 yield PlanFuture(
                     study=study,
                     trial=best.number,
-                    seed=str(one["seed"]),
-                    is_searched=one["is_searched"],
+                    seed=str(future["seed"]),
+                    is_searched=future["is_searched"],
                     metric=name,
                     value=value,
                     unit=units.get(name),
-                    is_all_targets_met=one["is_met"],
+                    is_all_targets_met=future["is_met"],
                 )
         return
 
@@ -88,14 +88,14 @@ def plan_alternatives(
 ) -> Iterable[PlanAlternative]:
     """Yield the other plans that meet every target, the winner first among ``met``."""
     plans = [(trial.number, trial.candidate) for trial in met]
-    for position, one in enumerate(alternatives(spec, plans), start=1):
-        for name, value in one.values.items():
+    for position, alternative in enumerate(alternatives(spec, plans), start=1):
+        for name, value in alternative.values.items():
             yield PlanAlternative(
                 study=study,
                 alternative=position,
-                name=one.name,
-                trial=one.trial,
-                differs_ranges=one.differs,
+                name=alternative.name,
+                trial=alternative.trial,
+                differs_ranges=alternative.differs,
                 parameter=name,
                 **value_columns(value),
                 unit=units.get(name),

@@ -88,12 +88,12 @@ class AuditReader:
         Raises:
             AuditError: If the trail has no such trial.
         """
-        found = self._records(TrialRecord, order="trial", trial=number)
-        if not found:
+        records = self._records(TrialRecord, order="trial", trial=number)
+        if not records:
             raise AuditError(
                 f"trial {number} must be in {self.path}, but is not; `trials()` lists them"
             )
-        record = max(found, key=lambda item: (item.dispatched_at is not None, item.dispatched_at))
+        record = max(records, key=lambda item: (item.dispatched_at is not None, item.dispatched_at))
         return TrialDetail(
             record=record,
             parameters=tuple(
@@ -245,11 +245,11 @@ def _table(record: type[Record]) -> Table:
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
     """Return whether the file has the table; one of an earlier version may lack it."""
-    found = connection.execute(
+    row = connection.execute(
         "SELECT 1 FROM duckdb_tables() WHERE database_name = 'audit' AND table_name = ?",
         [table.name],
     ).fetchall()
-    return bool(found)
+    return bool(row)
 
 
 _TRIAL_COLUMNS = (

@@ -67,13 +67,15 @@ def init(  # noqa: PLR0913 - one argument for each option
     place = project or Path()
     with progress() as shown:
         survey = command.look_at(place, file, shown)
-    aim, levers = command.suggested(survey, parameters=parameters, metric=metric)
+    aim, movables = command.suggested(survey, parameters=parameters, metric=metric)
     if is_asking and metric is None:
         aim = _ask_aim(survey, aim)
-        aim, levers = command.suggested(survey, parameters=parameters, metric=aim.text)
+        aim, movables = command.suggested(survey, parameters=parameters, metric=aim.text)
     if is_asking and not parameters:
-        levers = _ask_levers(survey, aim, levers)
-    draft = command.drafted(survey, place, file, name=name, aim=aim, levers=levers, target=target)
+        movables = _ask_movables(survey, aim, movables)
+    draft = command.drafted(
+        survey, place, file, name=name, aim=aim, movables=movables, target=target
+    )
     with progress() as shown:
         draft = command.tried(draft, results, shown)
     if is_asking and target is None:
@@ -100,12 +102,12 @@ def _ask_aim(survey: Any, aim: Any) -> Any:
 
     aims = aims_of(survey)
     click.echo("What should be aimed at? Numbers of the project's models, with their sums today:")
-    for number, one in enumerate(aims[:SHOWN], start=1):
-        today = number_text(one.mart.sums[one.column])
-        click.echo(f"  {number:2}  {one.mart.name}.{one.column}  ({today})")
+    for number, choice in enumerate(aims[:SHOWN], start=1):
+        today = number_text(choice.mart.sums[choice.column])
+        click.echo(f"  {number:2}  {choice.mart.name}.{choice.column}  ({today})")
     if len(aims) > SHOWN:
         click.echo(f"      and {len(aims) - SHOWN} more: name one as MODEL.COLUMN")
-    default = next((str(n) for n, one in enumerate(aims[:SHOWN], 1) if one == aim), aim.text)
+    default = next((str(n) for n, choice in enumerate(aims[:SHOWN], 1) if choice == aim), aim.text)
 
     def chosen(text: str) -> Any:
         return _picked(aims[:SHOWN], text) or chosen_aim(survey, text)
@@ -115,29 +117,30 @@ def _ask_aim(survey: Any, aim: Any) -> Any:
     )
 
 
-def _ask_levers(survey: Any, aim: Any, suggested: Sequence[Any]) -> list[Any]:
-    from search.commands.draft import chosen_levers, levers_of, suited
+def _ask_movables(survey: Any, aim: Any, suggested: Sequence[Any]) -> list[Any]:
+    from search.commands.draft import chosen_movables, movables_of, suited
     from search.study.figures import number_text
 
-    levers = suited(levers_of(survey), aim)
+    movables = suited(movables_of(survey), aim)
     click.echo(f"What may be moved? Numbers that {aim.mart.name} depends on:")
-    for number, one in enumerate(levers[:SHOWN], start=1):
-        span = f"{number_text(one.low)} to {number_text(one.high)}"
-        click.echo(
-            f"  {number:2}  {one.name} = {number_text(one.current)}  (try {span}; {one.where})"
-        )
-    if len(levers) > SHOWN:
-        click.echo(f"      and {len(levers) - SHOWN} more: name them")
-    places = {one.name: str(n) for n, one in enumerate(levers[:SHOWN], start=1)}
-    default = " ".join(places.get(one.name, one.name) for one in suggested)
+    for number, movable in enumerate(movables[:SHOWN], start=1):
+        span = f"{number_text(movable.low)} to {number_text(movable.high)}"
+        today = number_text(movable.current)
+        click.echo(f"  {number:2}  {movable.name} = {today}  (try {span}; {movable.where})")
+    if len(movables) > SHOWN:
+        click.echo(f"      and {len(movables) - SHOWN} more: name them")
+    places = {movable.name: str(n) for n, movable in enumerate(movables[:SHOWN], start=1)}
+    default = " ".join(places.get(parameter.name, parameter.name) for parameter in suggested)
 
     def chosen(text: str) -> list[Any]:
         words = text.replace(",", " ").split()
-        picked = [_picked(levers[:SHOWN], word) for word in words]
-        names = [one.name if one else word for one, word in zip(picked, words, strict=True)]
+        picked = [_picked(movables[:SHOWN], word) for word in words]
+        names = [
+            choice.name if choice else word for choice, word in zip(picked, words, strict=True)
+        ]
         if not names:
             raise SpecError("name at least one")
-        return chosen_levers(levers, names)
+        return chosen_movables(movables, names)
 
     return list(
         click.prompt(
@@ -186,9 +189,11 @@ def _summary(draft: Any) -> str:
     goal = f"{wanted['change'] * 100:+g} %" if "change" in wanted else number_text(wanted["value"])
     lines = [f"aims at {draft.aim.text}: {number_text(draft.today)} today, wanted {goal}"]
     lines += [
-        f"moves {one.name} from {number_text(one.low)} to {number_text(one.high)} "
-        f"(today {number_text(one.current)})"
-        for one in draft.levers
+        f"moves {movable.name} from {number_text(movable.low)} to {number_text(movable.high)} "
+        f"(today {number_text(movable.current)})"
+        for movable in draft.movables
     ]
-    lines += [f"{one.name} did not move it and stands as a comment" for one in draft.idle]
+    lines += [
+        f"{parameter.name} did not move it and stands as a comment" for parameter in draft.idle
+    ]
     return "\n".join([*lines, f"next: scenario-search run {draft.file}"])

@@ -23,7 +23,7 @@ from search.study.percent import fraction_of
 MOST_PARAMETERS = 3
 MOST_OTHERS = 12
 
-_NOT_LEVERS = re.compile(
+_NOT_MOVED = re.compile(
     r"(^|_)(years?|date|day|days|month|months|start|end|seed|id|version|horizon|limit|threads)($|_)"
 )
 _SHARES = re.compile(r"(^|_)(rate|share|fraction|pct|percent|probability|ratio|depth|margin)($|_)")
@@ -36,7 +36,7 @@ _METRIC = re.compile(
 
 
 @dataclass(frozen=True)
-class Lever:
+class Movable:
     """A number that a study could move.
 
     Attributes:
@@ -69,7 +69,7 @@ class Lever:
     @property
     def is_whole(self) -> bool:
         """Whether its values are whole numbers."""
-        return all(isinstance(one, int) for one in (self.low, self.high, self.current))
+        return all(isinstance(number, int) for number in (self.low, self.high, self.current))
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ class Draft:
         file: Where the study goes.
         name: The study's name.
         aim: What it aims at.
-        levers: What it moves.
+        movables: What it moves.
         target: The target, as the study file has it.
         today: What the metric is today; None before it was evaluated.
-        ends: What the metric is at one end of each lever's range: the value there, the metric.
-        idle: Levers that were tried and did not move the metric.
+        ends: What the metric is at one end of each parameter's range: the value there, the metric.
+        idle: Parameters that were tried and did not move the metric.
     """
 
     survey: Survey
@@ -127,11 +127,11 @@ class Draft:
     file: Path
     name: str
     aim: Aim
-    levers: tuple[Lever, ...]
+    movables: tuple[Movable, ...]
     target: Mapping[str, float]
     today: float | None = None
     ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    idle: tuple[Lever, ...] = ()
+    idle: tuple[Movable, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the study as its file holds it."""
@@ -142,11 +142,11 @@ class Draft:
         return "\n".join(_lines(self)) + "\n"
 
 
-def levers_of(survey: Survey) -> list[Lever]:
+def movables_of(survey: Survey) -> list[Movable]:
     """Return the numbers that could be moved, the likely ones first."""
-    levers = [_var_lever(one) for one in survey.vars if one.is_number]
-    levers += [_cell_lever(one, survey.cells) for one in survey.cells]
-    return sorted(levers, key=lambda one: (not one.is_likely, "table" in one.bind))
+    movables = [_var_movable(var) for var in survey.vars if var.is_number]
+    movables += [_cell_movable(cell, survey.cells) for cell in survey.cells]
+    return sorted(movables, key=lambda movable: (not movable.is_likely, "table" in movable.bind))
 
 
 def aims_of(survey: Survey) -> list[Aim]:
@@ -154,25 +154,25 @@ def aims_of(survey: Survey) -> list[Aim]:
     aims = []
     for mart in survey.marts:
         named = [name for name in mart.columns if name in mart.sums]
-        named.sort(key=lambda name: (not _RESULTS.search(name), bool(_NOT_LEVERS.search(name))))
+        named.sort(key=lambda name: (not _RESULTS.search(name), bool(_NOT_MOVED.search(name))))
         aims += [Aim(mart, name) for name in named]
-    ends = [one for one in aims if not one.mart.readers and (one.mart.vars or one.mart.seeds)]
-    first = [one for one in ends if one.column and _RESULTS.search(one.column)]
-    return [*first, *(one for one in aims if one not in first)]
+    ends = [aim for aim in aims if not aim.mart.readers and (aim.mart.vars or aim.mart.seeds)]
+    first = [end for end in ends if end.column and _RESULTS.search(end.column)]
+    return [*first, *(aim for aim in aims if aim not in first)]
 
 
-def suited(levers: Sequence[Lever], aim: Aim) -> list[Lever]:
-    """Return the levers that an aim's model depends on."""
-    return [one for one in levers if one.source in (aim.mart.vars | aim.mart.seeds)]
+def suited(movables: Sequence[Movable], aim: Aim) -> list[Movable]:
+    """Return the parameters that an aim's model depends on."""
+    return [movable for movable in movables if movable.source in (aim.mart.vars | aim.mart.seeds)]
 
 
-def chosen_levers(levers: Sequence[Lever], wanted: Iterable[str]) -> list[Lever]:
-    """Return the levers that ``--parameter NAME`` or ``NAME=LOW:HIGH`` names.
+def chosen_movables(movables: Sequence[Movable], wanted: Iterable[str]) -> list[Movable]:
+    """Return the parameters that ``--parameter NAME`` or ``NAME=LOW:HIGH`` names.
 
     Raises:
         SpecError: If there is no such number, or its range is none.
     """
-    by_name = {one.name: one for one in levers}
+    by_name = {movable.name: movable for movable in movables}
     chosen = {}
     for text in wanted:
         name, _, span = text.partition("=")
@@ -233,8 +233,8 @@ def chosen_target(text: str) -> dict[str, float]:
 
 
 def suggested_target(today: float, ends: Mapping[str, tuple[float, float]]) -> dict[str, float]:
-    """Return a target half as far as the strongest lever reaches, so that it can be met."""
-    reached = max((metric for _, metric in ends.values()), key=lambda one: abs(one - today))
+    """Return a target half as far as the strongest parameter reaches, so that it can be met."""
+    reached = max((metric for _, metric in ends.values()), key=lambda end: abs(end - today))
     wanted = (reached - today) / 2
     if today == 0:
         return {"value": _rounded(wanted), "tolerance": 0.02}
@@ -274,9 +274,9 @@ def _text(sql: str) -> str:
     return json.dumps(sql, ensure_ascii=False)
 
 
-def _var_lever(seen: SeenVar) -> Lever:
+def _var_movable(seen: SeenVar) -> Movable:
     low, high = _span(seen.value, seen.name)
-    return Lever(
+    return Movable(
         name=identifier(seen.name),
         bind={"var": seen.name},
         current=seen.value,
@@ -284,24 +284,24 @@ def _var_lever(seen: SeenVar) -> Lever:
         high=high,
         where=f"var, read in {', '.join(seen.places[:3])}"
         + (f" and {len(seen.places) - 3} more" if len(seen.places) > 3 else ""),
-        is_likely=_NOT_LEVERS.search(seen.name) is None,
+        is_likely=_NOT_MOVED.search(seen.name) is None,
         source=seen.name,
     )
 
 
-def _cell_lever(cell: SeedCell, cells: Sequence[SeedCell]) -> Lever:
+def _cell_movable(cell: SeedCell, cells: Sequence[SeedCell]) -> Movable:
     words = re.findall(r"= (?:'([^']*)'|(\S+))", cell.where)
-    columns = {one.column for one in cells if one.seed == cell.seed}
+    columns = {other.column for other in cells if other.seed == cell.seed}
     parts = [cell.seed, *(a or b for a, b in words), *([cell.column] if len(columns) > 1 else [])]
     low, high = _span(cell.value, f"{cell.column}_{cell.where}")
-    return Lever(
+    return Movable(
         name=identifier("_".join(parts)),
         bind={"table": cell.seed, "column": cell.column, "where": cell.where},
         current=cell.value,
         low=low,
         high=high,
         where=f"seed {cell.seed}, column {cell.column}",
-        is_likely=_NOT_LEVERS.search(cell.column) is None,
+        is_likely=_NOT_MOVED.search(cell.column) is None,
         source=cell.seed,
     )
 
@@ -312,8 +312,8 @@ def _span(value: float, name: str) -> tuple[float, float]:
     What looks like a share stays between 0 and 1; other numbers may halve or grow by half.
     """
     if isinstance(value, int):
-        near = max(1, abs(value) // 2)
-        return (min(value, 0) if 0 <= value <= near else value - near), value + near
+        half = max(1, abs(value) // 2)
+        return (min(value, 0) if 0 <= value <= half else value - half), value + half
     if 0 <= value < 0.5:
         return 0.0, _rounded(max(2 * value, 0.02))
     most = 1.0 if value <= 1 and _SHARES.search(name) else math.inf
@@ -321,19 +321,19 @@ def _span(value: float, name: str) -> tuple[float, float]:
     return min(near, value), max(min(far, most), value)
 
 
-def _spanned(lever: Lever, span: str) -> Lever:
+def _spanned(movable: Movable, span: str) -> Movable:
     try:
         low, high = (_number(part) for part in span.split(":"))
     except ValueError as error:
         raise SpecError(
-            f"--parameter {lever.name} must have a range as LOW:HIGH, but got {span!r}"
+            f"--parameter {movable.name} must have a range as LOW:HIGH, but got {span!r}"
         ) from error
-    if not low < high or not low <= lever.current <= high:
+    if not low < high or not low <= movable.current <= high:
         raise SpecError(
-            f"--parameter {lever.name} must have a range LOW:HIGH around its current value "
-            f"{number_text(lever.current)}, but got {span!r}"
+            f"--parameter {movable.name} must have a range LOW:HIGH around its current value "
+            f"{number_text(movable.current)}, but got {span!r}"
         )
-    return replace(lever, low=low, high=high)
+    return replace(movable, low=low, high=high)
 
 
 def _number(text: str) -> float:
@@ -372,15 +372,17 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield "  # Year by year: `for_each: {simulation_year: [2026, 2027]}` beside `dbt` in a step."
     yield from ("", "# What may be moved: set `low` and `high` to what you could decide.")
     yield "parameters:"
-    for lever in draft.levers:
-        yield f"  # {lever.where}{_end_text(draft, lever)}"
-        yield f"  {lever.line}"
-    yield from _other_levers(draft)
+    for movable in draft.movables:
+        yield f"  # {movable.where}{_end_text(draft, movable)}"
+        yield f"  {movable.line}"
+    yield from _other_movables(draft)
     yield from ("", "# What is read at the end: SQL with one number.", "metrics:")
     yield f"  {aim.name}: {{sql: {_text(aim.sql)}}}{_today_text(draft)}"
-    others = [one for one in aims_of(survey) if one.mart == aim.mart and one.name != aim.name]
-    for one in others[:MOST_OTHERS]:
-        yield f"  # {one.name}: {{sql: {_text(one.sql)}}}"
+    others = [
+        other for other in aims_of(survey) if other.mart == aim.mart and other.name != aim.name
+    ]
+    for other in others[:MOST_OTHERS]:
+        yield f"  # {other.name}: {{sql: {_text(other.sql)}}}"
     yield from ("", "# What should come out; also `value: 120000`, `at_least:`, `between: [a, b]`.")
     yield "targets:"
     yield f"  {aim.name}: {flow(dict(draft.target))}"
@@ -388,24 +390,24 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield "resources: {memory_budget: 8GB}  # of everything together; workers: 0 does without Ray"
 
 
-def _other_levers(draft: Draft) -> Iterator[str]:
+def _other_movables(draft: Draft) -> Iterator[str]:
     """Yield what else could be moved, as comments."""
-    for lever in draft.idle:
+    for movable in draft.idle:
         yield f"  # did not move {draft.aim.name} when tried:"
-        yield f"  # {lever.line}"
-    used = {one.name for one in (*draft.levers, *draft.idle)}
-    others = [one for one in levers_of(draft.survey) if one.name not in used]
-    reached = [one for one in others if one in suited(others, draft.aim)]
-    for lever in reached[:MOST_OTHERS]:
-        yield f"  # {lever.line}"
+        yield f"  # {movable.line}"
+    used = {movable.name for movable in (*draft.movables, *draft.idle)}
+    others = [parameter for parameter in movables_of(draft.survey) if parameter.name not in used]
+    reached = [other for other in others if other in suited(others, draft.aim)]
+    for movable in reached[:MOST_OTHERS]:
+        yield f"  # {movable.line}"
     if len(reached) > MOST_OTHERS:
         yield f"  # and {len(reached) - MOST_OTHERS} more numbers that {draft.aim.mart.name} reads"
 
 
-def _end_text(draft: Draft, lever: Lever) -> str:
-    if lever.name not in draft.ends:
+def _end_text(draft: Draft, movable: Movable) -> str:
+    if movable.name not in draft.ends:
         return ""
-    value, metric = draft.ends[lever.name]
+    value, metric = draft.ends[movable.name]
     return f"; at {number_text(value)}: {draft.aim.name} {number_text(metric)}"
 
 

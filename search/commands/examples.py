@@ -21,7 +21,7 @@ _NOT_OF_IT = shutil.ignore_patterns("target", "logs", "*.duckdb", "__pycache__",
 def example_names() -> list[str]:
     """Return the names of the bundled examples."""
     place = files("search") / "examples"
-    return sorted(one.name for one in place.iterdir() if (one / PROJECT_FILE).is_file())
+    return sorted(path.name for path in place.iterdir() if (path / PROJECT_FILE).is_file())
 
 
 def unpack_example(name: str, folder: Path) -> Path:

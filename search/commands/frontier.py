@@ -84,7 +84,7 @@ def find_frontier(
         bench.layout.storage_url(spec),
         lock=bench.layout.lock,
         parameter_sets=Journal.of(spec).records(),
-        event=("frontier_solved", {"vary": [one.text for one in varies], "points": len(points)}),
+        event=("frontier_solved", {"vary": [vary.text for vary in varies], "points": len(points)}),
     )
     result = FrontierResult(stored.name, varies, goals, points, bench.layout.folder)
     write_plot(spec, result)
@@ -135,7 +135,7 @@ def _goals(spec: StudySpec, stored: StoredStudy) -> tuple[Goal, ...]:
 
 def _complete(spec: StudySpec, stored: StoredStudy) -> list[CompleteTrial]:
     """Return the complete trials that are candidates of the study as it is now."""
-    found = []
+    complete = []
     for trial in read_trials(stored.trials.values()):
         if not trial.is_complete:
             continue
@@ -143,8 +143,8 @@ def _complete(spec: StudySpec, stored: StoredStudy) -> list[CompleteTrial]:
             values = validate_candidate(spec, trial.candidate)
         except SpecError:  # a range was narrowed since
             continue
-        found.append(CompleteTrial(trial.number, trial.iteration or 0, values, trial.metrics))
-    return found
+        complete.append(CompleteTrial(trial.number, trial.iteration or 0, values, trial.metrics))
+    return complete
 
 
 def _solved(
@@ -164,7 +164,7 @@ def _solved(
     before = known.get(key) or {}
     solved = []
     if before.get("mark") == mark:
-        names = {one.name for one in fields(FrontierPoint)}
+        names = {field.name for field in fields(FrontierPoint)}
         solved = [
             FrontierPoint(**{k: v for k, v in point.items() if k in names})
             for point in before["points"]
@@ -182,7 +182,7 @@ def _solved(
         bench.progress.note(f"{len(solved)} of {len(order)} points are known")
     for point in frontier.points(tuple(solved)):
         solved.append(point)
-        documents = [one.document() for one in solved]
+        documents = [solution.document() for solution in solved]
         store.set_attributes({FRONTIERS: {**known, key: {"mark": mark, "points": documents}}})
         bench.progress.note(_news(varies, point, len(solved), len(order)))
     return tuple(sorted(solved, key=lambda point: order.index(dict(point.levels))))
@@ -190,11 +190,11 @@ def _solved(
 
 def frontier_key(varies: Sequence[Vary]) -> str:
     """Return what a frontier is called in the storage and the trail."""
-    return " ".join(one.text for one in varies)
+    return " ".join(vary.text for vary in varies)
 
 
 def _news(varies: Sequence[Vary], point: FrontierPoint, count: int, total: int) -> str:
-    at = ", ".join(f"{one.metric} {one.shown(point.levels[one.metric])}" for one in varies)
+    at = ", ".join(f"{vary.metric} {vary.shown(point.levels[vary.metric])}" for vary in varies)
     how = "every target met" if point.is_met else point.reason
     return f"point {count} of {total}: {at}: {how} ({len(point.evaluated)} new evaluations)"
 
@@ -206,8 +206,8 @@ def _metrics_of(
     replications = spec.scenario.replications
     statistic = replications.statistic if replications else "mean"
     return [
-        over_replications([one.metrics for one in outcomes], statistic)
-        if all(one.is_complete for one in outcomes)
+        over_replications([outcome.metrics for outcome in outcomes], statistic)
+        if all(outcome.is_complete for outcome in outcomes)
         else {}
         for outcomes in outcomes_of(pool, candidates, spec.scenario.seeds)
     ]

@@ -11,13 +11,13 @@ from search.commands.draft import (
     MOST_PARAMETERS,
     Aim,
     Draft,
-    Lever,
+    Movable,
     aims_of,
     chosen_aim,
-    chosen_levers,
+    chosen_movables,
     chosen_target,
     identifier,
-    levers_of,
+    movables_of,
     suggested_target,
     suited,
 )
@@ -52,7 +52,7 @@ def look_at(project: Path, file: Path, progress: Progress) -> Survey:
     require_new(file)
     _require_project(project)
     survey: Survey = run_in_child(survey_project, project.resolve(), cores(), report=progress.note)
-    if not levers_of(survey):
+    if not movables_of(survey):
         raise ProjectError(
             f"the dbt project {project} must have something to move: a number that SQL reads as a "
             "var ({{ var('price', 1.0) }}), or a seed with numbers; it has neither"
@@ -79,29 +79,29 @@ def require_new(file: Path) -> None:
 
 def suggested(
     survey: Survey, *, parameters: Sequence[str], metric: str | None
-) -> tuple[Aim, list[Lever]]:
+) -> tuple[Aim, list[Movable]]:
     """Return what to aim at and what to move: as asked, and where nothing is, as it looks best.
 
     Raises:
         SpecError: If what is asked for is not there.
     """
-    levers = levers_of(survey)
-    asked = chosen_levers(levers, parameters)
+    movables = movables_of(survey)
+    asked = chosen_movables(movables, parameters)
     aims = aims_of(survey) if metric is None else [chosen_aim(survey, metric)]
     for aim in aims:
-        reached = suited(asked or levers, aim)
-        likely = [one for one in reached if one.is_likely]
+        reached = suited(asked or movables, aim)
+        likely = [parameter for parameter in reached if parameter.is_likely]
         if asked and len(reached) == len(asked):
             return aim, asked
         if not asked and reached:
             return aim, (likely or reached)[:MOST_PARAMETERS]
-    moved = ", ".join(one.name for one in asked) or "any number of the project"
+    moved = ", ".join(parameter.name for parameter in asked) or "any number of the project"
     aimed = aims[0].text if metric else "any model with numbers"
     raise SpecError(f"--parameter and --metric must go together, but {aimed} does not read {moved}")
 
 
 def tried(draft: Draft, results: Path, progress: Progress) -> Draft:
-    """Return a draft with what its levers do to the metric; those that do nothing are set aside.
+    """Return a draft with what its parameters do to the metric; idle ones are set aside.
 
     Args:
         draft: The draft; an empty target is replaced by one that can be met.
@@ -114,8 +114,11 @@ def tried(draft: Draft, results: Path, progress: Progress) -> Draft:
     """
     provisional = replace(draft, target=draft.target or {"change": 0.01})
     spec = study_from_document(provisional.document(), file=draft.file)
-    today = {one.name: one.current for one in draft.levers}
-    ends = {one.name: one.low if one.current == one.high else one.high for one in draft.levers}
+    today = {movable.name: movable.current for movable in draft.movables}
+    ends = {
+        movable.name: movable.low if movable.current == movable.high else movable.high
+        for movable in draft.movables
+    }
     candidates = [today, *(today | {name: end} for name, end in ends.items())]
     progress.note(f"trying {len(ends)} parameters, one evaluation each")
     with open_workbench(spec, results, progress) as bench:
@@ -139,8 +142,8 @@ def tried(draft: Draft, results: Path, progress: Progress) -> Draft:
         )
     return replace(
         draft,
-        levers=tuple(one for one in draft.levers if one.name in reached),
-        idle=tuple(one for one in draft.levers if one.name not in reached),
+        movables=tuple(movable for movable in draft.movables if movable.name in reached),
+        idle=tuple(movable for movable in draft.movables if movable.name not in reached),
         today=now,
         ends=reached,
         target=draft.target or suggested_target(now, reached),
@@ -154,7 +157,7 @@ def drafted(
     *,
     name: str | None,
     aim: Aim,
-    levers: Sequence[Lever],
+    movables: Sequence[Movable],
     target: str | None,
 ) -> Draft:
     """Return the draft of what was chosen."""
@@ -164,7 +167,7 @@ def drafted(
         file=file,
         name=name or identifier(survey.name),
         aim=aim,
-        levers=tuple(levers),
+        movables=tuple(movables),
         target=chosen_target(target) if target else {},
     )
 

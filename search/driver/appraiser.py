@@ -85,9 +85,9 @@ class Appraisal:
             "state": self.state,
             "effects": [effect.document() for effect in self.effects],
             "model_quality": [
-                dataclasses.asdict(one) | {"is_bad": one.is_bad} for one in self.quality
+                dataclasses.asdict(error) | {"is_bad": error.is_bad} for error in self.quality
             ],
-            "interchangeable": [dataclasses.asdict(one) for one in self.interchangeable],
+            "interchangeable": [dataclasses.asdict(pair) for pair in self.interchangeable],
             "importances": dict(self.importances),
             "confirmation": None,
             "front": list(self.front),
@@ -154,14 +154,14 @@ class Appraiser:
         sampler = target_sampler(self._spec, self._end.goals)
         modelled = [
             Effect(
-                metric=one.metric,
-                parameter=one.parameter,
-                start=best.values[one.parameter],
-                end=_plain(one.end),
-                modelled=one.change,
-                uncertainty=one.uncertainty,
+                metric=sensitivity.metric,
+                parameter=sensitivity.parameter,
+                start=best.values[sensitivity.parameter],
+                end=_plain(sensitivity.end),
+                modelled=sensitivity.change,
+                uncertainty=sensitivity.uncertainty,
             )
-            for one in sampler.sensitivities(self._trials, best.values)
+            for sensitivity in sampler.sensitivities(self._trials, best.values)
         ]
         moves = self._moves(best, modelled)
         if asked == "model" or not moves or (asked == "auto" and not self._is_quick(len(moves))):
@@ -178,7 +178,7 @@ class Appraiser:
         if not self._is_quick(len(tried)):
             return diagnosis
         moved = [
-            dict(best.values) | {one.parameter: _as_parameter(self._spec, one)} for one in tried
+            dict(best.values) | {move.parameter: _as_parameter(self._spec, move)} for move in tried
         ]
         told = outcomes_of(self._pool, moved, self._replications()[:1])
         bounds = tuple(
@@ -229,12 +229,14 @@ class Appraiser:
         self, best: CompleteTrial, effects: Sequence[Effect], moves: Sequence[Candidate]
     ) -> list[Effect]:
         metrics: dict[str, Mapping[str, float]] = {}
-        found = outcomes_of(self._pool, moves, self._replications())
-        for values, outcomes in zip(moves, found, strict=True):
-            if all(one.is_complete for one in outcomes):
+        answered = outcomes_of(self._pool, moves, self._replications())
+        for values, outcomes in zip(moves, answered, strict=True):
+            if all(outcome.is_complete for outcome in outcomes):
                 evaluated = over_replications([o.metrics for o in outcomes], self._statistic())
                 metrics[candidate_key(values)] = evaluated
-        return [replace(one, evaluated=self._difference(best, one, metrics)) for one in effects]
+        return [
+            replace(effect, evaluated=self._difference(best, effect, metrics)) for effect in effects
+        ]
 
     def _difference(
         self, best: CompleteTrial, effect: Effect, metrics: Mapping[str, Mapping[str, float]]
@@ -258,13 +260,13 @@ class Appraiser:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                found = optuna.importance.get_param_importances(
+                importances = optuna.importance.get_param_importances(
                     self._store.study, evaluator=evaluator, target=_loss
                 )
             except (ValueError, RuntimeError):
                 # All trials equally good: there is nothing to explain.
                 return {}
-        return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+        return {name: float(share) for name, share in importances.items() if math.isfinite(share)}
 
     # --- how sure ---------------------------------------------------------------
 

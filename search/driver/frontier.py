@@ -136,8 +136,8 @@ class Frontier:
             solved: Points of an earlier, interrupted run, in the order in which they were solved.
         """
         for point in solved:
-            for one in point.evaluated:
-                self._know(one["values"], one["metrics"], None)
+            for evaluated in point.evaluated:
+                self._know(evaluated["values"], evaluated["metrics"], None)
         known = [dict(point.levels) for point in solved]
         for levels in self._ordered():
             if levels not in known:
@@ -151,8 +151,8 @@ class Frontier:
 
         def distance(levels: Mapping[str, float]) -> float:
             return math.fsum(
-                ((levels[one.metric] - best[one.metric]) / (one.high - one.low)) ** 2
-                for one in self._varies
+                ((levels[vary.metric] - best[vary.metric]) / (vary.high - vary.low)) ** 2
+                for vary in self._varies
             )
 
         return sorted(levels_of(self._varies), key=distance)
@@ -208,23 +208,23 @@ class Frontier:
         if self._preference.name == "none":
             return []
         sampler = self._samplers.target(goals)
-        found = sampler.nearer(self._trials, self._preference, count=BATCH)
-        return [canonical(self._spec, values) for values in found]
+        nearer = sampler.nearer(self._trials, self._preference, count=BATCH)
+        return [canonical(self._spec, values) for values in nearer]
 
     def _proposed(self, goals: Sequence[Goal]) -> list[Mapping[str, Scalar]]:
         """Return what the model of the metrics would try next; none where all is tried."""
         self._study.sampler = self._samplers.modelled(goals, iteration=len(self._numbers))
-        found: list[Mapping[str, Scalar]] = []
+        proposals: list[Mapping[str, Scalar]] = []
         asked = []
         try:
             for _ in range(BATCH):
                 asked.append(self._study.ask(self._space))
-                found.append(canonical(self._spec, asked[-1].params))
+                proposals.append(canonical(self._spec, asked[-1].params))
         except SpaceExhaustedError:
             pass
         # Told anew with their metrics: a trial of this study is a candidate that was evaluated.
         self._study = _without(self._study, {trial.number for trial in asked})
-        return found
+        return proposals
 
     # --- what is known ----------------------------------------------------------
 
@@ -233,8 +233,8 @@ class Frontier:
         return self._study.get_trials(deepcopy=False)
 
     def _best(self, goals: Sequence[Goal]) -> FrozenTrial:
-        complete = [one for one in self._trials if one.state == TrialState.COMPLETE]
-        return min(complete, key=lambda one: (self._rank(goals, one), one.number))
+        complete = [trial for trial in self._trials if trial.state == TrialState.COMPLETE]
+        return min(complete, key=lambda trial: (self._rank(goals, trial), trial.number))
 
     def _rank(self, goals: Sequence[Goal], trial: FrozenTrial) -> tuple[float, ...]:
         values = canonical(self._spec, trial.params)
@@ -267,5 +267,7 @@ def _metrics(trial: FrozenTrial) -> dict[str, float]:
 def _without(study: optuna.Study, numbers: set[int]) -> optuna.Study:
     """Return a study without some trials, which are its last."""
     copy = optuna.create_study()
-    copy.add_trials([one for one in study.get_trials(deepcopy=False) if one.number not in numbers])
+    copy.add_trials(
+        [trial for trial in study.get_trials(deepcopy=False) if trial.number not in numbers]
+    )
     return copy

@@ -207,7 +207,7 @@ class Driver:
         if stop.state != "converged" or best is None or best.number == self._answer:
             return
         is_first, self._answer = self._answer is None, best.number
-        units = {name: one.unit for name, one in self._spec.parameters.items()}
+        units = {name: parameter.unit for name, parameter in self._spec.parameters.items()}
         plan = ", ".join(f"{name} {with_unit(v, units[name])}" for name, v in best.values.items())
         met = ", ".join(
             f"{goal.metric} {with_unit(best.metrics[goal.metric], goal.unit)}"

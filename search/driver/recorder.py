@@ -100,10 +100,10 @@ class StudyRecorder:
         """Append an event; it is on disk when this returns."""
         self._log.append(kind, **fields)
 
-    def event_batch(self, kind: str, found: Sequence[Mapping[str, Any]]) -> None:
+    def event_batch(self, kind: str, events: Sequence[Mapping[str, Any]]) -> None:
         """Append several events of one kind; all are on disk when this returns."""
-        if found:
-            self._log.append_all([(kind, fields) for fields in found])
+        if events:
+            self._log.append_all([(kind, fields) for fields in events])
 
     def finish(self, state: str, **fields: Any) -> None:
         """Note how the run ended, and publish for the last time.
@@ -136,7 +136,7 @@ class StudyRecorder:
         trials, attributes = self._store.trials(), self._store.attributes()
         own = assemble(
             trials,
-            [RunRecord.model_validate(one) for one in self._runs().values()],
+            [RunRecord.model_validate(run) for run in self._runs().values()],
             spec=self._spec,
             study=self._store.name,
             parameter_sets=Journal.of(self._spec).records(),

@@ -30,7 +30,9 @@ def said_before(
     for other in reversed(store.other_versions()):
         said = other.attributes().get(VERIFIED) or {}
         trials = {str(trial.number): trial for trial in read_trials(other.trials())} if said else {}
-        if not any(one.is_current and one.candidate == dict(current) for one in trials.values()):
+        if not any(
+            earlier.is_current and earlier.candidate == dict(current) for earlier in trials.values()
+        ):
             continue
         for number, document in said.items():
             trial, known = trials.get(number), Verification.of_document(document)

@@ -97,7 +97,7 @@ class Verifier:
             store.set_attributes({VERIFIED: stored | {str(best.number): verification.document()}})
             return verification
         is_dbts_own = self._engine.name == "dbt"
-        found: Verification = self._ask(
+        verdict: Verification = self._ask(
             verify,
             self._reference,
             [
@@ -109,11 +109,11 @@ class Verifier:
             None if is_dbts_own else divergence_finder(self._engine.factory),
             report=self._progress.note,
         )
-        if is_dbts_own and not (found.failure or found.tests.passed or found.tests.failing):
+        if is_dbts_own and not (verdict.failure or verdict.tests.passed or verdict.tests.failing):
             return None
-        self._progress.note(f"trial {best.number}: {found.text()}")
-        store.set_attributes({VERIFIED: stored | {str(best.number): found.document()}})
-        return found
+        self._progress.note(f"trial {best.number}: {verdict.text()}")
+        store.set_attributes({VERIFIED: stored | {str(best.number): verdict.document()}})
+        return verdict
 
     def tables(
         self, spec: StudySpec, store: StudyStore, end: SearchEnd, needed: Sequence[CompleteTrial]
@@ -133,9 +133,13 @@ class Verifier:
         """
         if not spec.report.tables or not needed:
             return None
-        wanted = [(one.number, one.values) for one in needed]
-        numbers = {one.number for one in needed}
-        wanted += [(one.trial, one.values) for one in end.alternatives if one.trial not in numbers]
+        wanted = [(plan.number, plan.values) for plan in needed]
+        numbers = {plan.number for plan in needed}
+        wanted += [
+            (alternative.trial, alternative.values)
+            for alternative in end.alternatives
+            if alternative.trial not in numbers
+        ]
         asked = spec.report.model_dump(mode="json")
         scenario = self._reference.plan.fingerprints.get("scenario")
         mark = [[number for number, _ in wanted], scenario, asked]
@@ -144,20 +148,20 @@ class Verifier:
             return dict(stored["document"])
         seed = spec.scenario.seeds[0]
         requests = [EvaluationRequest(number, values, seed) for number, values in wanted]
-        found: list[PlanTables] = self._ask(
+        read: list[PlanTables] = self._ask(
             read_tables, self._reference, spec.report, requests, len(needed),
             report=self._progress.note,
         )  # fmt: skip
-        left = len(requests) - len(found)
+        left = len(requests) - len(read)
         document = {
             "tables": asked["tables"],
-            "plans": [dataclasses.asdict(one) for one in found],
+            "plans": [dataclasses.asdict(tables) for tables in read],
             "left_out": left,
         }
-        for one in found:
-            if one.failure:
+        for of_plan in read:
+            if of_plan.failure:
                 self._progress.note(
-                    f"warning: the report's tables of trial {one.trial}: {one.failure}"
+                    f"warning: the report's tables of trial {of_plan.trial}: {of_plan.failure}"
                 )
         if left:
             self._progress.note(

@@ -63,7 +63,7 @@ def path_chart(
         width: In pixels.
         height: In pixels.
     """
-    shown = [v for one in lines for v in one.values if v is not None and math.isfinite(v)]
+    shown = [v for course in lines for v in course.values if v is not None and math.isfinite(v)]
     shown += [end for band in bands if band for end in band if math.isfinite(end)]
     low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
     pad = (high - low) * 0.1 or abs(high) * 0.05 or 1.0
@@ -91,13 +91,13 @@ def path_chart(
     for place, text in enumerate(places):
         if place % every == 0:
             shapes.append(label(x(place), height - 8, text[:14], anchor="middle"))
-    for one in lines:
-        points = [(x(i), y(v)) for i, v in enumerate(one.values) if v is not None]
-        shapes.append(path(points, f"l {one.look}"))
-        for i, value in enumerate(one.values):
+    for course in lines:
+        points = [(x(i), y(v)) for i, v in enumerate(course.values) if v is not None]
+        shapes.append(path(points, f"l {course.look}"))
+        for i, value in enumerate(course.values):
             if value is not None:
-                title = f"{one.name}, {places[i]}: {short_with_unit(value, unit)}"
-                shapes.append(dot(x(i), y(value), 3.5, f"p {one.look}", title))
+                title = f"{course.name}, {places[i]}: {short_with_unit(value, unit)}"
+                shapes.append(dot(x(i), y(value), 3.5, f"p {course.look}", title))
     return svg(width, height, shapes, label=label_text)
 
 
@@ -111,7 +111,7 @@ def bars_chart(
     height: float = 220,
 ) -> Markup:
     """Return values side by side at each place, as bars from 0."""
-    shown = [v for one in lines for v in one.values if v is not None and math.isfinite(v)]
+    shown = [v for course in lines for v in course.values if v is not None and math.isfinite(v)]
     low, high = min([0.0, *shown]), max([0.0, *shown])
     high = high if high > low else low + 1.0
     step = (width - LEFT - RIGHT) / max(1, len(places))
@@ -129,14 +129,14 @@ def bars_chart(
     for place, text in enumerate(places):
         middle = LEFT + (place + 0.5) * step
         shapes.append(label(middle, height - 8, _short(text, letters), anchor="middle"))
-        for number, one in enumerate(lines):
-            value = one.values[place]
+        for number, course in enumerate(lines):
+            value = course.values[place]
             if value is None or not math.isfinite(value):
                 continue
             left = LEFT + place * step + step * 0.1 + number * wide
             top, bottom = sorted((y(value), y(0.0)))
-            title = f"{one.name}, {text}: {short_with_unit(value, unit)}"
-            bar = box(left, top, max(1.0, wide - 1), max(1.0, bottom - top), f"b {one.look}", 1)
+            title = f"{course.name}, {text}: {short_with_unit(value, unit)}"
+            bar = box(left, top, max(1.0, wide - 1), max(1.0, bottom - top), f"b {course.look}", 1)
             shapes.append(Shape(bar.kind, bar.places, bar.look, title))
     return svg(width, height, shapes, label=label_text)
 
@@ -233,8 +233,8 @@ def tornado_chart(
 ) -> Markup:
     """Return effects as bars from 0, the largest first, with their intervals."""
     bars = bars[:MAX_BARS]
-    known = [one for one in bars if one.value is not None]
-    ends = [v for one in known for v in (one.value, one.low, one.high) if v is not None]
+    known = [bar for bar in bars if bar.value is not None]
+    ends = [v for bar in known for v in (bar.value, bar.low, bar.high) if v is not None]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     high = high if high > low else low + 1.0
     left, right = 216.0, 104.0
@@ -245,21 +245,21 @@ def tornado_chart(
     middle = x(0.0)
 
     shapes: list[Shape] = []
-    for number, one in enumerate(bars):
+    for number, bar in enumerate(bars):
         top = 6 + number * GAP
-        shapes.append(label(left - 8, top + 8, _short(one.name, 30), anchor="end", look="strong"))
-        shapes.append(label(left - 8, top + 20, one.note, anchor="end"))
-        if one.value is None:
+        shapes.append(label(left - 8, top + 8, _short(bar.name, 30), anchor="end", look="strong"))
+        shapes.append(label(left - 8, top + 20, bar.note, anchor="end"))
+        if bar.value is None:
             shapes.append(label(middle + 6, top + 13, "not known"))
             continue
-        a, b = sorted((x(0), x(one.value)))
-        text = short_change(one.value, unit)
-        look = "more" if one.value > 0 else "less"
-        shapes.append(box(a, top, max(1.5, b - a), BAR, look, 2, f"{one.name}: {text}"))
-        edge = max(x(one.value), x(one.high if one.high is not None else one.value), middle)
-        if one.low is not None and one.high is not None:
+        a, b = sorted((x(0), x(bar.value)))
+        text = short_change(bar.value, unit)
+        look = "more" if bar.value > 0 else "less"
+        shapes.append(box(a, top, max(1.5, b - a), BAR, look, 2, f"{bar.name}: {text}"))
+        edge = max(x(bar.value), x(bar.high if bar.high is not None else bar.value), middle)
+        if bar.low is not None and bar.high is not None:
             at = top + BAR / 2
-            shapes.append(line(x(one.low), at, x(one.high), at, "whisker"))
+            shapes.append(line(x(bar.low), at, x(bar.high), at, "whisker"))
         shapes.append(label(edge + 6, top + 13, text))
     bottom = 6 + len(bars) * GAP
     shapes.insert(0, line(middle, 2, middle, bottom - 8, "axis"))
@@ -347,24 +347,24 @@ def plans_chart(tracks: Sequence[Track], *, label_text: str, width: float = 760)
     """Return the plans on each parameter's range: today hollow, the plan full, others numbered."""
     left, right, gap = 250.0, 80.0, 34.0
     shapes: list[Shape] = []
-    for number, one in enumerate(tracks):
+    for number, track in enumerate(tracks):
         at = 18 + number * gap
-        shapes.append(label(left - 72, at + 4, _short(one.name, 26), anchor="end", look="strong"))
-        shapes.append(label(left - 8, at + 4, _short(one.low, 12), anchor="end"))
-        shapes.append(label(width - right + 8, at + 4, _short(one.high, 12)))
+        shapes.append(label(left - 72, at + 4, _short(track.name, 26), anchor="end", look="strong"))
+        shapes.append(label(left - 8, at + 4, _short(track.low, 12), anchor="end"))
+        shapes.append(label(width - right + 8, at + 4, _short(track.high, 12)))
         shapes.append(box(left, at - 3, width - left - right, 6, "track", 3))
-        order = [*range(2, len(one.places)), 0, 1]
+        order = [*range(2, len(track.places)), 0, 1]
         for side in order:
-            share = one.places[side] if side < len(one.places) else None
+            share = track.places[side] if side < len(track.places) else None
             if share is None:
                 continue
             x = left + share * (width - left - right)
             if side == 0:
-                shapes.append(dot(x, at, 5, "hollow", f"today: {one.texts[side]}"))
+                shapes.append(dot(x, at, 5, "hollow", f"today: {track.texts[side]}"))
             elif side == 1:
-                shapes.append(dot(x, at, 6, "mark", f"plan: {one.texts[side]}"))
+                shapes.append(dot(x, at, 6, "mark", f"plan: {track.texts[side]}"))
             else:
-                title = f"alternative {side - 1}: {one.texts[side]}"
+                title = f"alternative {side - 1}: {track.texts[side]}"
                 shapes.append(dot(x, at - 9, 7, "other", title))
                 words = str(side - 1)
                 shapes.append(label(x, at - 5.5, words, anchor="middle", look="number"))

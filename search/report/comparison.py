@@ -31,7 +31,7 @@ def comparison_html(
     names = [side.name for side in findings.sides]
     head = part("header", f"{findings.study}: {' against '.join(names)}", "", "", "", "")
     known = repeated(findings)
-    paths = [_path(one, names) for one in known]
+    paths = [_path(family, names) for family in known]
     marks = [
         key_mark(26, 8, strokes("M0 4h26", f"l {LOOKS[min(i, len(LOOKS) - 1)]}"), name)
         for i, name in enumerate(names)

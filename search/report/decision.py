@@ -65,22 +65,22 @@ def _settings(facts: StudyFacts, findings: Findings) -> Markup:
     listed = settings(findings)
     shown = listed
     if len(listed) > MAX_SETTINGS:
-        shown = [one for one in listed if any(one.is_moved)]
-    notes = {one.name: one.description for one in facts.parameters}
+        shown = [setting for setting in listed if any(setting.is_moved)]
+    notes = {parameter.name: parameter.description for parameter in facts.parameters}
     header = [("parameter", True), *((name, False) for name in side_names(findings))]
     rows = [
         Row(
             [
-                cell(one.name, is_text=True, note=notes.get(one.name)),
+                cell(setting.name, is_text=True, note=notes.get(setting.name)),
                 *(
                     Cell(value, None if moved else "soft", is_strong=moved and place == 1)
                     for place, (value, moved) in enumerate(
-                        zip(one.values, one.is_moved, strict=True)
+                        zip(setting.values, setting.is_moved, strict=True)
                     )
                 ),
             ]
         )
-        for one in shown
+        for setting in shown
     ]
     left = len(listed) - len(shown)
     body = table(header, rows, class_="stack")
@@ -89,23 +89,23 @@ def _settings(facts: StudyFacts, findings: Findings) -> Markup:
 
 def _outcomes(findings: Findings) -> Markup:
     known = outcomes(findings)
-    has_futures = any(one.reach != "-" for one in known)
+    has_futures = any(outcome.reach != "-" for outcome in known)
     header = [("metric", True), ("wanted", False), ("today", False), ("plan", False)]
     header += [("change", False)]
     header += [("8 of 10 futures", False), ("futures met", False)] if has_futures else []
     header += [("verdict", True)]
     rows = []
-    for one in known[: MAX_SETTINGS * 2]:
+    for setting in known[: MAX_SETTINGS * 2]:
         cells = [
-            cell(one.metric, is_text=True),
-            cell(one.wanted),
-            cell(one.today),
-            cell(one.plan, is_strong=True),
-            cell(one.change),
+            cell(setting.metric, is_text=True),
+            cell(setting.wanted),
+            cell(setting.today),
+            cell(setting.plan, is_strong=True),
+            cell(setting.change),
         ]
-        cells += [cell(one.reach), cell(one.chance)] if has_futures else []
-        look = {True: "good", False: "bad", None: ""}[one.is_met]
-        verdict = badge(one.verdict, look) if one.verdict != "-" else Markup("-")
+        cells += [cell(setting.reach), cell(setting.chance)] if has_futures else []
+        look = {True: "good", False: "bad", None: ""}[setting.is_met]
+        verdict = badge(setting.verdict, look) if setting.verdict != "-" else Markup("-")
         rows.append(Row([*cells, Cell(verdict, "t")]))
     body = table(header, rows, class_="stack")
     left = len(known) - len(rows)
@@ -131,8 +131,10 @@ def _tornado(findings: Findings, metric: str) -> list[Figure]:
     if not listed:
         return []
     unit = findings.units.get(metric)
-    bars = [_bar(one) for one in listed]
-    what = "evaluated" if all(one.is_evaluated for one in listed) else "estimate, 95 % interval"
+    bars = [_bar(driver) for driver in listed]
+    what = (
+        "evaluated" if all(driver.is_evaluated for driver in listed) else "estimate, 95 % interval"
+    )
     chart = tornado_chart(bars, unit=unit, label_text=f"what moves {metric}")
     return [(f"What moves {spoken(metric)}", f"1 % of each range; {what}", chart)]
 
@@ -189,21 +191,25 @@ def drivers_section(findings: Findings) -> Markup:
 
 def futures_section(findings: Findings) -> Markup:
     """Return each target's metric over the futures; empty when none were evaluated."""
-    fresh = [one for one in findings.futures() if not one["is_searched"]]
-    searched = [one for one in findings.futures() if one["is_searched"]]
+    fresh = [future for future in findings.futures() if not future["is_searched"]]
+    searched = [future for future in findings.futures() if future["is_searched"]]
     if not fresh:
         return Markup()
     figures: list[Figure] = []
     for goal in findings.goals[:MAX_FIGURES]:
         band = accepted_band(goal)
         values = []
-        for one in fresh:
-            value = one["metrics"].get(goal.metric)
+        for future in fresh:
+            value = future["metrics"].get(goal.metric)
             if value is not None:
                 is_met = band is None or band[0] <= value <= band[1]
-                title = f"seed {one['seed']}: {with_unit(value, goal.unit)}"
+                title = f"seed {future['seed']}: {with_unit(value, goal.unit)}"
                 values.append((value, is_met, title))
-        tuned = [one["metrics"][goal.metric] for one in searched if goal.metric in one["metrics"]]
+        tuned = [
+            future["metrics"][goal.metric]
+            for future in searched
+            if goal.metric in future["metrics"]
+        ]
         chart = futures_chart(
             values, band, searched=tuned, unit=goal.unit, label_text=f"{goal.metric} over futures"
         )
@@ -230,7 +236,9 @@ def plans_section(facts: StudyFacts, findings: Findings) -> Markup:
     tracks = []
     for parameter in facts.parameters:
         sides = [findings.today.values.get(parameter.name) if findings.today else None]
-        sides += [one.values.get(parameter.name) for one in findings.sides if one.name != "today"]
+        sides += [
+            side.values.get(parameter.name) for side in findings.sides if side.name != "today"
+        ]
         if len(facts.parameters) > MAX_SETTINGS and len(set(map(str, sides))) == 1:
             continue
         ends = (parameter.low, parameter.high)
@@ -271,7 +279,7 @@ def _plans(findings: Findings) -> Markup:
         unit = findings.units.get(name)
         sides: Sequence[float | None] = [
             findings.today.metrics.get(name) if findings.today else None,
-            *(one.metrics.get(name) for one in findings.sides if one.name != "today"),
+            *(side.metrics.get(name) for side in findings.sides if side.name != "today"),
         ]
         cells = [cell(short_with_unit(value, unit)) for value in sides]
         rows.append(Row([cell(name, is_text=True), *cells]))
@@ -281,7 +289,7 @@ def _plans(findings: Findings) -> Markup:
 def repeats_section(findings: Findings) -> Markup:
     """Return every metric that repeats as a table; empty when none does."""
     parts: list[Markup] = []
-    for one in repeated(findings):
-        title = f"{spoken(one.key).capitalize()} by {spoken(one.loop)}"
-        parts += [part("subtitle", title), grid_table(repeated_grid(findings, one))]
+    for family in repeated(findings):
+        title = f"{spoken(family.key).capitalize()} by {spoken(family.loop)}"
+        parts += [part("subtitle", title), grid_table(repeated_grid(findings, family))]
     return section("years", "By year and level", *parts) if parts else Markup()

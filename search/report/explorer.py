@@ -124,7 +124,7 @@ def _parameter(one: ParameterFacts, findings: Findings) -> Mapping[str, Any]:
 def _metrics(
     explorer: Explorer, names: Sequence[str], findings: Findings
 ) -> list[Mapping[str, Any]]:
-    listed = []
+    listed: list[Mapping[str, Any]] = []
     for column, (name, one) in enumerate(zip(names, explorer.strengths, strict=True)):
         goal = findings.goal_of.get(name)
         band = None if goal is None else accepted_band(goal)

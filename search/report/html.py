@@ -129,9 +129,9 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
 
 def _ordered_units(facts: StudyFacts) -> dict[str, str | None]:
     """Return the unit of each metric, those of objectives first."""
-    objectives = [one.goal.metric for one in facts.targets if one.goal.is_objective]
+    objectives = [target.goal.metric for target in facts.targets if target.goal.is_objective]
     return {name: facts.units.get(name) for name in [*objectives, *facts.units]}
 
 
 def _values(records: Mapping[str, TrialMetric]) -> dict[str, float]:
-    return {name: one.value for name, one in records.items() if one.value is not None}
+    return {name: record.value for name, record in records.items() if record.value is not None}

@@ -12,5 +12,5 @@ from search.views.text import table_text
 
 def parameters_table(spec: StudySpec, values: Mapping[str, Scalar], *, title: str = "best") -> str:
     """Return parameters against their current values and ranges."""
-    rows = [one.row for one in parameter_views(spec, values)]
+    rows = [view.row for view in parameter_views(spec, values)]
     return table_text(["parameter", "current", title, "change", "allowed"], rows)

@@ -53,7 +53,9 @@ def export_study(facts: StudyFacts, to: Path, *, more: Sequence[Sheet] = ()) -> 
         raise SpecError(
             f"--to must be a file that ends in .xlsx or a folder for CSV files, but got {to}"
         )
-    return _written({to / f"{file_name(one.name)}.csv": _csv(one) for one in _with_lines(sheets)})
+    return _written(
+        {to / f"{file_name(line.name)}.csv": _csv(line) for line in _with_lines(sheets)}
+    )
 
 
 def study_sheets(facts: StudyFacts, more: Sequence[Sheet] = ()) -> list[Sheet]:
@@ -74,14 +76,17 @@ def trials_sheet(facts: StudyFacts) -> Sheet:
                 trial.state,
                 trial.is_all_targets_met,
                 trial.loss,
-                *(amount(values.get(one.name), one.unit) for one in facts.parameters),
+                *(
+                    amount(values.get(parameter.name), parameter.unit)
+                    for parameter in facts.parameters
+                ),
                 *metrics,
                 trial.seconds,
                 trial.error_message,
             )
         )
     header = ["trial", "iteration", "state", "all targets met", "loss"]
-    header += [named(one.name, one.unit) for one in facts.parameters]
+    header += [named(parameter.name, parameter.unit) for parameter in facts.parameters]
     header += [named(name, unit) for name, unit in facts.units.items()]
     return Sheet("trials", (*header, "seconds", "error"), tuple(rows))
 
@@ -113,7 +118,7 @@ def provenance_sheet(facts: StudyFacts) -> Sheet:
 
 def _with_lines(sheets: Sequence[Sheet]) -> list[Sheet]:
     """Return the sheets for CSV, whose lines above a table are a file of their own."""
-    lines = [(one.name, line) for one in sheets for line in one.lines]
+    lines = [(sheet.name, line) for sheet in sheets for line in sheet.lines]
     return [Sheet("summary", ("of", "text"), tuple(lines)), *sheets]
 
 

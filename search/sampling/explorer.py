@@ -51,8 +51,8 @@ class Explorer:
     def estimate(self, encoded: Array) -> tuple[Array, Array, Array]:
         """Return estimate, lower and upper end of each metric, shape (points, metrics) each."""
         columns = [
-            _estimate(one, self.points, self.metrics[:, i], encoded)
-            for i, one in enumerate(self.strengths)
+            _estimate(strength, self.points, self.metrics[:, i], encoded)
+            for i, strength in enumerate(self.strengths)
         ]
         middle, low, high = (np.array(part).T for part in zip(*columns, strict=True))
         return middle, low, high

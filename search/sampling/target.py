@@ -87,7 +87,9 @@ class TargetSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the whole space: what every earlier trial had, or what was declared."""
-        earlier = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number]
+        earlier = [
+            other for other in study.get_trials(deepcopy=False) if other.number < trial.number
+        ]
         return self._space_of(earlier) or {}
 
     def sample_relative(

@@ -135,7 +135,7 @@ def read_tables(
     """
     evaluator = _ReportingEvaluator(factory, spec)
     evaluator.open()
-    found: list[PlanTables] = []
+    read: list[PlanTables] = []
     started = time.monotonic()
     try:
         for position, request in enumerate(requests):
@@ -149,10 +149,10 @@ def read_tables(
             except (SearchError, duckdb.Error, OSError) as error:
                 failure = str(error)
             tables = {} if failure else dict(evaluator.tables)
-            found.append(PlanTables(request.trial, tables, failure))
+            read.append(PlanTables(request.trial, tables, failure))
     finally:
         evaluator.close()
-    return found
+    return read
 
 
 def _first(error: Exception) -> str:

@@ -126,7 +126,11 @@ class StudyStore:
         """Return the other versions of the study, for reading, oldest first."""
         base_name = str(self.attributes().get(versions.BASE_NAME, self.name))
         there = versions.versions(self._storage, base_name)
-        return [StudyStore.load(self._storage, one.name) for one in there if one.name != self.name]
+        return [
+            StudyStore.load(self._storage, version.name)
+            for version in there
+            if version.name != self.name
+        ]
 
     @property
     def study(self) -> optuna.Study:

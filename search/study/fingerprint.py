@@ -91,7 +91,7 @@ def _scenario_part(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "scenario": scenario,
         "replication_var": replications.get("var") if replications else None,
-        "binds": {name: one["bind"] for name, one in document["parameters"].items()},
+        "binds": {name: parameter["bind"] for name, parameter in document["parameters"].items()},
         "metrics": {
             name: _without(metric, *_PARAMETER_TEXT) for name, metric in document["metrics"].items()
         },

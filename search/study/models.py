@@ -166,7 +166,7 @@ class StudySpec(Model):
             del document["report"]
         if not self.scenario.checks:
             del document["scenario"]["checks"]
-        for one in document["parameters"].values():
-            if one["weight"] == 1.0:
-                del one["weight"]
+        for parameter in document["parameters"].values():
+            if parameter["weight"] == 1.0:
+                del parameter["weight"]
         return document

@@ -48,7 +48,7 @@ class Scouted:
 
     def mean(self, metric: str) -> float:
         """Return the mean of a metric over the other seeds."""
-        return math.fsum(one[metric] for one in self.seeds.values()) / len(self.seeds)
+        return math.fsum(seed[metric] for seed in self.seeds.values()) / len(self.seeds)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON-safe values."""
@@ -73,14 +73,19 @@ class Odds:
     @classmethod
     def of(cls, documents: Iterable[Mapping[str, Any]]) -> Odds:
         """Return what was stored with a study."""
-        return cls(tuple(Scouted(one["plan"], one["searched"], one["seeds"]) for one in documents))
+        return cls(
+            tuple(
+                Scouted(document["plan"], document["searched"], document["seeds"])
+                for document in documents
+            )
+        )
 
     def documents(self) -> list[dict[str, Any]]:
         """Return it as JSON-safe values."""
-        return [one.document() for one in self.scouted]
+        return [plan.document() for plan in self.scouted]
 
     def __bool__(self) -> bool:
-        return any(len(one.seeds) > 1 for one in self.scouted)
+        return any(len(plan.seeds) > 1 for plan in self.scouted)
 
     def seeds_of(self, values: Mapping[str, Scalar]) -> int:
         """Return under how many other seeds a plan was evaluated."""
@@ -89,30 +94,30 @@ class Odds:
 
     def adding(self, scouted: Scouted) -> Odds:
         """Return the odds with a plan more, or with more of its seeds."""
-        others = [one for one in self.scouted if one.key != scouted.key]
+        others = [plan for plan in self.scouted if plan.key != scouted.key]
         is_today = bool(self.scouted) and self.scouted[0].key == scouted.key
         return Odds((scouted, *others) if is_today else (*others, scouted))
 
     @cached_property
     def evaluations(self) -> int:
         """Evaluations that this took, beside those of trials."""
-        return sum(len(one.seeds) for one in self.scouted)
+        return sum(len(plan.seeds) for plan in self.scouted)
 
     @cached_property
     def noise(self) -> dict[str, Noise]:
         """What the seed does to each metric where plans are likely to win."""
         if not self:
             return {}
-        near = [one for one in self.scouted[1:] if one.seeds] or list(self.scouted)
-        weight = sum(len(one.seeds) for one in near)
-        found = {}
+        near = [plan for plan in self.scouted[1:] if plan.seeds] or list(self.scouted)
+        weight = sum(len(plan.seeds) for plan in near)
+        by_metric = {}
         for name in near[0].searched:
             offset = math.fsum(
-                len(one.seeds) * (one.mean(name) - one.searched[name]) for one in near
+                len(plan.seeds) * (plan.mean(name) - plan.searched[name]) for plan in near
             )
             deviation = math.sqrt(max(0.0, self._covariance(self.scouted, name, name)))
-            found[name] = Noise(offset / weight, deviation, self._most)
-        return found
+            by_metric[name] = Noise(offset / weight, deviation, self._most)
+        return by_metric
 
     def own_noise(self, values: Mapping[str, Scalar]) -> dict[str, Noise]:
         """Return what the seed does to each metric of a plan; empty where it is not scouted."""
@@ -180,18 +185,18 @@ class Odds:
 
     @cached_property
     def _by_key(self) -> dict[str, Scouted]:
-        return {one.key: one for one in self.scouted}
+        return {plan.key: plan for plan in self.scouted}
 
     @cached_property
     def _most(self) -> int:
-        return max(len(one.seeds) for one in self.scouted)
+        return max(len(plan.seeds) for plan in self.scouted)
 
     def _covariance(self, among: Iterable[Scouted], left: str, right: str) -> float:
         total, freedom = 0.0, 0
-        for one in among:
-            a, b = one.mean(left), one.mean(right)
-            total += math.fsum((m[left] - a) * (m[right] - b) for m in one.seeds.values())
-            freedom += len(one.seeds) - 1
+        for plan in among:
+            a, b = plan.mean(left), plan.mean(right)
+            total += math.fsum((m[left] - a) * (m[right] - b) for m in plan.seeds.values())
+            freedom += len(plan.seeds) - 1
         return total / max(freedom, 1)
 
 
@@ -302,7 +307,7 @@ def with_margins(
         The deterministic equivalent of a chance constraint: A. Charnes and W. Cooper,
         "Chance-constrained programming", Management Science 6 (1959).
     """
-    found = []
+    kept = []
     for goal in goals:
         if goal.probability is not None and goal.metric in noise:
             known = noise[goal.metric]
@@ -316,8 +321,8 @@ def with_margins(
             if not is_own:
                 margin = min(margin, (1 - LEFT) * (high - low) / 2)
             goal = replace(plain, margin=margin, shift=known.offset)
-        found.append(goal)
-    return tuple(found)
+        kept.append(goal)
+    return tuple(kept)
 
 
 def shares(goals: Sequence[Goal], noise: Mapping[str, Noise]) -> dict[str, float]:

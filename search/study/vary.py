@@ -74,13 +74,13 @@ def parse_varies(spec: StudySpec, texts: Sequence[str]) -> tuple[Vary, ...]:
     """
     if not 1 <= len(texts) <= 2:
         raise SpecError(f"{OPTION} must be given once, or twice for a map, but got {len(texts)}")
-    found = tuple(_parsed(spec, text) for text in texts)
-    if len({one.metric for one in found}) < len(found):
-        raise SpecError(f"{OPTION} must name two metrics, but got {found[0].metric} twice")
-    points = math.prod(one.count for one in found)
+    varies = tuple(_parsed(spec, text) for text in texts)
+    if len({vary.metric for vary in varies}) < len(varies):
+        raise SpecError(f"{OPTION} must name two metrics, but got {varies[0].metric} twice")
+    points = math.prod(vary.count for vary in varies)
     if points > MOST_POINTS:
         raise SpecError(f"{OPTION} must make at most {MOST_POINTS} points, but got {points}")
-    return found
+    return varies
 
 
 def _parsed(spec: StudySpec, text: str) -> Vary:
@@ -103,7 +103,7 @@ def _parsed(spec: StudySpec, text: str) -> Vary:
             f"{OPTION} must name a metric that has a value to reach, but {name} is to be "
             f"{target.kind}d; vary another target, and each point has the best {name}"
         )
-    low, high = (_number(name, one) for one in (low_text, high_text))
+    low, high = (_number(name, given) for given in (low_text, high_text))
     if not low < high:
         raise SpecError(f"{OPTION} {name} must go from low to high, but got {low:g} to {high:g}")
     if not count_text.isdecimal() or not 2 <= int(count_text) <= MOST_POINTS:
@@ -148,10 +148,10 @@ def usual_axis(spec: StudySpec) -> Vary:
 
 def levels_of(varies: Sequence[Vary]) -> list[dict[str, float]]:
     """Return the points of a frontier: metric to value, the last axis fastest."""
-    names = [one.metric for one in varies]
+    names = [vary.metric for vary in varies]
     return [
         dict(zip(names, values, strict=True))
-        for values in itertools.product(*(one.values for one in varies))
+        for values in itertools.product(*(vary.values for vary in varies))
     ]
 
 
@@ -166,9 +166,11 @@ def goals_at(goals: Sequence[Goal], levels: Mapping[str, float], spec: StudySpec
         spec: The study.
     """
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-    found = [_at(goal, levels[goal.metric]) if goal.metric in levels else goal for goal in goals]
+    goals_there = [
+        _at(goal, levels[goal.metric]) if goal.metric in levels else goal for goal in goals
+    ]
     missing = [name for name in levels if all(goal.metric != name for goal in goals)]
-    return found + [
+    return goals_there + [
         Goal(name, "equal", value=levels[name], tolerance=spec.search.tolerance, unit=units[name])
         for name in missing
     ]

@@ -23,16 +23,16 @@ def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units)
     effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
     if not effects:
         return None
-    names = list(dict.fromkeys(one["metric"] for one in effects))
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for one in effects:
-        unit = parameters.get(one["parameter"])
-        step = f"{with_unit(one['start'], unit)} to {with_unit(one['end'], unit)}"
-        row = found.setdefault((one["parameter"], step), {})
-        row[one["metric"]] = _effect_text(one, metrics.get(one["metric"]))
+    names = list(dict.fromkeys(effect["metric"] for effect in effects))
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for effect in effects:
+        unit = parameters.get(effect["parameter"])
+        step = f"{with_unit(effect['start'], unit)} to {with_unit(effect['end'], unit)}"
+        row = cells.setdefault((effect["parameter"], step), {})
+        row[effect["metric"]] = _effect_text(effect, metrics.get(effect["metric"]))
     return Grid(
         ("parameter", "step", *names),
-        tuple((*key, *(row.get(name, "-") for name in names)) for key, row in found.items()),
+        tuple((*key, *(row.get(name, "-") for name in names)) for key, row in cells.items()),
     )
 
 
@@ -55,9 +55,9 @@ def _effect_text(effect: Mapping[str, Any], unit: str | None) -> str:
 def effects_source(document: Mapping[str, Any]) -> str:
     """Return where the figures of ``effects_grid`` come from, in a sentence."""
     effects: Sequence[Mapping[str, Any]] = document.get("effects") or ()
-    if all(one["evaluated"] is not None for one in effects):
+    if all(effect["evaluated"] is not None for effect in effects):
         return "Evaluated: half the difference of one step up and one down, where both are allowed."
-    if any(one["evaluated"] is not None for one in effects):
+    if any(effect["evaluated"] is not None for effect in effects):
         return "Evaluated where the neighbour is allowed; the others are the model's estimates."
     return (
         "Estimates of the model of the metrics with their 95 % interval, not evaluated; "
@@ -77,13 +77,13 @@ def importances_text(document: Mapping[str, Any]) -> str | None:
 def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
     """Return which parameters do the same to every target, a sentence for each pair."""
     lines = []
-    for one in document.get("interchangeable") or ():
-        name, other = one["parameter"], one["other"]
+    for pair in document.get("interchangeable") or ():
+        name, other = pair["parameter"], pair["other"]
         step = 0.001 if parameters.get(name) == "fraction" else 1.0
         left = signed(step, parameters.get(name))
-        right = signed(-step * one["ratio"], parameters.get(other))
+        right = signed(-step * pair["ratio"], parameters.get(other))
         lines.append(
-            f"{name} and {other} act alike on all {one['targets']} targets: {left} of {name} and "
+            f"{name} and {other} act alike on all {pair['targets']} targets: {left} of {name} and "
             f"{right} of {other} change none of them."
         )
     return lines
@@ -92,53 +92,53 @@ def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
 def quality_lines(document: Mapping[str, Any], metrics: Units) -> list[str]:
     """Return for which metrics the model says little, a sentence for each."""
     return [
-        f"The model foretells {one['metric']} badly: left out, its {one['left_out']} evaluations "
-        f"are missed by {with_unit(one['error'], metrics.get(one['metric']))} (one standard "
-        "deviation)."
-        for one in document.get("model_quality") or ()
-        if one["is_bad"]
+        f"The model foretells {missed['metric']} badly: left out, its {missed['left_out']} "
+        f"evaluations are missed by {with_unit(missed['error'], metrics.get(missed['metric']))} "
+        "(one standard deviation)."
+        for missed in document.get("model_quality") or ()
+        if missed["is_bad"]
     ]
 
 
 def confirmation_grid(document: Mapping[str, Any], metrics: Units) -> Grid | None:
     """Return the spread of each target's metric over fresh seeds; None when not asked for."""
-    found = document.get("confirmation")
-    if not found:
+    confirmation = document.get("confirmation")
+    if not confirmation:
         return None
     rows = []
-    for one in found["spreads"]:
-        unit = metrics.get(one["metric"])
+    for spread in confirmation["spreads"]:
+        unit = metrics.get(spread["metric"])
         names = ("mean", "deviation", "p10", "p50", "p90")
         # Written before 0.2 without the median.
-        figures = ["-" if one.get(n) is None else with_unit(one[n], unit) for n in names]
-        rows.append((one["metric"], *figures, f"{one['share_met'] * 100:.0f} %"))
+        figures = ["-" if spread.get(n) is None else with_unit(spread[n], unit) for n in names]
+        rows.append((spread["metric"], *figures, f"{spread['share_met'] * 100:.0f} %"))
     return Grid(("target", "mean", "deviation", "p10", "p50", "p90", "seeds met"), tuple(rows))
 
 
 def confirmation_text(document: Mapping[str, Any]) -> str | None:
     """Return how the winner does under fresh seeds, in a sentence."""
-    found = document.get("confirmation")
-    if not found:
+    confirmation = document.get("confirmation")
+    if not confirmation:
         return None
-    seeds = len(found["seeds"]) + found["failed"]
-    failed = f" ({found['failed']} failed)" if found["failed"] else ""
-    if "met" not in found:  # written before 0.2
-        share = f"{found['share_met'] * 100:.0f} %"
+    seeds = len(confirmation["seeds"]) + confirmation["failed"]
+    failed = f" ({confirmation['failed']} failed)" if confirmation["failed"] else ""
+    if "met" not in confirmation:  # written before 0.2
+        share = f"{confirmation['share_met'] * 100:.0f} %"
         return f"Under {seeds} fresh seeds{failed} all targets are met in {share}."
-    low, high = (f"{end * 100:.0f} %" for end in found["interval"])
+    low, high = (f"{end * 100:.0f} %" for end in confirmation["interval"])
     text = (
-        f"In {found['met']} of {seeds} random futures{failed} all targets are met; the chance is "
-        f"{low} to {high} (95 %, Jeffreys)."
+        f"In {confirmation['met']} of {seeds} random futures{failed} all targets are met; "
+        f"the chance is {low} to {high} (95 %, Jeffreys)."
     )
-    if found["asked"] > seeds:
-        text += f" {found['asked']} were asked for; these are what fits into a minute."
+    if confirmation["asked"] > seeds:
+        text += f" {confirmation['asked']} were asked for; these are what fits into a minute."
     return text
 
 
 def diagnosis_lines(document: Mapping[str, Any]) -> list[str]:
     """Return why targets are missed; empty when they are met or nothing is known."""
-    found = document.get("diagnosis")
-    return list(found["text"]) if found else []
+    diagnosis = document.get("diagnosis")
+    return list(diagnosis["text"]) if diagnosis else []
 
 
 def front_text(document: Mapping[str, Any]) -> str | None:

@@ -50,7 +50,7 @@ def drivers(findings: Findings) -> dict[str, list[Driver]]:
         if driver is not None and driver.effect != 0.0:
             drivers_of.setdefault(effect["metric"], []).append(driver)
     for listed in drivers_of.values():
-        listed.sort(key=lambda one: (one.effect is None, -abs(one.effect or 0.0)))
+        listed.sort(key=lambda row: (row.effect is None, -abs(row.effect or 0.0)))
     return drivers_of
 
 

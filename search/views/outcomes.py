@@ -105,15 +105,15 @@ class Settings:
 def settings(findings: Findings) -> list[Settings]:
     """Return each parameter in today's values, the plan and the alternatives."""
     rows = []
-    for name, one in findings.parameters.items():
-        sides = [findings.today.values.get(name) if findings.today else one.current]
+    for name, parameter in findings.parameters.items():
+        sides = [findings.today.values.get(name) if findings.today else parameter.current]
         sides += [side.values.get(name) for side in findings.sides if side.name != TODAY]
         rows.append(
             Settings(
                 name,
-                tuple(with_unit(value, one.unit) for value in sides),
+                tuple(with_unit(value, parameter.unit) for value in sides),
                 tuple(value != sides[0] for value in sides),
-                change_text(sides[0], sides[1], one.unit) if len(sides) > 1 else "-",
+                change_text(sides[0], sides[1], parameter.unit) if len(sides) > 1 else "-",
             )
         )
     return rows
@@ -129,14 +129,15 @@ def settings_grid(findings: Findings) -> Grid:
     """Return the parameters, a column for each plan, and how the plan differs from today."""
     names = side_names(findings)
     rows = tuple(
-        (one.name, *one.values[:2], one.change, *one.values[2:]) for one in settings(findings)
+        (setting.name, *setting.values[:2], setting.change, *setting.values[2:])
+        for setting in settings(findings)
     )
     return Grid(("parameter", *names[:2], "change", *names[2:]), rows)
 
 
 def plans_grid(findings: Findings) -> Grid:
     """Return parameters and then metrics, a column for each plan."""
-    rows = [(one.name, *one.values) for one in settings(findings)]
+    rows = [(setting.name, *setting.values) for setting in settings(findings)]
     goals = findings.goal_of
     for name in findings.metrics:
         if name in findings.loops and name not in goals:
@@ -157,6 +158,6 @@ def plans_grid(findings: Findings) -> Grid:
 def alternative_lines(findings: Findings) -> list[str]:
     """Return the other plans, numbered, each with how it differs from the plan."""
     return [
-        f"alternative {number}: {one.name} (trial {one.trial})"
-        for number, one in enumerate(findings.alternatives, start=1)
+        f"alternative {number}: {alternative.name} (trial {alternative.trial})"
+        for number, alternative in enumerate(findings.alternatives, start=1)
     ]

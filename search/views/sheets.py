@@ -99,15 +99,15 @@ def _verdict(goal: Goal | None, achieved: float | None) -> str | None:
 
 def plans_sheet(findings: Findings) -> Sheet:
     """Return parameters, then metrics, a column for today, the plan and each alternative."""
-    sides = [one for one in findings.sides if one.name != TODAY]
+    sides = [side for side in findings.sides if side.name != TODAY]
     rows: list[tuple[Value | Amount, ...]] = []
-    for name, one in findings.parameters.items():
-        first = findings.today.values.get(name) if findings.today else one.current
+    for name, parameter in findings.parameters.items():
+        first = findings.today.values.get(name) if findings.today else parameter.current
         values = [first, *(side.values.get(name) for side in sides)]
-        cells = [amount(value, one.unit) for value in values]
-        ends = [amount(one.low, one.unit), amount(one.high, one.unit)]
-        choices = ", ".join(str(choice) for choice in one.choices or ())
-        rows.append(("parameter", name, one.unit, *cells, *ends, choices or None))
+        cells = [amount(value, parameter.unit) for value in values]
+        ends = [amount(parameter.low, parameter.unit), amount(parameter.high, parameter.unit)]
+        choices = ", ".join(str(choice) for choice in parameter.choices or ())
+        rows.append(("parameter", name, parameter.unit, *cells, *ends, choices or None))
     for name in findings.metrics:
         unit = findings.units.get(name)
         first_metric = findings.today.metrics.get(name) if findings.today else None
@@ -121,11 +121,11 @@ def plans_sheet(findings: Findings) -> Sheet:
 def years_sheet(findings: Findings) -> Sheet:
     """Return every repetition of the metrics that repeat."""
     rows = []
-    for one in repeated(findings):
-        for point in one.points:
-            cells = [Amount(value, one.unit) for value in point.sides]
-            ends = [Amount(end, one.unit) for end in _ends(point.goal)]
-            rows.append((one.key, one.loop, point.value, one.unit, *ends, *cells))
+    for family in repeated(findings):
+        for point in family.points:
+            cells = [Amount(value, family.unit) for value in point.sides]
+            ends = [Amount(end, family.unit) for end in _ends(point.goal)]
+            rows.append((family.key, family.loop, point.value, family.unit, *ends, *cells))
     header = ("metric", "by", "value", "unit", "accepted from", "accepted to")
     return Sheet("by year", (*header, *side_names(findings)), tuple(rows))
 
@@ -135,7 +135,9 @@ def effects_sheet(findings: Findings) -> Sheet:
     rows = []
     for metric, listed in drivers(findings).items():
         unit = findings.units.get(metric)
-        rows += [(metric, one.parameter, one.step, *_effect(one, unit)) for one in listed]
+        rows += [
+            (metric, driver.parameter, driver.step, *_effect(driver, unit)) for driver in listed
+        ]
     header = ("metric", "parameter", "step (1 % of the range)", "unit", "effect")
     return Sheet("effects", (*header, "effect from", "effect to", "known by"), tuple(rows))
 
@@ -151,15 +153,15 @@ def _effect(one: Driver, unit: str | None) -> tuple[Value | Amount, ...]:
 def futures_sheet(findings: Findings) -> Sheet:
     """Return the plan under each seed."""
     futures = findings.futures()
-    names = list(dict.fromkeys(name for one in futures for name in one["metrics"]))
+    names = list(dict.fromkeys(name for future in futures for name in future["metrics"]))
     rows = [
         (
-            one["seed"],
-            one["is_searched"],
-            one["is_met"],
-            *(Amount(one["metrics"].get(name), findings.units.get(name)) for name in names),
+            future["seed"],
+            future["is_searched"],
+            future["is_met"],
+            *(Amount(future["metrics"].get(name), findings.units.get(name)) for name in names),
         )
-        for one in futures
+        for future in futures
     ]
     heads = [named(name, findings.units.get(name)) for name in names]
     return Sheet("futures", ("seed", "tuned on", "all targets met", *heads), tuple(rows))
@@ -174,7 +176,7 @@ def table_sheets(findings: Findings) -> list[Sheet]:
             (*row[:depth], *(amount(cell, view.unit) if depth else cell for cell in row[depth:]))
             for row in view.rows
         )
-        sides = [named(one, view.unit) if depth else one for one in view.sides]
+        sides = [named(side, view.unit) if depth else side for side in view.sides]
         lines = (view.title, *(["There are more rows."] if view.is_cut else []))
         sheets.append(Sheet(view.name, (*view.keys, *sides), rows, lines))
     return sheets

@@ -47,51 +47,51 @@ class TableView:
     def groups(self) -> dict[tuple[Cell, ...], list[tuple[Cell, ...]]]:
         """Return the rows by all keys but the last, each without those."""
         depth = max(0, len(self.keys) - 1)
-        found: dict[tuple[Cell, ...], list[tuple[Cell, ...]]] = {}
+        grouped: dict[tuple[Cell, ...], list[tuple[Cell, ...]]] = {}
         for row in self.rows:
-            found.setdefault(row[:depth], []).append(row[depth:])
-        return found
+            grouped.setdefault(row[:depth], []).append(row[depth:])
+        return grouped
 
 
 def table_views(findings: Findings) -> list[TableView]:
     """Return the report's tables, in the study's order; empty where none were read."""
     document: Mapping[str, Any] = findings.appraisal.get("tables") or {}
-    plans = {one["trial"]: one for one in document.get("plans") or () if not one["failure"]}
+    plans = {plan["trial"]: plan for plan in document.get("plans") or () if not plan["failure"]}
     order: Sequence[str] = (findings.appraisal.get("order") or {}).get("report") or ()
     specs: Mapping[str, Any] = document.get("tables") or {}
-    names = list(dict.fromkeys([*(one for one in order if one in specs), *specs]))
+    names = list(dict.fromkeys([*(name for name in order if name in specs), *specs]))
     views = [_view(findings, name, specs[name], plans) for name in names]
-    return [one for one in views if one is not None]
+    return [view for view in views if view is not None]
 
 
 def _view(
     findings: Findings, name: str, spec: Mapping[str, Any], plans: Mapping[int, Mapping[str, Any]]
 ) -> TableView | None:
     sides = [
-        (label, plans[one.trial]["tables"][name])
-        for label, one in zip(side_names(findings), findings.sides, strict=False)
-        if one.trial in plans
+        (label, plans[side.trial]["tables"][name])
+        for label, side in zip(side_names(findings), findings.sides, strict=False)
+        if side.trial in plans
     ]
     if not sides:
         return None
     title = spec.get("title") or name.replace("_", " ").capitalize()
     by, value = tuple(spec.get("by") or ()), spec.get("value")
-    is_cut = any(found["is_cut"] for _, found in sides)
+    is_cut = any(table["is_cut"] for _, table in sides)
     shown = dict(sides)
     lacking = {*by, value} - {None} - set(sides[0][1]["columns"])
     if not by or lacking:
-        found = shown.get("plan") or sides[0][1]
-        rows = tuple(tuple(row) for row in found["rows"])
-        columns = tuple(found["columns"])
+        table = shown.get("plan") or sides[0][1]
+        rows = tuple(tuple(row) for row in table["rows"])
+        columns = tuple(table["columns"])
         return TableView(name, title, spec.get("unit"), None, (), columns, rows, is_cut)
     merged: dict[tuple[Cell, ...], dict[str, Cell]] = {}
-    for label, found in sides:
-        places = [found["columns"].index(column) for column in by]
-        at = found["columns"].index(value)
-        for row in found["rows"]:
+    for label, table in sides:
+        places = [table["columns"].index(column) for column in by]
+        at = table["columns"].index(value)
+        for row in table["rows"]:
             merged.setdefault(tuple(row[place] for place in places), {})[label] = row[at]
     labels = tuple(label for label, _ in sides)
-    rows = tuple((*key, *(one.get(label) for label in labels)) for key, one in merged.items())
+    rows = tuple((*key, *(cells.get(label) for label in labels)) for key, cells in merged.items())
     return TableView(name, title, spec.get("unit"), spec.get("chart"), by, labels, rows, is_cut)
 
 
@@ -121,9 +121,10 @@ def _number(cell: Cell, unit: str | None) -> str:
 def table_failures(findings: Findings) -> list[str]:
     """Return whose tables could not be read and why, a sentence each."""
     document: Mapping[str, Any] = findings.appraisal.get("tables") or {}
-    failed = [one for one in document.get("plans") or () if one["failure"]]
+    failed = [plan for plan in document.get("plans") or () if plan["failure"]]
     lines = [
-        f"The tables of trial {one['trial']} were not read: {one['failure']}" for one in failed
+        f"The tables of trial {failure['trial']} were not read: {failure['failure']}"
+        for failure in failed
     ]
     if document.get("left_out"):
         lines.append(f"The tables of {document['left_out']} other plans did not fit into a minute.")

@@ -49,11 +49,11 @@ def whole_shares(parts: Sequence[float]) -> list[float]:
     if total <= 0:
         return [0.0 for _ in parts]
     exact = [part / total * 10_000 for part in parts]
-    whole = [int(one) for one in exact]
+    whole = [int(share) for share in exact]
     by_loss = sorted(range(len(parts)), key=lambda i: whole[i] - exact[i])
     for place in by_loss[: 10_000 - sum(whole)]:
         whole[place] += 1
-    return [one / 10_000 for one in whole]
+    return [share / 10_000 for share in whole]
 
 
 GAP = 2
@@ -86,8 +86,8 @@ def table_text(
         most = max(12, width - GAP - (widths[0] if len(widths) > 1 else 0))
         least = [_longest_word(row[i] for row in [header, *rows]) for i in range(len(header))]
         widths = [
-            one if right else min(one, max(word, most))
-            for one, right, word in zip(widths, numeric, least, strict=True)
+            wide if right else min(wide, max(word, most))
+            for wide, right, word in zip(widths, numeric, least, strict=True)
         ]
         widths[0] = min(widths[0], max(least[0], width // 2))
     blocks = _blocks(widths, width)

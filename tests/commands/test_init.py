@@ -113,7 +113,7 @@ def test_a_range_holds_todays_value(value: float, name: str, span: tuple[float, 
 )
 def test_a_parameter_that_is_none(texts: list[str], told: str) -> None:
     with pytest.raises(SpecError, match=re.escape(told)):
-        draft.chosen_levers(draft.levers_of(survey()), texts)
+        draft.chosen_movables(draft.movables_of(survey()), texts)
 
 
 @pytest.mark.parametrize(

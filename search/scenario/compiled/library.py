@@ -68,8 +68,8 @@ class Library:
 
     def files(self) -> tuple[str, ...]:
         """Return the names of the files of all programs, seen from the folder, without locks."""
-        found = [*self.folder.glob(INDEX_FILE), *self.folder.glob("[!.]*/*")]
-        return tuple(sorted(str(one.relative_to(self.folder)) for one in found if one.is_file()))
+        kept = [*self.folder.glob(INDEX_FILE), *self.folder.glob("[!.]*/*")]
+        return tuple(sorted(str(path.relative_to(self.folder)) for path in kept if path.is_file()))
 
     def find(self, candidate: Values, report: Report | None = None) -> tuple[Program, Path] | None:
         """Return the program for a candidate and its folder, or None.
@@ -98,18 +98,18 @@ class Library:
             RecordingError: If the scenario cannot be replayed; says which model and why.
             SearchError: If the scenario fails at the recorded values.
         """
-        found = self.find(candidate, report)
-        if found is not None:
+        kept = self.find(candidate, report)
+        if kept is not None:
             report("the compiled scenario is in the cache")
-            return found
+            return kept
         if (others := _others(self.folder)) is not None:
             report(others)
         self.folder.mkdir(parents=True, exist_ok=True)
         # Compiling costs several dbt runs: who needs the same program waits for it.
         with files.locked(self.folder / LOCK_FILE):
-            found = self.find(candidate)
+            kept = self.find(candidate)
             return (
-                found or self._from_recorded(candidate, report) or self._compile(candidate, report)
+                kept or self._from_recorded(candidate, report) or self._compile(candidate, report)
             )
 
     def adopted_by(self, source: Source, cache: Path) -> Library:
@@ -138,10 +138,10 @@ class Library:
         None where dbt must be recorded anew; it is told why.
         """
         recordings = Recordings.of(self.source, self.folder.parent)
-        found = None if recordings is None else recordings.find(candidate)
-        if found is None:
+        recorded = None if recordings is None else recordings.find(candidate)
+        if recorded is None:
             return None
-        program, variants = found
+        program, variants = recorded
         plan = self.source.factory.plan
         try:
             require_sure(program, plan)

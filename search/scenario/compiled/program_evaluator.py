@@ -154,7 +154,7 @@ class DivergenceFinder:
         """Return the first difference in a sentence; None when every relation is the same."""
         program, folder = self.library.find_or_compile(request.values, report=lambda _: None)
         try:
-            found = first_divergence(self.library.source.factory, program, folder, request)
+            divergence = first_divergence(self.library.source.factory, program, folder, request)
         except SearchError as error:
             return f"where they part could not be found: {error}"
-        return None if found is None else found.text()
+        return None if divergence is None else divergence.text()

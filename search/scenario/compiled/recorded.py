@@ -85,7 +85,7 @@ class Recordings:
 def known_metrics(recorded: Program, plan: ScenarioPlan) -> list[str]:
     """Return the metrics that dbt was asked for when it was recorded, and that are the same."""
     known = {metric.name: _document(metric) for metric in recorded.metrics}
-    return [one.name for one in plan.metrics if known.get(one.name) == _document(one)]
+    return [metric.name for metric in plan.metrics if known.get(metric.name) == _document(metric)]
 
 
 def require_sure(recorded: Program, plan: ScenarioPlan) -> None:
@@ -101,7 +101,7 @@ def require_sure(recorded: Program, plan: ScenarioPlan) -> None:
     if plan.recorded is None or plan.recorded.has_notes:
         raise RecordingError("the project writes files, which a new metric may read")
     inputs = plan.recorded.inputs()
-    if any(one.kind == "remote" for one in inputs.values()):
+    if any(source.kind == "remote" for source in inputs.values()):
         raise RecordingError("the scenario reads what cannot be watched")
     if fresh and plan.allow_external_access:
         raise RecordingError(f"{_named(fresh)} may read files, which only dbt's run would tell")

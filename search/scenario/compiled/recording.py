@@ -117,7 +117,9 @@ class _Tape:
 
     def forget(self, nodes: Collection[str]) -> None:
         """Drop what nodes sent."""
-        self.statements = [one for one in self.statements if one.node not in nodes]
+        self.statements = [
+            statement for statement in self.statements if statement.node not in nodes
+        ]
 
     def mark(self, index: int, loop_value: Any) -> None:
         """Note that metrics are read here."""

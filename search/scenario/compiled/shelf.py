@@ -27,8 +27,8 @@ def key_of(source: Source, fingerprint: str) -> str:
         fingerprint: Of the scenario, or of the part of it that dbt sends.
     """
     plan = source.factory.plan
-    binds = [vars(one) for one in (*plan.var_binds, *plan.table_binds)]
-    few = {name: all_values(one) for name, one in source.parameters.items()}
+    binds = [vars(bind) for bind in (*plan.var_binds, *plan.table_binds)]
+    few = {name: all_values(parameter) for name, parameter in source.parameters.items()}
     code = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py"))]
     parts = [fingerprint, json.dumps(binds), json.dumps(few), *code]
     return hash_parts([f"program format {FORMAT_VERSION}", *parts])[:16]
