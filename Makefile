@@ -35,7 +35,7 @@ endif
 endif
 
 FORCE:
-.PHONY: FORCE help install census run ui test test-long test-faults lint format bench clean
+.PHONY: FORCE help install census run ui test test-long test-versions test-faults docs lint format bench clean
 
 help: ## List the commands.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -95,8 +95,14 @@ test: $(INSTALLED) ## Run all tests, doctests and the commands in README and doc
 test-long: $(INSTALLED) ## Run what takes minutes and has a short form in make test (before a release).
 	@$(BIN)/python -m pytest -q -m long --durations=15 -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
+test-versions: $(INSTALLED) ## Try the wheel on each Python and with the lowest and newest packages (docs/versions.md).
+	@$(BIN)/python tests/versions.py --write
+
 test-faults: $(INSTALLED) ## Kill, starve and disturb real processes, all cases (docs/reliability.md).
 	@FAULTS=all $(BIN)/python -m pytest -q -m fault
+
+docs: $(INSTALLED) ## Build the documentation as a site in site/ (opens without a server).
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(INSTALLED) ## Check style, types (strict) and SQL.
 	@$(BIN)/ruff check .
@@ -114,5 +120,5 @@ bench: $(INSTALLED) ## Measure seconds a candidate, small (BENCH="--employees 10
 clean: ## Remove what make made: environment, results, sample census, caches.
 	@rm -rf $(VENV) results dbt/data/census.parquet dbt/target dbt/logs dbt/.user.yml logs
 	@rmdir dbt/data 2>/dev/null || true
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist site
 	@find search tests benchmarks dagster_defs -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
