@@ -30,6 +30,7 @@ from search.sampling.design import farthest, spread_points
 from search.sampling.functions import Functions
 from search.sampling.observed import Key, Observed, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
+from search.sampling.regret import Regret
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate
 from search.sampling.trim import trims
@@ -41,13 +42,7 @@ MAX_MODELLED = 96
 """Evaluations that the model learns from, the best and the latest; the others are far away."""
 AMBITIONS = (0.05, 0.2, 0.6, 2.0)
 """Improvements of an objective to try for, in standard deviations of what was seen."""
-MISS_REGRET = 0.3
-"""Regret of missing at all, beside the logarithm of the distance."""
-FAILURE_REGRET = 1.0
-"""Added for candidates next to one that failed."""
 POLISHED = 6
-LATER_MISS_REGRET = 1.0
-"""Added to a miss for the second candidate of a batch and later ones."""
 DOUBTFUL = 0.15
 """Chance of meeting all targets below which half of the candidates look for the reason."""
 
@@ -145,6 +140,11 @@ class Plan:
         return float(self.aims.objective(self.observed.metrics)[met].min())
 
     @cached_property
+    def regret(self) -> Regret:
+        """What a miss costs, in every world."""
+        return Regret(self.box, self.aims, self.observed, self.incumbent)
+
+    @cached_property
     def anchor(self) -> Array:
         """An allowed candidate, the best evaluated one."""
         return np.asarray(self.observed.points[self.best])
@@ -183,8 +183,8 @@ class Plan:
         reached = regrets
         if len(pending):
             base = self._regrets_of(pending).min(axis=0)
-            reached = self._stressed(np.minimum(regrets, base[None]))
-        score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self._failure_regret(pool)
+            reached = self.regret.of_later(np.minimum(regrets, base[None]))
+        score = reached.mean(axis=1) + 1e-3 * regrets.mean(axis=1) + self.regret.of_failures(pool)
         for position in np.argsort(score, kind="stable"):
             yield pool[position]
 
@@ -413,6 +413,14 @@ class Plan:
         scale = np.where(self.aims.direction != 0, 0.2 * spread, np.inf)
         return Ambition(level, scale, self.aims.direction)
 
+    def _predicted_regret(self, points: Array) -> Array:
+        return self.regret.of_metrics(self.draws.values(self.box.encode(points)))
+
+    def _regrets_of(self, points: Array) -> Array:
+        """Return regrets with jumps, shape (points, worlds)."""
+        metrics = self.draws.values(self.box.encode(points), has_jumps=True)
+        return self.regret.of_metrics(metrics)
+
     def _unique(self, points: Array, beside: Array | None = None) -> Array:
         seen = set() if beside is None else set(keys_of(beside))
         kept = []
@@ -421,42 +429,3 @@ class Plan:
                 seen.add(key)
                 kept.append(position)
         return points[kept]
-
-    # --- regret -----------------------------------------------------------------
-
-    def _predicted_regret(self, points: Array) -> Array:
-        return self._regret(self.draws.values(self.box.encode(points)))
-
-    def _regrets_of(self, points: Array) -> Array:
-        """Return regrets with jumps, shape (points, worlds)."""
-        return self._regret(self.draws.values(self.box.encode(points), has_jumps=True))
-
-    def _regret(self, metrics: Array) -> Array:
-        excess = np.sqrt(self.aims.loss(metrics) / max(float(self.aims.weight.mean()), 1e-12)).T
-        missed = np.log1p(2.0 * excess) + MISS_REGRET * (excess > 0)
-        if not self.aims.has_objective:
-            return np.asarray(missed)
-        objective = self.aims.objective(metrics).T
-        seen = self.aims.objective(self.observed.metrics)
-        spread = max(float(seen.std()), 1e-12)
-        if self.incumbent is None:
-            return np.asarray(missed + 0.1 * np.tanh((objective - seen.min()) / spread))
-        gained = np.minimum(0.0, (objective - self.incumbent) / spread)
-        return np.asarray(np.where(excess > 0, 0.02 * np.minimum(missed, 2.0), gained))
-
-    def _stressed(self, regrets: Array) -> Array:
-        """Return regrets of later candidates of a batch: a hit counts, coming nearer does not."""
-        if self.incumbent is not None:
-            return regrets
-        return regrets + LATER_MISS_REGRET * (regrets > 0.1)
-
-    def _failure_regret(self, pool: Array) -> Array:
-        """Return what is added to candidates whose nearest evaluation failed."""
-        if not len(self.observed.failed):
-            return np.zeros(len(pool))
-        here = self.box.encode(pool)
-        distances = [
-            ((here[:, None] - self.box.encode(points)[None]) ** 2).sum(axis=-1).min(axis=1)
-            for points in (self.observed.failed, self.observed.points)
-        ]
-        return np.where(distances[0] < distances[1], FAILURE_REGRET, 0.0)
