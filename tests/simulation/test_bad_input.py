@@ -185,7 +185,14 @@ INCOMPLETE = [
 ]
 
 
-@pytest.mark.parametrize("changes", INCOMPLETE, ids=["rows", "empty", "overlap", "departments"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *INCOMPLETE[:2],
+        *(pytest.param(one, marks=pytest.mark.long) for one in INCOMPLETE[2:]),
+    ],
+    ids=["rows", "empty", "overlap", "departments"],
+)
 def test_a_configuration_that_lacks_a_row_stops_the_build_and_names_it(
     foundation, tmp_path, changes
 ):
