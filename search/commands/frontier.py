@@ -11,7 +11,6 @@ from search.audit.republish import republish
 from search.commands.repeat import changed_inputs
 from search.commands.workbench import Workbench, open_workbench
 from search.driver.batch import outcomes_of
-from search.driver.continuation import FINGERPRINTS
 from search.driver.engine import Engine, prepare_engine
 from search.driver.frontier import Frontier, FrontierPoint, FrontierResult
 from search.driver.progress import Progress
@@ -20,7 +19,7 @@ from search.errors import ResultsMissingError, SpecError
 from search.parameter_sets.candidates import StoredStudy, stored_study
 from search.parameter_sets.journal import Journal
 from search.report.frontier import write_plot
-from search.storage.attributes import FRONTIERS
+from search.storage.attributes import FINGERPRINTS, FRONTIERS
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
 from search.storage.results import ResultCache, ResultKey

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.audit.publish import DATABASE_NAME
+from search.audit.schema import DATABASE_NAME
 from search.driver.frontier import FrontierPoint, FrontierResult
 from search.report.plots import (
     box,
