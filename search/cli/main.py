@@ -101,7 +101,7 @@ def run(
     without meeting them; 2: bad input; 1: failure; 130: interrupted, state saved.
     """
     from search.commands.run import RunOptions, run_study
-    from search.report.summary import run_summary, run_text
+    from search.report.summary import decision_summary, run_summary, run_text
     from search.workers.ray.lasting import require_lasting
 
     require_lasting(results)
@@ -112,7 +112,8 @@ def run(
         )
     workbook = _workbook(result)
     if as_json:
-        document = run_summary(result) | {"workbook_path": str(workbook) if workbook else None}
+        document = run_summary(result) | decision_summary(spec, result)
+        document |= {"workbook_path": str(workbook) if workbook else None}
         click.echo(json.dumps(document, indent=2))
     else:
         click.echo(run_text(spec, result, workbook=workbook))

@@ -80,6 +80,17 @@ def run_summary(result: RunResult) -> dict[str, Any]:
     }
 
 
+def decision_summary(spec: StudySpec, result: RunResult) -> dict[str, Any]:
+    """Return the decision for programs, in the words of the terminal and the page."""
+    findings = findings_of_run(spec, result)
+    return {
+        "headline": headline(findings),
+        "risk": risk_line(findings),
+        "outcomes": [dict(zip(OUTCOMES, one.row, strict=True)) for one in outcomes(findings)],
+        "breaks_when": breaking_lines(findings),
+    }
+
+
 def _scouted_text(scouted: int) -> str:
     """Return what plans that might win took beside their trials."""
     return f" and {counted(scouted, 'evaluation')} under other seeds" if scouted else ""
