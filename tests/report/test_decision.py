@@ -145,3 +145,32 @@ def test_plans_are_drawn_on_their_ranges() -> None:
     drawn = plans_chart(tracks, label_text="plans")
     assert "plan: 0 %" in drawn and "alternative 2: 8 %" in drawn and "alternative 1" not in drawn
     assert "<script>" not in drawn
+
+
+@pytest.mark.dagster
+def test_terminal_page_workbook_and_dagster_tell_the_same_numbers(folder: Path) -> None:
+    from dagster_defs.metadata import decision
+    from search.report.findings import findings_of
+    from search.report.workbook import study_sheets
+    from search.views.outcomes import OUTCOMES, outcomes, plans_grid
+    from search.views.sheets import Amount
+
+    spec = study(targets=2)
+    appraisal = {"effects": EFFECTS, "confirmation": FUTURES}
+    facts = read_facts(published(folder, spec, searched(spec, 9), appraisal=appraisal))
+    findings = findings_of(facts)
+    rows = [one.row for one in outcomes(findings)]
+    shown = decision(facts)
+    assert [list(one.data.values()) for one in shown["what comes out"].records] == rows
+    plans = plans_grid(findings)
+    assert [tuple(one.data.values()) for one in shown["plans"].records] == list(plans.rows)
+    page = page_of(folder)
+    for cell in [cell for row in rows for cell in row if cell != "-"]:
+        assert cell in page.text, cell
+    (sheet,) = [one for one in study_sheets(facts) if one.name == "decision"]
+    place = sheet.header.index("plan")
+    assert findings.plan is not None
+    for row in sheet.rows:
+        known = row[place]
+        assert isinstance(known, Amount) and known.value == findings.plan.metrics[str(row[0])]
+    assert len(OUTCOMES) == len(rows[0])
