@@ -38,6 +38,8 @@ def effects_grid(document: Mapping[str, Any], metrics: Units, parameters: Units)
 
 def _effect_text(effect: Mapping[str, Any], unit: str | None) -> str:
     """Return an effect, with its interval where it is the model's; no figure of unsure sign."""
+    if effect["evaluated"] == 0:
+        return "none"
     if effect["evaluated"] is not None:
         return short_change(effect["evaluated"], unit)
     if effect.get("modelled") == 0 and effect.get("uncertainty") == 0:
