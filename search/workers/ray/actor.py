@@ -56,7 +56,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenAnswer:
     """What a worker says when it was asked to open its evaluator.
 
     Attributes:
@@ -95,7 +95,7 @@ class WorkerProcess:
         limit_bytes: int | None = None,
         stocks: Sequence[Stock] = (),
         delivery: Delivery | None = None,
-    ) -> Opened:
+    ) -> OpenAnswer:
         """Make and open the evaluator, with a limit on this process's private memory.
 
         Args:
@@ -109,7 +109,7 @@ class WorkerProcess:
             stock.name for stock in stocks if stock.name not in brought and not stock.is_here()
         )
         if absent:
-            return Opened(absent, [])
+            return OpenAnswer(absent, [])
         if limit_bytes is not None:
             limit_data(limit_bytes)
         if delivery is not None:
@@ -117,7 +117,7 @@ class WorkerProcess:
             factory = moved(factory, self._node_files.bring(delivery))
         self._evaluator = factory()
         self._evaluator.open()
-        return Opened((), self._notes.take())
+        return OpenAnswer((), self._notes.take())
 
     def evaluate(self, request: EvaluationRequest) -> tuple[Outcome, list[Note]]:
         """Evaluate a request; never raises for what an evaluator does."""

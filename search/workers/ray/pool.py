@@ -12,9 +12,9 @@ from search.errors import WorkerError
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.system.scratch import sweep_scratch
 from search.workers.contract import ClusterLimits, EvaluatorFactory, Ticket, WorkerPool
+from search.workers.ray.cluster_room import ClusterRoom
 from search.workers.ray.host import RayHost
 from search.workers.ray.placement import Placement
-from search.workers.ray.places import Places
 from search.workers.ray.supervision import SLICE_SECONDS, Allowance, Cause, Ending, Supervision
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 
@@ -65,7 +65,7 @@ class RayPool(WorkerPool):
             limit_bytes = data_limit_bytes(memory_bytes_per_worker)
         self._workers = Supervision(
             self._host,
-            Places(workers, needs, cluster),
+            ClusterRoom(workers, needs, cluster),
             Allowance(start_timeout_seconds, trial_timeout_seconds, limit_bytes),
             watchdog,
         )

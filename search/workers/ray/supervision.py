@@ -20,11 +20,11 @@ from search.errors import SearchError, WorkerError
 from search.scenario.belongings import belongings_of
 from search.scenario.outcome import Failure, Outcome
 from search.workers.contract import EvaluatorFactory, Ticket
-from search.workers.ray.actor import Identity, Opened, WorkerProcess
+from search.workers.ray.actor import Identity, OpenAnswer, WorkerProcess
+from search.workers.ray.cluster_room import ClusterRoom
 from search.workers.ray.deaths import OomCounter, death_message
 from search.workers.ray.host import RayHost
 from search.workers.ray.node_files import Delivery, Parcel, Stock, pack
-from search.workers.ray.places import Places
 from search.workers.ray.worker import Worker
 from search.workers.watchdog import MemoryWatchdog
 
@@ -84,7 +84,7 @@ class Supervision:
 
     Args:
         host: The Ray that runs them.
-        places: What they ask of it.
+        room: What they ask of it, and how many places they found.
         allowance: What each may take.
         watchdog: Says which worker breaks the memory budget; its evaluation is ended.
     """
@@ -92,12 +92,12 @@ class Supervision:
     def __init__(
         self,
         host: RayHost,
-        places: Places,
+        room: ClusterRoom,
         allowance: Allowance,
         watchdog: MemoryWatchdog | None,
     ) -> None:
         self._host = host
-        self._places = places
+        self._room = room
         self._allowance = allowance
         self._watchdog = watchdog
         self._factory: Any = None
@@ -201,7 +201,7 @@ class Supervision:
 
     def _on_hello(self, worker: Worker, identity: Identity) -> None:
         worker.identity = identity
-        self._places.take(self._placed(), identity.host)
+        self._room.take(self._placed(), identity.host)
         if self._host.is_private:
             with suppress(psutil.NoSuchProcess):
                 self._host.know(psutil.Process(identity.pid))
@@ -224,7 +224,7 @@ class Supervision:
             *(self._factory, allowed.limit_bytes, self._stocks, delivery),
         )
 
-    def _on_open(self, worker: Worker, opened: Opened) -> None:
+    def _on_open(self, worker: Worker, opened: OpenAnswer) -> None:
         if opened.absent:
             self._open(worker, opened.absent)
             return
@@ -301,7 +301,7 @@ class Supervision:
         yield self._end(worker, Cause.MEMORY, Failure(stage="memory", message=message))
 
     def _may_wait_for_place(self) -> bool:
-        return not self._host.is_private and self._places.are_enough(len(self._placed()))
+        return not self._host.is_private and self._room.is_enough(len(self._placed()))
 
     def _placed(self) -> list[Identity]:
         return [worker.identity for worker in self._workers if worker.identity is not None]
@@ -309,7 +309,7 @@ class Supervision:
     def _late_message(self, worker: Worker) -> str:
         seconds = self._allowance.start_seconds
         if worker.identity is None:
-            return self._places.late_message(seconds)
+            return self._room.late_message(seconds)
         return (
             f"a worker must open its evaluator within {seconds:g} s, but "
             f"{worker.identity.name} did not; see whether the machine is overloaded"
@@ -330,7 +330,7 @@ class Supervision:
             "max_restarts": 0,
             "max_task_retries": 0,
             "max_concurrency": 1,
-            **self._places.needs,
+            **self._room.needs,
         }
         if not self._host.is_private:
             options["scheduling_strategy"] = "SPREAD"

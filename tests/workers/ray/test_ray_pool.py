@@ -194,7 +194,7 @@ def test_workers_that_die_at_opening_end_the_search(pool: RayPool, tmp_path: Pat
 def test_a_worker_that_cannot_be_placed_names_what_is_missing(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool._workers._places, "needs", {"num_cpus": 64})
+    monkeypatch.setattr(pool._workers._room, "needs", {"num_cpus": 64})
     monkeypatch.setattr(pool._workers, "_allowance", Allowance(1.0, None, None))
     pool.open(FakeFactory(tmp_path))
     pool.submit(request_of(0))
@@ -205,7 +205,7 @@ def test_a_worker_that_cannot_be_placed_names_what_is_missing(
 def test_more_workers_on_a_node_than_its_memory_holds_are_refused(
     pool: RayPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool._workers._places, "_per_node", 1)
+    monkeypatch.setattr(pool._workers._room, "_per_node", 1)
     pool.open(FakeFactory(tmp_path))
     pool.submit(request_of(0, "hang"))
     with pytest.raises(WorkerError, match="workers_per_node = 1 workers, but Ray placed 2 on"):

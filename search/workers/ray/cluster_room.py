@@ -15,7 +15,7 @@ from search.workers.ray.actor import Identity
 _logger = logging.getLogger(__name__)
 
 
-class Places:
+class ClusterRoom:
     """The places that workers ask of Ray.
 
     A pool starts with the least number of workers that was asked for, and then goes on with what
@@ -57,7 +57,7 @@ class Places:
                 f"Ray there with --num-cpus={self._per_node * self.needs['num_cpus']}"
             )
 
-    def are_enough(self, placed: int) -> bool:
+    def is_enough(self, placed: int) -> bool:
         """Return whether the pool can work with those workers that have a place."""
         if placed < (1 if self._had_least else self._least):
             return False
