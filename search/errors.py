@@ -7,6 +7,7 @@ fields: constructors take keyword arguments and ``__reduce__`` restores them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 EXIT_OK = 0
@@ -230,9 +231,14 @@ def scenario_code(stage: str) -> str:
 
 
 class RecordingError(SearchError):
-    """A scenario cannot be compiled into a program; the message names why."""
+    """A scenario cannot be compiled into a program; the message names why.
+
+    Attributes:
+        evaluated: Candidates that dbt evaluated before that was known, with their metrics.
+    """
 
     kind = "recording"
+    evaluated: Sequence[Any] = ()
 
 
 class AuditError(SearchError):

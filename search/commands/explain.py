@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.commands.workbench import open_workbench
-from search.driver.engine import dead_parameters, source_of
+from search.driver.engine import dead_parameters, judge, source_of
 from search.driver.progress import Progress
 from search.errors import RecordingError
 from search.scenario.compiled.explanation import HOISTED, REPLAYED, SLICED, Explained, explain
@@ -69,7 +69,9 @@ def explain_plan(
     try:
         program, folder = library.find_or_compile(candidate, report=report)
     except RecordingError as error:
+        judge(factory, str(error))
         return Explanation((), 0.0, 0.0, (), {}, why_not=str(error))
+    judge(factory, None)
     replay = Replay(factory, program, folder, OVERLAY)
     request = EvaluationRequest(0, candidate, source_of(factory, spec).replication)
     runs = []

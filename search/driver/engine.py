@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from search.errors import RecordingError, ScenarioError, SpecError
 from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
 from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
-from search.scenario.compiled.program import Program
+from search.scenario.compiled.program import CheckPoint, Program
 from search.scenario.compiled.program_evaluator import DivergenceFinder, ProgramEvaluatorFactory
 from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import preflight, scenario_problem
 from search.scenario.project import DbtProject
+from search.scenario.verification import differing
 from search.study import StudySpec
 from search.study.space import current_candidate
 from search.system.child import Report
@@ -78,11 +80,11 @@ def prepare_engine(
     try:
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
     except RecordingError as error:
+        judge(factory, str(error))
         if asked == "compiled":
             raise cannot_be_compiled(error) from error
-        return _reference(
-            factory, spec, (f"dbt evaluates every candidate, because {error}",), report
-        )
+        why = f"dbt evaluates every candidate, because {error}"
+        return _reference(factory, spec, (why,), report, error.evaluated)
     except ScenarioError as error:
         failure = failure_of(error, error.fields.get("step", "step"))
         raise scenario_problem(failure, spec) from error
@@ -91,6 +93,7 @@ def prepare_engine(
     if known is not factory:
         library = library.adopted_by(source_of(known, spec, recorders), programs)
         factory = known
+    judge(factory, None)
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation
     return Engine(
         # A worker that compiles the program of another value has its own memory alone.
@@ -101,6 +104,12 @@ def prepare_engine(
         warnings=(*program.warnings, *_world_warnings(factory)),
         plan=factory.plan,
     )
+
+
+def judge(factory: DbtEvaluatorFactory, refusal: str | None) -> None:
+    """Remember for `doctor` whether a scenario could be compiled, and if not why."""
+    if factory.plan.world is not None:
+        factory.plan.world.judge(refusal)
 
 
 def cannot_be_compiled(error: RecordingError) -> RecordingError:
@@ -123,14 +132,31 @@ def divergence_finder(factory: EvaluatorFactory) -> DivergenceFinder | None:
 
 
 def _reference(
-    factory: DbtEvaluatorFactory, spec: StudySpec, warnings: tuple[str, ...], report: Report
+    factory: DbtEvaluatorFactory,
+    spec: StudySpec,
+    warnings: tuple[str, ...],
+    report: Report,
+    evaluated: Sequence[CheckPoint] = (),
 ) -> Engine:
     if spec.resources.isolation == "overlay":
         warnings = (*warnings, "the reference engine works on file copies, not on an overlay")
     first = preflight(factory, spec, report=report)
+    warnings = (*warnings, *_second_answers(first, evaluated, factory.threads))
     factory = _sealed(factory)
     warnings = (*warnings, *_world_warnings(factory))
     return Engine(factory, "dbt", "copy", first, warnings, factory.plan)
+
+
+def _second_answers(first: Outcome, evaluated: Sequence[CheckPoint], threads: int) -> Iterator[str]:
+    """Yield where dbt, asked twice for the same candidate, gave another number.
+
+    It was asked before when a recording showed that the scenario cannot be compiled.
+    """
+    for point in evaluated:
+        request = EvaluationRequest(first.request.trial, point.values, point.replication)
+        if request == first.request:
+            for text in differing(first.metrics, point.metrics, threads=threads):
+                yield f"the project is not repeatable: asked twice, {text}"
 
 
 def _sealed(factory: DbtEvaluatorFactory) -> DbtEvaluatorFactory:

@@ -21,6 +21,7 @@ from search.errors import DatabaseError, ProjectError, ScenarioError
 from search.scenario import setup_files
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes, hash_file, hash_parts
+from search.scenario.held_clock import HeldClock
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
 from search.scenario.project import package_versions
@@ -58,6 +59,7 @@ class BaselineRecipe:
         inputs: Further files whose content counts (a census, say).
         allow_external_access: Whether SQL of the setup may read files.
         seed: What seeds DuckDB before each statement of the setup that draws, or None.
+        clock: The clock that stands still while it is built; the real one when None.
     """
 
     project_dir: Path
@@ -69,6 +71,7 @@ class BaselineRecipe:
     inputs: tuple[Path, ...]
     allow_external_access: bool = False
     seed: int | None = None
+    clock: HeldClock | None = None
 
     @property
     def catalog(self) -> str:
@@ -117,7 +120,7 @@ class BaselineRecipe:
 
 def world_of(recipe: BaselineRecipe, cache: Path) -> World:
     """Return what a baseline depends on beside its recipe, as far as an earlier build noticed."""
-    return World(cache / WORLDS, recipe.fingerprint(), FileHashes(cache))
+    return World(cache / WORLDS, recipe.fingerprint(), FileHashes(cache), recipe.clock)
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,7 @@ def ensure_baseline(
             allow_external_access=recipe.allow_external_access,
             reads=reads,
             files=written,
+            clock=recipe.clock,
         )
         found_files = _build(recipe, place, report)
         world.learn(reads, since=since)
@@ -282,6 +286,7 @@ def _build(recipe: BaselineRecipe, place: StepPlace, report: Report) -> SetupFil
     runner.seeder = None if recipe.seed is None else Seeder(recipe.seed)
     for number, step in enumerate(recipe.setup, start=1):
         report(f"  setup {number}/{len(recipe.setup)}: {step.name}")
+        runner.set_time(number - 1 - len(recipe.setup))
         try:
             names = {**project_vars(recipe.project_dir), **recipe.vars}
             runner.run(step, dbt_vars=recipe.vars, sql_vars=names)

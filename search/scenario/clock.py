@@ -7,14 +7,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from search.scenario.compiled.lexer import Token, tokenize
+from search.scenario.held_clock import HELD_FUNCTIONS
 
 _CALLED = frozenset(
     "now today get_current_timestamp get_current_time transaction_timestamp current_localtime"
     " current_localtimestamp".split()
 )
 _BARE = frozenset("current_date current_timestamp current_time localtime localtimestamp".split())
-_MENTION = re.compile("|".join(sorted({*_CALLED, *_BARE})), re.IGNORECASE)
+_MENTION = re.compile("|".join([*sorted({*_CALLED, *_BARE}), r"\bage\b"]), re.IGNORECASE)
 _STARTED = re.compile(r"\brun_started_at\b|\bmodules\.datetime\b[^}]*\b(?:now|today|utcnow)\b")
+BATCHES = "the end of the last batch"
+"""What of a microbatch model asks for the time."""
+_PYTHON = re.compile(
+    r"\b(?:datetime|date|Timestamp|time)\.(?:now|utcnow|today|time|time_ns|localtime|gmtime)\b"
+)
 _STARTED_COLUMN = re.compile(r"'\{\{\s*run_started_at[^}]*\}\}'(?:::\w+)?\s+as\s+(?P<alias>\w+)")
 
 
@@ -32,6 +38,11 @@ class ClockRead:
     what: str
     where: str
     column: str | None = None
+
+
+def mentions_clock(sql: str) -> bool:
+    """Whether a text may ask for the time."""
+    return bool(_MENTION.search(sql))
 
 
 def clock_reads(sql: str, where: str) -> Iterator[ClockRead]:
@@ -57,6 +68,24 @@ def clock_reads(sql: str, where: str) -> Iterator[ClockRead]:
             yield ClockRead(f"{text}()", where, _column(tokens, i, i + 3))
         elif text in _BARE and after not in (".", "("):
             yield ClockRead(text, where, _column(tokens, i, i + 1))
+        elif text == "age" and after == "(" and _counts_from_today(texts[i + 2 :]):
+            yield ClockRead("age()", where)
+
+
+def is_held(what: str) -> bool:
+    """Whether time stands still for what asks; Python itself cannot be answered otherwise."""
+    return what in ("run_started_at", BATCHES) or what.removesuffix("()") in HELD_FUNCTIONS
+
+
+def python_reads(code: str, where: str) -> Iterator[ClockRead]:
+    """Yield what in a Python model asks for the time.
+
+    Example:
+        >>> [one.what for one in python_reads("x = datetime.now().year", "m.py")]
+        ['datetime.now() in Python']
+    """
+    for name in dict.fromkeys(_PYTHON.findall(code)):
+        yield ClockRead(f"{name}() in Python", where)
 
 
 def started_reads(template: str, where: str) -> Iterator[ClockRead]:
@@ -102,6 +131,18 @@ def _same(read: ClockRead, named: dict[str, set[str]]) -> set[str]:
     stem = read.where.rsplit("/", 1)[-1].removesuffix(".sql")
     senders = named.get(read.column or "", set())
     return {sender for sender in senders if sender.rsplit(".", 1)[-1] == stem}
+
+
+def _counts_from_today(texts: Sequence[str]) -> bool:
+    """Whether a call of ``age`` has one argument: then it counts from today."""
+    depth = 0
+    for text in texts:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text, 0)
+        if depth < 0:
+            return True
+        if depth == 0 and text == ",":
+            return False
+    return False
 
 
 def _column(tokens: Sequence[Token], start: int, end: int) -> str | None:

@@ -9,11 +9,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from search.errors import OUTSIDE, ScenarioError
+from search.scenario.clock import BATCHES, ClockRead
 from search.scenario.file_names import who_is
+from search.scenario.held_clock import held_datetime, hold_clock
 from search.scenario.limits import strip_resource_settings
 from search.scenario.own_files import OwnFiles, Written
 from search.scenario.plan import StatementObserver, StatementRewriter
@@ -141,6 +144,10 @@ class Sender:
         raw = getattr(cursor, "_cursor", cursor)
         return self._files.run(allowed, node, raw, lambda text: execute(cursor, text, None))
 
+    def saw_batches(self, node: str) -> None:
+        """Notice that a model's batches end today."""
+        self._reads.clock.add(ClockRead(BATCHES, node))
+
     def noticing(self, method: Any) -> Any:
         """Return a method of dbt-duckdb's that runs code of the project, and notice its files."""
 
@@ -163,7 +170,9 @@ class Sender:
 
 
 @contextmanager
-def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
+def process_state(
+    sender: Sender, temporary: Path, moment: datetime | None = None
+) -> Iterator[None]:
     """Keep dbt's traces in this process to the time of one invocation.
 
     dbt changes the working directory, and dbt-duckdb keeps the database open (and so
@@ -179,6 +188,11 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
     More than half of what a step costs in dbt is to parse the Jinja of the same 700 macros again,
     and to hold the same documents against their JSON schemas. The syntax trees are kept by the
     switch that dbt's own tests use, the documents that fit are remembered here.
+
+    Args:
+        sender: Stands between dbt and DuckDB.
+        temporary: Where models in Python may keep a file for a moment.
+        moment: What the time is for SQL and for Jinja; the real time when None.
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments import Environment
@@ -222,6 +236,7 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
         (LocalEnvironment, "load_source", sender.noticing(vars(LocalEnvironment)["load_source"])),
         (Environment, "run_python_job", classmethod(sender.noticing(python_job.__func__))),
         (DbtThreadPool, "apply_async", one_after_the_other),
+        *([] if moment is None else _clock_changes(moment, sender)),
     ]
     manager: Any = DuckDBConnectionManager
     try:
@@ -233,6 +248,38 @@ def process_state(sender: Sender, temporary: Path) -> Iterator[None]:
         manager.close_all_connections()
         tempfile.tempdir = temporary_folder
         os.chdir(folder)
+
+
+def _clock_changes(moment: datetime, sender: Sender) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what lets time stand still in dbt: on its cursors, in Jinja, for the last batch."""
+    from dbt.adapters.duckdb.environments import Environment
+    from dbt.context import base
+    from dbt.materializations.incremental.microbatch import MicrobatchBuilder
+
+    from dbt import tracking
+
+    cursor_of: Any = vars(Environment)["initialize_cursor"].__func__
+    make_user: Any = tracking.User.__init__
+    make_batches: Any = MicrobatchBuilder.__init__
+    modules: Any = base.get_datetime_module_context
+
+    def held_cursor(cls: Any, *args: Any, **named: Any) -> Any:
+        cursor = cursor_of(cls, *args, **named)
+        hold_clock(cursor, moment)
+        return cursor
+
+    def held_user(self: Any, *args: Any, **named: Any) -> None:
+        make_user(self, *args, **named)
+        self.run_started_at = moment
+
+    def held_batches(self: Any, model: Any, *args: Any, **named: Any) -> None:
+        sender.saw_batches(model.unique_id)
+        make_batches(self, model, *args, **(named | {"default_end_time": moment}))
+
+    yield Environment, "initialize_cursor", classmethod(held_cursor)
+    yield MicrobatchBuilder, "__init__", held_batches
+    yield tracking.User, "__init__", held_user
+    yield base, "get_datetime_module_context", lambda: {**modules(), **held_datetime(moment)}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ class DbtSession:
     Attributes:
         reads: What was read so far.
         files: What the project writes.
+        moment: What the time is for dbt and for SQL; the real time when None.
     """
 
     def __init__(
@@ -179,6 +181,7 @@ class DbtSession:
         self.reads = reads if reads is not None else ReadLog(project_dir)
         self._project_dir = project_dir
         self._home = home
+        self.moment: datetime | None = None
         self._manifest: Any = None
         self.built: dict[str, NodeResult] = {}
         """What succeeded so far, by dbt's id."""
@@ -360,7 +363,7 @@ class DbtSession:
         def invoke() -> Any:
             with (
                 switches_off(),
-                process_state(sender, self._home / "tmp"),
+                process_state(sender, self._home / "tmp", self.moment),
                 noticing_names(self.reads),
                 noticing_files(self.reads),
             ):

@@ -127,7 +127,7 @@ def failure_of(error: Exception, stage: str) -> Failure:
 def saw_templates(reads: ReadLog, project: Path) -> None:
     """Notice which templates of a project ask when dbt started."""
     for name, file in DbtProject(project).read_files():
-        if file.suffix == ".sql" and file.is_relative_to(project):
+        if file.suffix in (".sql", ".py") and file.is_relative_to(project):
             if "/" in name and not name.startswith("dbt_packages/"):
                 reads.saw_template(file.read_text(errors="replace"), name)
 
@@ -229,6 +229,7 @@ class DbtEvaluator(Evaluator):
                 allow_external_access=plan.allow_external_access,
                 reads=self._reads,
                 given=plan.setup_files,
+                clock=plan.clock,
             ),
             self.observer,
         )
@@ -263,7 +264,8 @@ class DbtEvaluator(Evaluator):
             with stages.stage("bind"):
                 self._find_files_of_setup()
                 self._write_table_cells(values)
-            for step in self._plan.steps:
+            for number, step in enumerate(self._plan.steps):
+                self._runner.set_time(number)
                 with stages.stage(step.name):
                     self.run_step(step, candidate_vars)
                 if step.ends_repetition and reader.is_due(step.index):

@@ -11,7 +11,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from search.scenario.setup_files import SetupFiles
 from search.scenario.writes import REFUSAL, Write, outside_writes, plain_text
 
 _LONGEST_PATH = 4096
+_QUOTE = re.compile(r"['\"]")
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,36 @@ class OwnFiles:
 
     def led(self, sql: str, who: str) -> str:
         """Return SQL of the study's author that reads what was written where it was written."""
-        return self._read_here(sql, f"the study's {who}") if self._written else sql
+        return (
+            self._read_here(self.absolute(sql), f"the study's {who}")
+            if self._written
+            else (self.absolute(sql))
+        )
+
+    def absolute(self, sql: str) -> str:
+        """Return SQL that names files of the project in full.
+
+        It then means the same wherever a process was started.
+        """
+        if not _QUOTE.search(sql):
+            return sql
+        tokens = tokenize(sql)
+        new = {}
+        for index in self._reading_tokens(tokens, None, ()):
+            text = plain_text(tokens[index].text) or ""
+            is_name = tokens[index].kind == "quoted" and not {".", "/"} & set(text)
+            if not is_name and self._is_relative_file(text):
+                new[index] = str(self._place(text))
+        return _with_paths(tokens, new)
+
+    def _is_relative_file(self, text: str) -> bool:
+        if not text.strip("./") or len(text) > _LONGEST_PATH or REMOTE.match(text):
+            return False
+        if text.startswith(("/", "~")):
+            return False
+        place = self._project_dir / text
+        is_there = place.is_file() or place in self._written
+        return is_there or (glob.has_magic(text) and bool(glob.glob(str(place), recursive=True)))
 
     def observed(self, sql: str, node: str | None = None) -> str:
         """Return the SQL as a replay may send it.
@@ -148,12 +178,24 @@ class OwnFiles:
         Statements whose files nobody has read so far are left out, and what the setup wrote is
         read where it lies.
         """
-        if not outside_writes(sql) and not (self.given and self._may_name_written(sql)):
-            return sql
-        kept = [one.query for one in duckdb.extract_statements(sql) if not is_left_out(one.query)]
-        if self.given is not None:
-            kept = [self._read_here(one, node, only_given=True) for one in kept]
-        return "".join(kept)
+        if not outside_writes(sql):
+            return self._for_replay(sql, node)
+        statements = [one.query for one in duckdb.extract_statements(sql)]
+        kept = [self._attached_for_reading(one) for one in statements if not is_left_out(one)]
+        return "".join(self._for_replay(one, node) for one in kept)
+
+    def _attached_for_reading(self, sql: str) -> str:
+        """Return an ATTACH of a database that is there as it will run; other SQL as it is."""
+        for write in outside_writes(sql):
+            path = self._place(write.path) if write.kind == "attach" and write.path else None
+            if path is not None and path.is_file() and path not in self._written:
+                return f"{for_reading(sql)};"
+        return sql
+
+    def _for_replay(self, sql: str, node: str | None) -> str:
+        if self.given is not None and self._may_name_written(sql):
+            sql = self._read_here(sql, node, only_given=True)
+        return self.absolute(sql)
 
     def _may_name_written(self, sql: str) -> bool:
         if not self._written:
@@ -291,10 +333,7 @@ class OwnFiles:
                 text_there = plain_text(tokens[index].text) or ""
                 if path := self._led(text_there, node, only_given=only_given):
                     new[index] = path
-        return "".join(
-            "'" + new[i].replace("'", "''") + "'" if i in new else token.text
-            for i, token in enumerate(tokens)
-        )
+        return _with_paths(tokens, new)
 
     def _reading_tokens(
         self, tokens: list[Token], node: str | None, known: Container[int]
@@ -327,6 +366,8 @@ class OwnFiles:
 
     def _require_plain(self, tokens: list[Token], places: list[int], node: str | None) -> None:
         """Refuse a reader whose files are computed: they may be what was written."""
+        if not self._written:
+            return
         depth = 0
         previous = ","
         for place in places:
@@ -361,6 +402,8 @@ class OwnFiles:
 
     def _require_no_mention(self, token: Token, node: str | None) -> None:
         """Refuse a written file's name where it may be read by a macro or a computed query."""
+        if not self._written:
+            return
         text = plain_text(token.text) or ""
         asked = self._place(text) if 0 < len(text) < _LONGEST_PATH else None
         if asked in self._written or any(
@@ -445,3 +488,11 @@ class OwnFiles:
             stage=OUTSIDE,
             model=node,
         )
+
+
+def _with_paths(tokens: list[Token], new: Mapping[int, str]) -> str:
+    """Return the text of tokens with other paths in place of some strings, by their number."""
+    return "".join(
+        "'" + new[i].replace("'", "''") + "'" if i in new else token.text
+        for i, token in enumerate(tokens)
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from search.scenario.held_clock import HeldClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.relations import Relations, render_sql
 from search.scenario.setup_files import SetupFiles
@@ -141,6 +144,8 @@ class ScenarioPlan:
         seed: What seeds DuckDB before each statement that draws, or None.
         has_replications: Whether a candidate runs under several seeds.
         setup_files: What the setup wrote beside its database, or None.
+        seen: Keys of all inputs that were noticed when the plan was made.
+        clock: The clock that stands still for candidates; the real one when None.
     """
 
     project_dir: Path
@@ -163,13 +168,34 @@ class ScenarioPlan:
     seed: int | None = None
     has_replications: bool = False
     setup_files: SetupFiles | None = None
+    seen: tuple[str, ...] = ()
+    clock: HeldClock | None = None
 
     def with_world(self) -> ScenarioPlan:
         """Return the plan with the fingerprint of what its world holds now."""
         if self.world is None:
             return self
         scenario = self.world.fingerprint()
-        return replace(self, fingerprints={**self.fingerprints, "scenario": scenario})
+        return replace(
+            self,
+            fingerprints={**self.fingerprints, "scenario": scenario},
+            seen=tuple(sorted({*self.baseline_inputs, *self.world.inputs()})),
+        )
+
+    def may_read(self) -> tuple[list[str], list[Path], list[str]]:
+        """Return the files, the folders of patterns, and the patterns that were noticed so far.
+
+        Whoever reads another one gives a number that no fingerprint speaks for.
+        """
+        known = set(self.seen)
+        for world in (self.world, self.recorded):
+            known |= world.inputs().keys() if world else set()
+        files = [key.partition(" ")[2] for key in known if key.startswith(("file ", "remote "))]
+        patterns = [key.removeprefix("glob ") for key in sorted(known) if key.startswith("glob ")]
+        folders = [_folder_of(one) for one in patterns]
+        if self.setup_files is not None:
+            folders.append(self.setup_files.folder)
+        return sorted(files), folders, patterns
 
     def inputs(self) -> dict[str, str]:
         """Return what the scenario reads beside study file and project, and what that holds."""
@@ -192,3 +218,14 @@ class ScenarioPlan:
         if self.replication_var is not None and request.replication is not None:
             bound[self.replication_var] = request.replication
         return dict(self.vars) | bound
+
+
+def _folder_of(pattern: str) -> Path:
+    """Return the folder that a pattern of files starts in.
+
+    Example:
+        >>> str(_folder_of("/data/parts/year=*/*.csv"))
+        '/data/parts'
+    """
+    parts = Path(pattern).parts
+    return Path(*itertools.takewhile(lambda one: not glob.has_magic(one), parts[:-1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from search.scenario.queries import Queries
 from search.scenario.relations import Relations
 from search.scenario.setting import Complaints, GatheredComplaints, PreparationLimits, Setting
 from search.scenario.var_checks import VarChecks
-from search.scenario.world import World
+from search.scenario.world import Judgement, World
 from search.study import StudySpec, recording_fingerprint, scenario_fingerprint
 from search.study.space import current_candidate
 from search.study.steps import ExpandedStep, expand
@@ -73,6 +73,8 @@ class ProjectCheck:
         baseline_bytes: Size of the baseline; None when it is not in the cache yet.
         checks: Checks of the data that the study has.
         tables: What they show; empty when the baseline is not in the cache yet.
+        judgement: Whether the scenario could be compiled; None when nobody tried it as it is.
+        python_models: Models in Python among what the steps select.
     """
 
     mistakes: tuple[SearchError, ...]
@@ -81,6 +83,8 @@ class ProjectCheck:
     baseline_bytes: int | None
     checks: int = 0
     tables: tuple[CheckTable, ...] = ()
+    judgement: Judgement | None = None
+    python_models: tuple[str, ...] = ()
 
 
 def check_project(
@@ -186,6 +190,7 @@ def _prepare(setting: Setting) -> Prepared:
         limits=setting.duck_limits,
         report=setting.report,
     )
+    world, recorded = _worlds(setting, baseline)
     setup_world = world_of(recipe, setting.cache)
     if setup_world.fingerprint() != baseline.fingerprint:
         raise ProjectError("what the setup reads changed while it was prepared; start again")
@@ -195,12 +200,7 @@ def _prepare(setting: Setting) -> Prepared:
         "format": FINGERPRINT_FORMAT,
         "project": recipe.project_fingerprint,
         "baseline": baseline.fingerprint,
-        "scenario": hash_parts(
-            [
-                *(scenario_fingerprint(setting.spec), baseline.fingerprint),
-                *(["files of the setup"] if baseline.files else []),
-            ]
-        ),
+        "scenario": world.key,
     }
     setting.complaints.warnings += setup_world.warnings()
     project = setting.project
@@ -221,17 +221,9 @@ def _prepare(setting: Setting) -> Prepared:
         fingerprints=fingerprints,
         project_files=tuple(str(file.relative_to(project.folder)) for file in project.files()),
         project_vars=setting.project_vars,
-        world=World(setting.cache / WORLDS, fingerprints["scenario"], project.hashes),
-        recorded=World(
-            setting.cache / WORLDS,
-            hash_parts(
-                [
-                    *(recording_fingerprint(setting.spec), baseline.fingerprint),
-                    *(["files of the setup"] if baseline.files else []),
-                ]
-            ),
-            project.hashes,
-        ),
+        world=world,
+        recorded=recorded,
+        clock=setting.clock,
         baseline_inputs=setup_world.state(),
         setup_files=baseline.files,
     ).with_world()
@@ -249,6 +241,7 @@ def _check_all(setting: Setting, complaints: GatheredComplaints) -> ProjectCheck
     """Check all that can be checked without building the baseline."""
     nodes: set[str] = set()
     size = None
+    judgement = None
     tables: tuple[CheckTable, ...] = ()
     with complaints.checking():
         checked = _checks_of_the_project(setting)
@@ -266,11 +259,38 @@ def _check_all(setting: Setting, complaints: GatheredComplaints) -> ProjectCheck
                 size = known.size_bytes
                 checked.queries.check_table_binds(known, profile, checked.table_binds)
                 tables = checked.queries.check_data(known, profile, checked.data_checks)
+                judgement = _worlds(setting, known)[0].judgement()
     return ProjectCheck(
         *(tuple(complaints.mistakes), tuple(complaints.warnings), len(nodes), size),
         checks=len(setting.scenario.checks),
         tables=tables,
+        judgement=judgement,
+        python_models=_python_models(setting, nodes),
     )
+
+
+def _worlds(setting: Setting, baseline: Baseline) -> tuple[World, World]:
+    """Return what the scenario reads beside its files, and what its recording reads."""
+    written = ["files of the setup"] if baseline.files else []
+    scenario, recorded = (
+        World(
+            setting.cache / WORLDS,
+            hash_parts([fingerprint, baseline.fingerprint, *written]),
+            setting.project.hashes,
+            setting.clock,
+        )
+        for fingerprint in (scenario_fingerprint(setting.spec), recording_fingerprint(setting.spec))
+    )
+    return scenario, recorded
+
+
+def _python_models(setting: Setting, nodes: Collection[str]) -> tuple[str, ...]:
+    """Return the models in Python among selected nodes, by their files."""
+    names = {node.rsplit(".", 1)[-1] for node in nodes if node.startswith("model.")}
+    with setting.complaints.checking():
+        files = setting.project.read_files()
+        return tuple(sorted(names & {file.stem for _, file in files if file.suffix == ".py"}))
+    return ()
 
 
 def _checks_of_the_project(setting: Setting) -> _Checked:
@@ -311,6 +331,7 @@ def _checks_of_the_project(setting: Setting) -> _Checked:
         database=setting.database,
         inputs=inputs,
         seed=scenario.engine_seed,
+        clock=setting.clock,
         allow_external_access=scenario.allow_external_access,
     )
     return _Checked(

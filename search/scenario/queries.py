@@ -145,6 +145,7 @@ class Queries:
             allow_external_access=self._setting.scenario.allow_external_access,
             read_only=True,
             own_files=[written.folder] if written else [],
+            moment=self._setting.clock.at(0),
         ) as connection:
             yield connection
 

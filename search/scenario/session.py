@@ -7,9 +7,11 @@ the project's folder. Databases beside the own one are attached for reading alon
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import duckdb
 from packaging.version import Version
 
 from search.errors import DatabaseError
+from search.scenario.held_clock import hold_clock
 from search.scenario.limits import (
     RESOURCE_SETTINGS,
     DuckLimits,
@@ -82,7 +85,11 @@ def set_up_instance(connection: Any, profile: Profile, project_dir: Path) -> Non
 
 
 def set_up_cursor(
-    connection: Any, profile: Profile, project_dir: Path, without: frozenset[str] = frozenset()
+    connection: Any,
+    profile: Profile,
+    project_dir: Path,
+    without: frozenset[str] = frozenset(),
+    moment: datetime | None = None,
 ) -> None:
     """Put the profile's settings into effect for a connection or a cursor.
 
@@ -91,6 +98,7 @@ def set_up_cursor(
         profile: The profile.
         project_dir: Where relative paths start.
         without: Further settings to leave out, beside those that are ours to decide.
+        moment: What the time is there; the real time when None.
     """
     if IS_SEARCH_PATH_OF_CURSOR:
         connection.execute(f"set {SEARCH_PATH} = '{escaped(project_dir)}'")
@@ -98,6 +106,8 @@ def set_up_cursor(
         if key.lower() not in RESOURCE_SETTINGS | without:
             connection.execute(f"set {key} = '{escaped(value)}'")
     hide_progress_bar(connection)
+    if moment is not None:
+        hold_clock(connection, moment)
 
 
 def attach_sql(attachment: Mapping[str, Any], project_dir: Path) -> str:
@@ -131,6 +141,7 @@ def dbts_connection(
     project_dir: Path,
     limits: DuckLimits,
     read_only: bool = False,
+    moment: datetime | None = None,
 ) -> Iterator[Any]:
     """Open a database file as dbt opens it, and close it whatever happens.
 
@@ -143,9 +154,10 @@ def dbts_connection(
     except duckdb.Error as error:
         raise open_error(path, error) from error
     try:
-        set_up_instance(connection, profile, project_dir)
-        set_up_cursor(connection, profile, project_dir)
-        yield connection
+        with working_in(project_dir):
+            set_up_instance(connection, profile, project_dir)
+            set_up_cursor(connection, profile, project_dir, moment=moment)
+            yield connection
     finally:
         connection.close()
 
@@ -173,6 +185,38 @@ def confine(connection: Any, folders: Sequence[Path] = ()) -> None:
         listed = ", ".join(f"'{escaped(one)}'" for one in folders)
         connection.execute(f"set allowed_directories = [{listed}]")
     connection.execute("set enable_external_access = false")
+
+
+def reach_only(connection: Any, files: Iterable[str], folders: Iterable[Path]) -> None:
+    """Let an instance of DuckDB reach no file but those that are known, for good.
+
+    A known file could also be written by DuckDB; a statement that writes is refused before it runs,
+    and the kernel's wall stands behind that.
+
+    Args:
+        connection: Whatever it needs is attached and loaded already.
+        files: Files that it may open.
+        folders: Folders whose files it may list and open.
+    """
+    for setting, places in (("allowed_paths", files), ("allowed_directories", folders)):
+        listed = ", ".join(f"'{escaped(one)}'" for one in dict.fromkeys(map(str, places)))
+        connection.execute(f"set {setting} = [{listed}]")
+    connection.execute("set enable_external_access = false")
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Let relative paths start in a folder for the block, as they do for dbt.
+
+    DuckDB looks in the process's own folder first, and in ``file_search_path`` after that: a file
+    of the same name where a command is started would be taken for the project's.
+    """
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def escaped(value: object) -> str:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError, SpecError
+from search.scenario import world as world_module
 from search.scenario.answers import AnswerCache
+from search.scenario.baseline import WORLDS
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes
+from search.scenario.held_clock import HeldClock
 from search.scenario.limits import DuckLimits
 from search.scenario.plan import Profile, VarBind
 from search.scenario.project import DbtProject
@@ -112,6 +115,12 @@ class Setting:
             not_of_it=tuple(folder.resolve() for folder in ours),
             hashes=FileHashes(self.cache),
         )
+
+    @cached_property
+    def clock(self) -> HeldClock:
+        """The clock that stands still today."""
+        is_kept = not isinstance(self.complaints, GatheredComplaints)  # checking writes nothing
+        return HeldClock.of_day(self.cache / WORLDS, world_module.today(), is_kept=is_kept)
 
     @cached_property
     def project_vars(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import duckdb
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.dbt_session import DbtSession
 from search.scenario.file_log import file_log
+from search.scenario.held_clock import HeldClock
 from search.scenario.limits import DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 from search.scenario.relations import Relations, render_sql
@@ -49,6 +51,7 @@ class StepPlace:
         reads: Takes what is read beside the database; nobody asks when None.
         files: Where files go that the project writes; a folder inside ``home`` when None.
         given: Files that the setup wrote, which are there before these steps.
+        clock: The clock that stands still for them; the real one when None.
     """
 
     project_dir: Path
@@ -61,6 +64,7 @@ class StepPlace:
     reads: ReadLog | None = None
     files: Path | None = None
     given: SetupFiles | None = None
+    clock: HeldClock | None = None
 
 
 class StepRunner:
@@ -97,6 +101,12 @@ class StepRunner:
     def begin(self) -> None:
         """Begin with another candidate: the files of the one before are gone."""
         self.session.files.forget()
+        self.set_time(0)
+
+    def set_time(self, step: int) -> None:
+        """Set the clock that stands still to a step, by its place; below 0 in the setup."""
+        clock = self._place.clock
+        self.session.moment = None if clock is None else clock.at(step)
 
     def led(self, sql: str, who: str) -> str:
         """Return SQL of the study's author that reads what the project wrote where it lies."""
@@ -177,6 +187,7 @@ class StepRunner:
                 project_dir=place.project_dir,
                 limits=place.limits,
                 allow_external_access=place.allow_external_access,
+                moment=self.session.moment,
                 own_files=self.session.files.folders(),
             ) as connection,
             file_log(connection, place.reads),
@@ -199,6 +210,7 @@ def authors_connection(
     allow_external_access: bool,
     read_only: bool = False,
     own_files: Sequence[Path] = (),
+    moment: datetime | None = None,
 ) -> Iterator[Any]:
     """Open a database for SQL of the study's author, set up as dbt's own and guarded.
 
@@ -209,13 +221,19 @@ def authors_connection(
         limits: What DuckDB may take.
         allow_external_access: Whether any file may be read.
         read_only: Whether the database itself may only be read.
+        moment: What the time is there; the real time when None.
         own_files: Folders of files that the project wrote, which views may read.
 
     Raises:
         DatabaseError: If it cannot be opened as dbt opens it.
     """
     with dbts_connection(
-        database, profile, project_dir=project_dir, limits=limits, read_only=read_only
+        database,
+        profile,
+        project_dir=project_dir,
+        limits=limits,
+        read_only=read_only,
+        moment=moment,
     ) as connection:
         use_authors_names(connection, profile)
         if not allow_external_access:

@@ -20,8 +20,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.errors import ProjectError
-from search.scenario.clock import ClockRead, clock_reads, started_reads, that_count
+from search.scenario.clock import (
+    ClockRead,
+    clock_reads,
+    is_held,
+    python_reads,
+    started_reads,
+    that_count,
+)
 from search.scenario.hashing import FileHashes, hash_parts
+from search.scenario.held_clock import HeldClock
 from search.system import files
 
 FORMAT_VERSION = 1
@@ -93,7 +101,8 @@ class ReadLog:
 
     def saw_template(self, text: str, where: str) -> None:
         """Remember whether a template of the project asks when dbt started."""
-        self.clock |= set(started_reads(text, where))
+        reads = python_reads if where.endswith(".py") else started_reads
+        self.clock |= set(reads(text, where))
 
     def clock_places(self) -> dict[str, list[str]]:
         """Return what tells a time that a number may depend on, each with who asks."""
@@ -161,6 +170,17 @@ class Input:
         return f"{self.kind} {self.name}"
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a scenario could be compiled when that was tried last.
+
+    Attributes:
+        refusal: Why not; None when it could.
+    """
+
+    refusal: str | None
+
+
 class World:
     """The inputs of one scenario, remembered in one file.
 
@@ -170,11 +190,15 @@ class World:
         folder: Where worlds are remembered.
         key: Hash of all that is known without them: study file, dbt project, profile.
         hashes: Hashes files.
+        clock: The clock that stands still for the scenario; the real one when None.
     """
 
-    def __init__(self, folder: Path, key: str, hashes: FileHashes) -> None:
+    def __init__(
+        self, folder: Path, key: str, hashes: FileHashes, clock: HeldClock | None = None
+    ) -> None:
+        self._clock = clock
         self.key = key
-        self._file = folder / f"{key[:32]}.json"
+        self.path = folder / f"{key[:32]}.json"
         self._hashes = hashes
 
     @property
@@ -193,7 +217,7 @@ class World:
 
     def _document(self) -> dict[str, Any] | None:
         try:
-            document = json.loads(self._file.read_text(encoding="utf-8"))
+            document = json.loads(self.path.read_text(encoding="utf-8"))
             is_ours = document["format_version"] == FORMAT_VERSION and document["key"] == self.key
             return dict(document) if is_ours else None
         except (OSError, ValueError, KeyError, TypeError):
@@ -264,7 +288,7 @@ class World:
         if new:
             with self._locked():
                 lines = dict.fromkeys([*self._notes(), *new])
-                files.write_durably(self._file.with_suffix(".notes"), "\n".join(lines).encode())
+                files.write_durably(self.path.with_suffix(".notes"), "\n".join(lines).encode())
 
     @property
     def has_notes(self) -> bool:
@@ -273,9 +297,29 @@ class World:
 
     def _notes(self) -> list[str]:
         try:
-            return self._file.with_suffix(".notes").read_text(encoding="utf-8").splitlines()
+            return self.path.with_suffix(".notes").read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
             return []
+
+    def judge(self, refusal: str | None) -> None:
+        """Remember whether the scenario, as the world is now, could be compiled.
+
+        Args:
+            refusal: Why not; None when it could.
+        """
+        document = {"fingerprint": self.fingerprint(), "refusal": refusal}
+        with self._locked():
+            files.write_durably(self.path.with_suffix(".engine"), json.dumps(document).encode())
+
+    def judgement(self) -> Judgement | None:
+        """Return what was found out about compiling it; None when that is not known of today."""
+        try:
+            document = json.loads(self.path.with_suffix(".engine").read_text(encoding="utf-8"))
+            if document["fingerprint"] == self.fingerprint():
+                return Judgement(document["refusal"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
 
     def warnings(self) -> tuple[str, ...]:
         """Return what its user should know of the inputs, one sentence each."""
@@ -288,18 +332,26 @@ class World:
         ]
         clock = [one for one in found if one.kind == "clock"]
         if clock:
-            asked = "; ".join(f"{one.name} in {', '.join(one.where)}" for one in clock)
-            told.append(
-                f"the scenario looks at the clock ({asked}): its numbers hold for today, "
-                f"{today()}, and tomorrow's run starts a new version"
-            )
+            told.append(self._clock_text(clock))
         return (*told, *self._notes())
+
+    def _clock_text(self, reads: list[Input]) -> str:
+        asked = "; ".join(f"{one.name} in {', '.join(one.where)}" for one in reads)
+        loose = [one.name for one in reads if not is_held(one.name)]
+        day = self._content("clock", "")
+        if self._clock is None or len(loose) == len(reads):
+            held = f"its numbers hold for today, {day}"
+        else:
+            held = f"for it the time stands still at {self._clock.text()}"
+            if loose:
+                held += f", but not for {', '.join(loose)}"
+        return f"the scenario looks at the clock ({asked}): {held}; tomorrow's run starts anew"
 
     def _content(self, kind: Kind, name: str) -> str:
         if kind == "env":
             return env_content(name)
         if kind == "clock":
-            return today()
+            return self._clock.day if self._clock else today()
         if kind == "remote":
             return "remote"
         if kind == "file":
@@ -318,8 +370,8 @@ class World:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with files.locked(self._file.with_suffix(".lock")):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with files.locked(self.path.with_suffix(".lock")):
             yield
 
     def _write(self, inputs: Iterable[Input], *, is_sealed: bool) -> None:
@@ -329,7 +381,7 @@ class World:
             "is_sealed": is_sealed,
             "inputs": [vars(one) for one in sorted(inputs, key=lambda one: one.key)],
         }
-        files.write_durably(self._file, json.dumps(document).encode())
+        files.write_durably(self.path, json.dumps(document).encode())
 
 
 def env_content(name: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import queue
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -96,6 +97,70 @@ def in_thread(function: Callable[[], Any], name: str) -> Any:
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]
+
+
+class ConfinedThread:
+    """A thread that stays confined, and calls one function after the other.
+
+    Args:
+        writable: Folders (and files) that it may write; those that do not exist when it starts are
+            left out.
+    """
+
+    def __init__(self, writable: Iterable[Path]) -> None:
+        self._writable = tuple(writable)
+        self._thread: threading.Thread | None = None
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Return what a function returns there; an interrupt of who waits reaches it."""
+        if not landlock_version():
+            return function()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="confined", daemon=True)
+            self._thread.start()
+        call = _Call(function)
+        self._calls.put(call)
+        try:
+            while not call.is_done.wait(_SLICE_SECONDS):
+                pass
+        except BaseException as error:
+            thread, self._thread = self._thread, None
+            self._calls.put(None)
+            _interrupt(thread, type(error))
+            self._calls = queue.SimpleQueue()
+            raise
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+    def close(self) -> None:
+        """Let the thread end."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join(_GOODBYE_SECONDS)
+            self._thread = None
+
+    def _work(self) -> None:
+        calls = self._calls
+        is_confined = False
+        while (call := calls.get()) is not None:
+            try:
+                if not is_confined:
+                    _restrict([*self._writable, DEVICES])
+                    is_confined = True
+                call.result = call.function()
+            except BaseException as error:
+                call.error = error
+            call.is_done.set()
+
+
+class _Call:
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.is_done = threading.Event()
 
 
 def _interrupt(thread: threading.Thread, kind: type[BaseException]) -> None:

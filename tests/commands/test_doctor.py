@@ -6,6 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ import yaml
 
 from search.commands.doctor import CheckResult, environment, examine, findings_text, project
 from search.commands.doctor.check_result import guarded
+from search.commands.doctor.project import who_evaluates
+from search.scenario.hashing import FileHashes
+from search.scenario.preparation import ProjectCheck
+from search.scenario.world import ReadLog, World
 from search.study import StudySpec, load_study
 
 PROJECTS = Path(__file__).parents[1] / "projects"
@@ -192,6 +198,28 @@ def test_a_check_that_breaks_is_a_finding(retail: Path, without_dbt: None) -> No
     assert "MemoryError" in of(examine(broken, retail.parent), "study")[0].message
     found = guarded("disk", lambda: iter([1 / 0]))  # type: ignore[list-item]
     assert [one.level for one in found] == ["warning"] and "ZeroDivisionError" in found[0].message
+
+
+def test_who_evaluates_as_far_as_it_is_known(retail: Path, tmp_path: Path) -> None:
+    spec = load_study(edit(retail, resources={"engine": "auto"}))
+    world = World(tmp_path / "worlds", "k" * 64, FileHashes(tmp_path))
+    check = ProjectCheck((), (), 3, None)
+    assert "shows when it is recorded" in who_evaluates(spec, check).message
+    named = who_evaluates(spec, replace(check, python_models=("fitted",)))
+    assert named.level == "warning" and "fitted" in named.message
+    assert world.judgement() is None
+    for refusal, level, words in (
+        (None, "ok", "compiled"),
+        ("model.a.m is a Python model", "warning", "because model.a.m is a Python model"),
+    ):
+        world.judge(refusal)
+        told = who_evaluates(spec, replace(check, judgement=world.judgement()))
+        assert (told.level, words in told.message) == (level, True)
+    compiled = load_study(edit(retail, resources={"engine": "compiled"}))
+    assert who_evaluates(compiled, replace(check, judgement=world.judgement())).is_error
+    (tmp_path / "data.csv").write_text("v\n1\n")
+    world.learn(ReadLog(tmp_path, files={str(tmp_path / "data.csv")}), since=time.time() + 9)
+    assert world.judgement() is None  # the world is another one than when that was found out
 
 
 def test_findings_for_programs() -> None:

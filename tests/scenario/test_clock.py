@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from studies import copy_project, dbt_document, load
 
 from search.driver.engine import Engine, prepare_engine
 from search.scenario import world as world_module
 from search.scenario.clock import clock_reads
+from search.scenario.held_clock import HELD_FUNCTIONS, HeldClock, hold_clock, move_clock
 from search.scenario.preparation import prepare
 from search.scenario.world import ReadLog, changes
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
@@ -24,6 +27,7 @@ from search.workers.resources import evaluator_factory, memory_plan, preparation
         ("select year(today()) as y from t", [("today()", None)]),
         ("select cast(now() as date) as d from t", [("now()", None)]),
         ("select max(now()) as d from t", [("now()", None)]),
+        ("select age(born) as a, age(b, c) as d from t", [("age()", None)]),
         ("select t.now, nowhere(), 'now()', \"now\" from t -- now()", []),
         ("select 1 as current_date", []),
     ],
@@ -44,6 +48,41 @@ def test_a_time_of_loading_that_nobody_reads_is_no_input(tmp_path: Path) -> None
     assert log.clock_places() == {}
     log.saw_statement("select max(loaded_at) from a", "model.p.b")
     assert log.clock_places() == {"now()": ["model.p.a"]}
+
+
+def test_a_clock_is_set_once_a_day(tmp_path: Path) -> None:
+    first = HeldClock.of_day(tmp_path, "2026-01-31")
+    assert first.day == "2026-01-31"
+    (tmp_path / "moment-2026-01-31").write_text("2026-01-31T01:02:03+00:00")
+    assert HeldClock.of_day(tmp_path, "2026-01-31").text() == "2026-01-31 01:02:03 UTC"
+    HeldClock.of_day(tmp_path, "2026-02-01", is_kept=False)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["moment-2026-01-31"]
+
+
+def test_duckdb_answers_with_the_moment_in_its_own_types() -> None:
+    moment = datetime(2026, 1, 31, 23, 30, 0, tzinfo=UTC)
+    bare = ("current_date", "current_timestamp", "current_time", "localtime", "localtimestamp")
+    calls = [*bare, *(f"{name}()" for name in sorted(HELD_FUNCTIONS - {*bare}))]
+    query = f"select {', '.join(f'typeof({one})' for one in calls)}"
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'Asia/Tokyo'")
+        connection.execute("create view v as select now() as seen")
+        plain = connection.execute(query).fetchall()
+        hold_clock(connection, moment)
+        assert connection.execute(query).fetchall() == plain
+        asked = "select epoch(now()), current_date::varchar, (select epoch(seen) from v)"
+        assert connection.execute(asked).fetchall() == [
+            (moment.timestamp(), "2026-02-01", moment.timestamp())
+        ]
+        move_clock(connection, moment + timedelta(days=1))
+        assert connection.execute("select today()::varchar").fetchall() == [("2026-02-02",)]
+
+
+def test_a_function_of_the_projects_own_stays_the_projects() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create macro today() as 'ours'")
+        hold_clock(connection, datetime(2026, 1, 31, tzinfo=UTC))
+        assert connection.execute("select today()").fetchall() == [("ours",)]
 
 
 def test_the_day_is_named_when_it_moves() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.commands.doctor.check_result import CheckResult, finding_of
+from search.commands.doctor.check_result import CheckResult, Level, finding_of
 from search.errors import SearchError, SpecError
 from search.study import StudySpec
 from search.study.budget import MemoryPlan
 from search.system.child import run_in_child
 from search.views.checks import check_text
+
+if TYPE_CHECKING:
+    from search.scenario.preparation import ProjectCheck
 
 
 def dbt_project(
@@ -54,6 +57,7 @@ def dbt_project(
         text = f"scenario.checks: {count} of the data, made by a run when it has built the baseline"
         findings.append(CheckResult("data", "ok", text))
     findings += [CheckResult("project", "warning", text) for text in _draws(spec)]
+    findings.append(who_evaluates(spec, check))
     if not any(finding.is_error for finding in findings):
         findings.append(
             CheckResult(
@@ -61,6 +65,27 @@ def dbt_project(
             )
         )
     return check, findings
+
+
+def who_evaluates(spec: StudySpec, check: ProjectCheck) -> CheckResult:
+    """Say who evaluates candidates, as far as that is known without recording anything."""
+    asked = spec.resources.engine
+    explain = "`scenario-search explain` records the scenario and says what becomes of it"
+    if asked == "dbt":
+        return CheckResult("engine", "ok", "dbt evaluates every candidate, as the study asks")
+    judgement = check.judgement
+    if judgement is not None and judgement.refusal is None:
+        return CheckResult("engine", "ok", "compiled, as the scenario is now", explain)
+    if judgement is not None:
+        text = f"dbt evaluates every candidate, because {judgement.refusal}"
+        level: Level = "error" if asked == "compiled" else "warning"
+        return CheckResult("engine", level, text, explain)
+    if check.python_models:
+        named = ", ".join(check.python_models)
+        text = f"dbt evaluates every candidate if a metric needs what is in Python: {named}"
+        return CheckResult("engine", "warning", text, explain)
+    text = "whether the scenario can be compiled shows when it is recorded"
+    return CheckResult("engine", "ok", text, explain)
 
 
 def _draws(spec: StudySpec) -> Iterator[str]:

@@ -13,6 +13,7 @@ from search.errors import RecordingError, SearchError
 from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import COPY, OVERLAY, Replay
+from search.scenario.compiled.walls import BeyondRecording
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.verification import differing
@@ -87,6 +88,10 @@ def _first_fault(replay: Replay, program: Program, threads: int) -> Fault | None
         request = EvaluationRequest(trial=0, values=point.values, replication=point.replication)
         try:
             metrics = replay.measure(request, StageClock())
+        except BeyondRecording as beyond:
+            raise RecordingError(
+                f"a replay reaches only files that DuckDB names while it is recorded: {beyond}"
+            ) from beyond
         except (SearchError, duckdb.Error) as error:
             raise RecordingError(
                 f"a replayed statement fails where dbt's did not: {error}"
@@ -108,7 +113,7 @@ def _without_effect(replay: Replay, program: Program) -> Iterator[str]:
         request = EvaluationRequest(0, {**first.values, name: value}, first.replication)
         try:
             metrics = replay.measure(request, clock)
-        except SearchError:
+        except (SearchError, BeyondRecording):
             continue
         spent += sum(clock.seconds.values())
         if metrics == first.metrics:

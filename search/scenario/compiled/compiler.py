@@ -209,6 +209,14 @@ class _Compilation:
         }
 
     def run(self) -> Program:
+        """Record, lift and judge; what dbt evaluated until a refusal goes with it."""
+        try:
+            return self._run()
+        except RecordingError as error:
+            error.evaluated = tuple(self._checks)
+            raise
+
+    def _run(self) -> Program:
         baseline = read_baseline(self._plan)
         self._existing = frozenset(one.key[1] for one in baseline)
         recorder = RecordingEvaluator(self._source.factory)
@@ -400,9 +408,9 @@ class _Compilation:
         started_at, started = time.time(), time.perf_counter()
         recording = recorder.record(request) if ahead is None else ahead.result()
         seconds = time.perf_counter() - started
+        self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds, started_at))
         if recording.unsupported:
             raise RecordingError("; ".join(recording.unsupported[:3]))
-        self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds, started_at))
         return recording
 
     def _lifted_values(self, values: Values, seed: Scalar | None) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def first_divergence(
         finally:
             reference.close()
         comparison = _Comparison(kept, program)
-        replay = Replay(factory, program, folder, OVERLAY, observer=comparison.look)
+        replay = Replay(factory, program, folder, OVERLAY, observer=comparison.look, also=[kept])
         try:
             comparison.prepare(replay.actions)
             replay.measure(request, StageClock())

@@ -13,16 +13,20 @@ from search.scenario.compiled.flow import BaselineRelation
 from search.scenario.compiled.lifting import hole_texts
 from search.scenario.compiled.program import HOISTED_FILE, Program
 from search.scenario.compiled.replay import author_schema, perform
+from search.scenario.compiled.step_times import StepTimes
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.limits import connect
+from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed
 from search.scenario.session import dbts_connection, escaped
+from search.system.confinement import run_confined
 
 
 def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
     """Return what the baseline's database holds."""
     own = "database_name = current_database()"
+    files = OwnFiles(plan.project_dir, plan.baseline.parent, given=plan.setup_files)
     with connect(plan.baseline, read_only=True) as connection:
         constrained = set(
             connection.execute(
@@ -42,7 +46,10 @@ def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
             BaselineRelation(schema, name, "table", sql if (schema, name) in constrained else None)
             for schema, name, sql in tables
         ),
-        *(BaselineRelation(schema, name, "view", sql) for schema, name, sql in views),
+        *(
+            BaselineRelation(schema, name, "view", files.absolute(sql))
+            for schema, name, sql in views
+        ),
     )
 
 
@@ -52,13 +59,25 @@ def hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratch
     Raises:
         RecordingError: If a statement fails here that did not fail in dbt.
     """
+    run_confined(lambda: _hoist(program, factory, content, scratch), [content, scratch])
+
+
+def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratch: Path) -> None:
     database = scratch / factory.plan.baseline.name
     shutil.copyfile(factory.plan.baseline, database)
     texts = hole_texts({})
     plan = factory.plan
+    times = StepTimes(plan, program)
     with dbts_connection(
-        database, plan.profile, project_dir=plan.project_dir, limits=factory.limits(scratch)
+        database,
+        plan.profile,
+        project_dir=plan.project_dir,
+        limits=factory.limits(scratch),
+        moment=None if times.clock is None else times.clock.at(0),
     ) as connection:
+        times.begin()
+        for sql in program.attachments:
+            connection.execute(sql)
         connection.execute(f"attach '{escaped(content / HOISTED_FILE)}' as {HOISTED}")
         for schema in program.schemas:
             connection.execute(f"create schema if not exists {quoted(schema)}")
@@ -66,6 +85,7 @@ def hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratch
             found = None if action.operation is None else program.flow.operations[action.operation]
             statement = None if found is None else found.statement
             is_authors_own = statement is not None and statement.node is None
+            times.move(connection, times.of_action(action))
             try:
                 with author_schema(connection, factory.plan, is_authors_own):
                     if plan.seed is not None and statement is not None and statement.place:

@@ -8,20 +8,15 @@ from fnmatch import fnmatch
 
 from search.errors import RecordingError
 from search.scenario.compiled.chance import SEED_ADVICE, Draw, draws_of, listed, seeds_itself
-from search.scenario.compiled.flow import Operation
+from search.scenario.compiled.flow import MAIN_SCHEMA, Operation
 from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.program import Program
-from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.statements import shortened
+from search.scenario.compiled.walls import place_of
 from search.scenario.plan import ScenarioPlan
 
 _SEQUENCE = re.compile(r"\b(?:nextval|currval)\s*\(", re.IGNORECASE)
 SAMPLE_ADVICE = "DuckDB cannot seed that; give the sample `repeatable (1)`, or a number of rows"
-
-
-def place_of(statement: RecordedStatement) -> str:
-    """Return who sent a statement, for a message."""
-    return statement.node or f"the SQL of {statement.step}"
 
 
 def refuse_data_dependent_text(program: Program) -> None:
@@ -70,9 +65,20 @@ def refuse_what_cannot_be_replayed(program: Program) -> None:
     """
     needed = program.flow.needed()
     kept = [operation for operation in program.flow.operations if operation.index in needed]
+    _refuse_other_paths(program)
+    for operation in program.flow.operations:
+        if operation.statement.effect.kind == "attach" and operation.template.parameters:
+            raise RecordingError(
+                f"{place_of(operation.statement)} attaches a database that a parameter names"
+            )
     for operation in kept:
         if refusal := operation.statement.effect.refusal:
             raise RecordingError(f"{place_of(operation.statement)}: {refusal}")
+        if _SEQUENCE.search("".join(operation.template.pieces)):
+            raise RecordingError(
+                f"{place_of(operation.statement)}: nextval() counts on from where the statement "
+                "before left it, and a replay leaves statements out; use row_number() over ()"
+            )
     texts = ["".join(operation.template.pieces) for operation in kept]
     texts += [metric.sql for metric in program.metrics]
     texts += [relation.sql or "" for relation in program.baseline if relation.kind == "view"]
@@ -84,6 +90,38 @@ def refuse_what_cannot_be_replayed(program: Program) -> None:
             )
         if effect.kind == "sequence" and any(_SEQUENCE.search(text) for text in texts):
             raise RecordingError(f"{place_of(operation.statement)}: {effect.refusal}")
+
+
+def _refuse_other_paths(program: Program) -> None:
+    """Refuse USE and SET SCHEMA, but where no name can mean something else by them.
+
+    That is so for the schema that names mean anyway, and for one that holds nothing as long as
+    whatever is made has its schema before its name.
+    """
+    operations = program.flow.operations
+    schemas = {one.key[0] for one in program.baseline}
+    schemas |= {one.key[0] for one in operations if one.key is not None}
+    loose = next((one for one in operations if _makes_loosely(one)), None)
+    for operation in operations:
+        target = operation.statement.effect.target
+        if operation.statement.effect.kind != "path" or target is None:
+            continue
+        schema = MAIN_SCHEMA if target.parts == (program.catalog.lower(),) else target.name
+        if operation.template.parameters or (
+            schema != MAIN_SCHEMA and (schema in schemas or loose is not None)
+        ):
+            raise RecordingError(
+                f"{place_of(operation.statement)}: what unqualified names mean must not change "
+                f"({shortened(operation.statement.sql)})"
+            )
+
+
+def _makes_loosely(operation: Operation) -> bool:
+    """Whether dbt's statement makes something under a name without a schema."""
+    effect, target = operation.statement.effect, operation.statement.effect.target
+    if effect.is_temporary or operation.statement.node is None or target is None:
+        return False
+    return effect.kind.startswith("create_") and len(target.parts) == 1
 
 
 def _read_again(write: str, texts: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,9 @@ from search.study.values import Scalar
 FORMAT_VERSION = 7
 """Goes up with the file's form, and with what is hoisted: the tables beside it follow from that."""
 PROGRAM_FILE = "program.json"
+_ATTACH = re.compile(
+    r"^\s*attach\s+(?:or\s+replace\s+)?(?:database\s+)?(?:if\s+not\s+exists\s+)?", re.IGNORECASE
+)
 HOISTED_FILE = "hoisted.duckdb"
 
 
@@ -134,6 +138,12 @@ class Program:
     def split(self) -> Split:
         """What runs once, and what for every candidate."""
         return split_flow(self.flow, self.bound, with_draws=self.draws_vary)
+
+    @property
+    def attachments(self) -> tuple[str, ...]:
+        """Statements that attach databases for reading, each for an instance that may have it."""
+        found = [one.sql for one, _ in self.statements if one.effect.kind == "attach"]
+        return tuple(dict.fromkeys(_ATTACH.sub("attach if not exists ", sql) for sql in found))
 
     @property
     def schemas(self) -> tuple[str, ...]:

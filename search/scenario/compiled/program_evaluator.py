@@ -13,6 +13,7 @@ from search.scenario.compiled.divergence import first_divergence
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.replay import Replay
 from search.scenario.compiled.variants import Variants
+from search.scenario.compiled.walls import BeyondRecording
 from search.scenario.evaluator import Evaluator, StageClock
 from search.scenario.outcome import EvaluationRequest
 
@@ -91,7 +92,11 @@ class ProgramEvaluator(Evaluator):
         if replay is None:
             return self._by_dbt(request, stages)
         self.engine, self.isolation = "compiled", self._asked_isolation
-        return replay.measure(request, stages)
+        try:
+            return replay.measure(request, stages)
+        except BeyondRecording as beyond:
+            logger.warning("dbt evaluates trial %s: %s", request.trial, beyond)
+            return self._by_dbt(request, stages)
 
     def close(self) -> None:
         """Close every replay and remove this worker's folders."""
@@ -155,6 +160,6 @@ class DivergenceFinder:
         program, folder = self.library.find_or_compile(request.values, report=lambda _: None)
         try:
             divergence = first_divergence(self.library.source.factory, program, folder, request)
-        except SearchError as error:
+        except (SearchError, BeyondRecording) as error:
             return f"where they part could not be found: {error}"
         return None if divergence is None else divergence.text()

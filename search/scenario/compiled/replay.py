@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from search.scenario.compiled.replay_workspace import (
     OverlayWorkspace,
     ReplayWorkspace,
 )
+from search.scenario.compiled.step_times import StepTimes
+from search.scenario.compiled.walls import BeyondRecording, Walls, place_of
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
@@ -37,6 +39,7 @@ from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed
 from search.study.values import Scalar
+from search.system.confinement import ConfinedThread
 from search.system.scratch import create_scratch, remove_scratch
 
 OVERLAY, COPY = "overlay", "copy"
@@ -56,6 +59,7 @@ class Replay:
         folder: Where the program's hoisted tables are.
         isolation: ``overlay`` or ``copy``.
         observer: Sees each statement that has run, and the connection that it ran on.
+        also: Files that it may read beside those that the recordings read.
 
     Attributes:
         isolation: As given.
@@ -72,6 +76,7 @@ class Replay:
         isolation: str,
         *,
         observer: Callable[[Action, Any], None] | None = None,
+        also: Sequence[Path] = (),
     ) -> None:
         self.isolation = isolation
         self.operation_seconds: dict[int, float] = {}
@@ -88,21 +93,31 @@ class Replay:
         )
         self._workspace: ReplayWorkspace
         if isolation == OVERLAY:
-            self._workspace = OverlayWorkspace(self._plan, folder, limits)
+            self._workspace = OverlayWorkspace(self._plan, folder, limits, also=also)
         else:
             place = self._scratch / "workspace"
-            self._workspace = CopyWorkspace(self._plan, folder, limits, folder=place)
+            self._workspace = CopyWorkspace(self._plan, folder, limits, folder=place, also=also)
         self.actions = tuple(
             replay_actions(program.flow, program.split, is_attached=self._workspace.is_attached)
         )
+        self._times = StepTimes(self._plan, program)
+        self._workspace.clock = self._times.clock
+        self._workspace.attachments = program.attachments
+        self._walls = Walls(self.actions, self._plan)
+        self._thread = ConfinedThread([self._scratch])
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
-        """Replay the program and return the candidate's metrics.
+        """Replay the program within its walls and return the candidate's metrics.
 
         Raises:
             ScenarioError: If a statement fails; names the step and the dbt model.
+            BeyondRecording: If it reads what no recording read.
             duckdb.OutOfMemoryException: If the limit does not suffice.
         """
+        metrics: dict[str, float] = self._thread.call(lambda: self._measure(request, stages))
+        return metrics
+
+    def _measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         self.operation_seconds = {}
         self._seed = self._plan.engine_seed(request)
         reader = MetricReader(self._plan.metrics_of(request), self._seed, self._files.led)
@@ -123,7 +138,8 @@ class Replay:
 
     def close(self) -> None:
         """Close the connection and remove every file."""
-        self._workspace.close()
+        self._thread.call(self._workspace.close)
+        self._thread.close()
         remove_scratch(self._scratch)
 
     def _replay(
@@ -131,7 +147,9 @@ class Replay:
     ) -> dict[str, float]:
         metrics: dict[str, float] = {}
         step = "replay"
+        self._times.begin()
         for action in self.actions:
+            self._times.move(self._workspace.connection, self._times.of_action(action))
             if action.kind == "read":
                 with stages.stage("metrics"):
                     metrics = self._read(reader, action) or metrics
@@ -162,11 +180,14 @@ class Replay:
             with author_schema(connection, self._plan, is_authors_own):
                 if self._seed is not None and statement is not None and statement.place:
                     connection.execute(set_seed(self._seed, statement.place))
+                self._walls.require_known(action, texts)
                 perform(connection, action, lambda one: self._parsed.of(one, texts, connection))
                 if statement is not None and statement.is_test:
                     refuse_failing_test(connection, statement)
         except duckdb.OutOfMemoryException:
             raise
+        except duckdb.PermissionException as error:
+            raise BeyondRecording(f"{place_of(statement)}: {_first_line(error)}") from error
         except duckdb.Error as error:
             step = statement.step if statement else None
             model = statement.node if statement else None
@@ -177,11 +198,16 @@ class Replay:
             self._observer(action, connection)
 
     def _read(self, reader: MetricReader, action: Action) -> dict[str, float]:
-        with author_schema(self._workspace.connection, self._plan, True):
-            if action.marker is not None:
-                reader.read_after(self._workspace.connection, *action.marker)
-                return {}
-            return dict(reader.finish(self._workspace.connection))
+        try:
+            with author_schema(self._workspace.connection, self._plan, True):
+                if action.marker is not None:
+                    reader.read_after(self._workspace.connection, *action.marker)
+                    return {}
+                return dict(reader.finish(self._workspace.connection))
+        except ScenarioError as error:
+            if isinstance(error.__cause__, duckdb.PermissionException):
+                raise BeyondRecording(error.message) from error
+            raise
 
     def _run(self, sql: str, bindings: list[Scalar] | None = None) -> None:
         self._workspace.connection.execute(sql, bindings)
@@ -271,3 +297,7 @@ def own_table(connection: Any, key: tuple[str, str], source: str, definition: st
         return
     connection.execute(definition)
     connection.execute(f"insert into {name} from {source}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

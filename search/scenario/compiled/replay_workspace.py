@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,19 @@ import duckdb
 
 from search.scenario.compiled.emission import BASELINE, HOISTED, quoted
 from search.scenario.compiled.program import HOISTED_FILE
+from search.scenario.held_clock import HeldClock
 from search.scenario.limits import DuckLimits
 from search.scenario.plan import ScenarioPlan
-from search.scenario.session import escaped, open_options, set_up_cursor, set_up_instance
+from search.scenario.session import (
+    escaped,
+    open_options,
+    reach_only,
+    set_up_cursor,
+    set_up_instance,
+)
 from search.scenario.workspace import copy_error
 
+EXTENSION = ".duckdb_extension"
 INSTANCE = "__instance"
 """Catalog of an overlay between evaluations; it stays empty."""
 
@@ -36,11 +45,23 @@ class ReplayWorkspace(ABC):
     is_attached: bool
     """Whether the baseline is attached beside an empty catalog."""
 
-    def __init__(self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits) -> None:
+    def __init__(
+        self,
+        plan: ScenarioPlan,
+        program_folder: Path,
+        limits: DuckLimits,
+        *,
+        also: Sequence[Path] = (),
+    ) -> None:
         self._plan = plan
+        self._also = tuple(also)
         self._hoisted = program_folder / HOISTED_FILE
         self._limits = limits
         self.connection: Any = None
+        self.attachments: tuple[str, ...] = ()
+        """Statements of the scenario that attach databases for reading."""
+        self.clock: HeldClock | None = None
+        """Stands still in each session; None where nothing asks for the time."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -61,12 +82,25 @@ class ReplayWorkspace(ABC):
         set_up_instance(connection, plan.profile, plan.project_dir)
         if self._hoisted.exists():
             connection.execute(f"attach '{escaped(self._hoisted)}' as {HOISTED} (read_only)")
+        for sql in self.attachments:
+            connection.execute(sql)
         return connection
+
+    def _confine(self, connection: Any) -> None:
+        """Let the instance reach what was noticed while the scenario was recorded, no more."""
+        files, folders, _ = self._plan.may_read()
+        for file in files:
+            if file.endswith(EXTENSION):
+                connection.execute(f"load '{escaped(file)}'")
+        known = [*files, *map(str, self._also)]
+        reach_only(connection, [*known, *(f"{one}.wal" for one in known)], folders)
 
     def _enter(self, catalog: str) -> None:
         """Set a session up as dbt-duckdb does, inside the catalog."""
         plan = self._plan
-        set_up_cursor(self.connection, plan.profile, plan.project_dir, frozenset(CHECKPOINTS))
+        moment = None if self.clock is None else self.clock.at(0)
+        without = frozenset(CHECKPOINTS)
+        set_up_cursor(self.connection, plan.profile, plan.project_dir, without, moment)
         self.connection.execute(f"use {quoted(catalog)}.main")
 
 
@@ -78,8 +112,15 @@ class OverlayWorkspace(ReplayWorkspace):
 
     is_attached = True
 
-    def __init__(self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits) -> None:
-        super().__init__(plan, program_folder, limits)
+    def __init__(
+        self,
+        plan: ScenarioPlan,
+        program_folder: Path,
+        limits: DuckLimits,
+        *,
+        also: Sequence[Path] = (),
+    ) -> None:
+        super().__init__(plan, program_folder, limits, also=also)
         self._instance: Any = None
 
     def begin(self) -> None:
@@ -92,6 +133,7 @@ class OverlayWorkspace(ReplayWorkspace):
             instance.execute(f"use {INSTANCE}")
             instance.execute("detach memory")
             instance.execute(f"attach '{escaped(self._plan.baseline)}' as {BASELINE} (read_only)")
+            self._confine(instance)
             self._instance = instance
         self.connection = self._instance.cursor()
         self.connection.execute(f"attach ':memory:' as {quoted(catalog)}")
@@ -120,9 +162,15 @@ class CopyWorkspace(ReplayWorkspace):
     is_attached = False
 
     def __init__(
-        self, plan: ScenarioPlan, program_folder: Path, limits: DuckLimits, *, folder: Path
+        self,
+        plan: ScenarioPlan,
+        program_folder: Path,
+        limits: DuckLimits,
+        *,
+        folder: Path,
+        also: Sequence[Path] = (),
     ) -> None:
-        super().__init__(plan, program_folder, limits)
+        super().__init__(plan, program_folder, limits, also=also)
         self._folder = folder
 
     def begin(self) -> None:
@@ -134,6 +182,7 @@ class CopyWorkspace(ReplayWorkspace):
         except OSError as error:
             raise copy_error(error, self._plan.baseline, self._folder) from error
         self.connection = self._connect(str(path))
+        self._confine(self.connection)
         self._enter(self._plan.profile.catalog)
 
     def end(self) -> None:

@@ -25,6 +25,8 @@ EffectKind = Literal[
     "drop",
     "write",  # a file
     "sequence",
+    "path",  # what unqualified names mean
+    "attach",  # another database, for reading
 ]
 
 _BOOKKEEPING_NAMES = re.compile(
@@ -127,7 +129,7 @@ def effect_of(sql: str) -> Effect:
     tokens = tokenize(sql)
     reader = _Reader(tokens)
     names = names_in(sql)
-    if kind in ("TRANSACTION", "ANALYZE", "VACUUM", "EXPLAIN"):
+    if kind in ("TRANSACTION", "ANALYZE", "VACUUM", "EXPLAIN", "DETACH"):
         return Effect("nothing")
     if kind in ("SELECT", "RELATION"):
         return Effect("read", names=names)
@@ -139,10 +141,26 @@ def effect_of(sql: str) -> Effect:
 
 def _set(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     if reader.at(0) == "use" or names & {"schema", "search_path"}:
-        raise RecordingError("what unqualified names mean must not change (USE, SET SCHEMA)")
+        return _path(reader)
     if reader.at(1) == "variable":
         raise RecordingError("SET VARIABLE keeps a value outside the database")
     return Effect("setting", names=names)
+
+
+def _path(reader: _Reader) -> Effect:
+    """Return the effect of USE and SET SCHEMA; whether it matters is judged with all statements."""
+    if reader.at(0) == "use":
+        return Effect("path", target=reader.relation(1))
+    text = reader.string()
+    if text is None or "," in text:
+        raise RecordingError("what unqualified names mean must not change (SET search_path)")
+    return Effect("path", target=RelationName(tuple(text.lower().split(".")), 0, 0))
+
+
+def _attach(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+    if "read_only" not in names:
+        raise RecordingError("ATTACH for writing cannot be replayed")
+    return Effect("attach", names=names)
 
 
 def _copy(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
@@ -239,6 +257,7 @@ _HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
     "MERGE_INTO": _change,
     "COPY": _copy,
     "EXPORT": _export,
+    "ATTACH": _attach,
     "ALTER": _alter,
     "DROP": _drop,
 }
@@ -262,6 +281,11 @@ class _Reader:
             return None
         token = self._indexed[position][1]
         return token.text.lower() if token.kind == "word" else None
+
+    def string(self) -> str | None:
+        """Return what the only string of the statement says; None when there is none or several."""
+        texts = [token.text[1:-1] for _, token in self._indexed if token.kind == "string"]
+        return texts[0] if len(texts) == 1 else None
 
     def position_after(
         self, word: str, *, at_depth: int | None = None, following: str | None = None

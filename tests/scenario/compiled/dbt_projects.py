@@ -56,7 +56,10 @@ OTHER = (
     "create view shown as select k, v + 0.25 as v from given",
 )
 """A database that a project attaches."""
-KINDS = "external,attach,write,draw,settings,file,env,typed"
+KINDS = (
+    "external,attach,write,draw,settings,file,env,typed,clock,microbatch,sequence,package,use,"
+    "python,named"
+)
 WORLD = tuple(os.environ.get("MADE_WORLD", KINDS).split(","))
 """What projects may have around them; MADE_WORLD names some of the kinds."""
 ALIASES = ("Odd Name", "select", "MiXed", "né.é", "v", "facts", "1st-day")
@@ -255,6 +258,22 @@ class _Maker:
             options.append(
                 "(select range as k, {{ env_var('MADE_' ~ 'RATE', '1.5') }} as v from range(3))"
             )
+        if "clock" in self.world:
+            options += [
+                "(select range as k, day(current_date + range::integer) as v from range(3))",
+                "(select 7 as k, epoch('{{ run_started_at }}'::timestamptz) / 1e9 as v)",
+                "(select k, v + minute(now()) as v from raw.facts)",
+            ]
+        if "named" in self.world:
+            options.append("(select k, v from read_csv('data/of_{{ var('s') }}.csv'))")
+        if "package" in self.world:
+            options.append("{{ ref('packed') }}")
+        if "microbatch" in self.world:
+            options.append("(select k, v from {{ ref('batched') }})")
+        if "python" in self.world:
+            options.append("{{ ref('by_python') }}")
+        if "sequence" in self.world:
+            options.append("(select nextval('raw.numbers') as k, 1.5 as v from range(2))")
         if "settings" in self.world:
             options.append("(select range as k, (range + 5) / 2 as v from range(4))")
         if "draw" in self.world:
@@ -472,6 +491,46 @@ class _Maker:
             self.files["data/part_1.csv"] = "k,v\n3,0.75\n"
         if "draw" in kinds and self.chance(60):
             self.seed = self.number(0, 99)
+        if "named" in kinds:
+            self.files["data/of_aa.csv"] = "k,v\n5,0.5\n"
+            self.files["data/of_bbb.csv"] = "k,v\n6,1.5\n"
+        if "sequence" in kinds:
+            self.setup.append("create sequence raw.numbers start 100")
+        self.further(kinds)
+
+    def further(self, kinds: Sequence[str]) -> None:
+        """Make the models and hooks that belong to kinds of a world."""
+        if "package" in kinds:
+            self.files["packages.yml"] = "packages: [{local: pack}]\n"
+            for folder in ("pack", "dbt_packages/pack"):  # as `dbt deps` leaves it
+                self.files[f"{folder}/dbt_project.yml"] = "name: pack\nversion: '1.0'\n"
+                self.files[f"{folder}/models/packed.sql"] = (
+                    "{{ config(materialized='table') }}"
+                    " select k, v + {{ var('f1') }} as v from raw.facts"
+                )
+        if "microbatch" in kinds:
+            self.models["events.sql"] = (
+                "{{ config(materialized='view', event_time='happened') }}"
+                " select k, v * {{ var('f2') }} as v,"
+                " timestamp '2024-02-26 05:00:00' + to_days((k % 4)::integer) as happened"
+                " from raw.facts"
+            )
+            lookback = self.number(0, 2)
+            self.models["batched.sql"] = (
+                "{{ config(materialized='incremental', incremental_strategy='microbatch',"
+                " event_time='happened', batch_size='day', begin='2024-02-26',"
+                f" lookback={lookback}) }}}} select k, v, happened from {{{{ ref('events') }}}}"
+            )
+        if "python" in kinds:
+            self.files["data/native.csv"] = "k,v\n4,2.5\n5,3.5\n"
+            self.files["models/by_python.py"] = (
+                "def model(dbt, session):\n    dbt.config(materialized='table')\n"
+                "    from pyarrow import csv\n    return csv.read_csv('data/native.csv')\n"
+            )
+        if "use" in kinds:
+            self.project["on-run-start"].append(
+                self.pick(["set schema = 'raw'; set schema = 'main'", "set schema = 'main'"])
+            )
 
     def load_seed(self) -> None:
         """Make a seed that every step loads anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +18,19 @@ from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import Replay
 from search.scenario.dbt_session import resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
-from search.scenario.hashing import hash_parts
+from search.scenario.hashing import FileHashes, hash_parts
+from search.scenario.held_clock import HeldClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, ScenarioPlan, TableBind, VarBind
 from search.scenario.relations import Relations
+from search.scenario.world import World
 from search.study.parameters import ParameterSpec
 from search.study.steps import ExpandedStep
 
 Values = Mapping[str, Any]
+
+CLOCK = HeldClock(datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC))
+"""Stands still in these projects; the third step begins on the next day."""
 
 
 def silent(_: str) -> None:
@@ -116,6 +122,9 @@ class Mini:
             for name, one in parameters.items()
         }
         self.current: dict[str, Any] = current
+        programs = folder / "programs"
+        key = hash_parts([str(folder)])
+        self.world = World(programs / "worlds", key, FileHashes(programs), CLOCK)
         self.plan = ScenarioPlan(
             project_dir=folder,
             profile=resolve_profile(folder, profiles_dir=folder),
@@ -133,6 +142,8 @@ class Mini:
             allow_external_access=True,
             fingerprints={"scenario": hash_parts([str(folder)])},
             seed=around.seed,
+            world=self.world,
+            clock=CLOCK,
         )
         self.factory = DbtEvaluatorFactory(
             self.plan,

@@ -1,0 +1,75 @@
+"""USE, SET SCHEMA and ATTACH in a project: replayed where that is the same as dbt, else refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from dbt_scenario import Mini, by_dbt, by_replay
+from sql_scenario import CATALOG, Compiled, Script
+
+from search.errors import RecordingError
+from search.scenario.compiled.judging import refuse_what_cannot_be_replayed
+from search.scenario.compiled.statements import effect_of
+
+
+def judged(tmp_path: Path, *lines: str) -> None:
+    script = Script(
+        setup=("create schema empty", "create schema side", "create table side.t as select 1 as v"),
+        lines=(*lines, "create table main.made as select {p} as v"),
+        metrics={"v": "select v from main.made"},
+    )
+    refuse_what_cannot_be_replayed(Compiled(script, tmp_path / "compiled").program)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["set schema = 'main'", f"use {CATALOG}", "use main", "use empty", "set schema = 'empty'"],
+)
+def test_a_path_by_which_no_name_means_something_else(sql: str, tmp_path: Path) -> None:
+    assert effect_of(sql).kind == "path"
+    judged(tmp_path, sql)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("set schema = 'side'",), ("use side",), ("use empty", "create table loose as select 1 as v")],
+)
+def test_a_path_that_matters_is_refused(lines: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"model\.test\.any: what unqualified names mean"):
+        judged(tmp_path, *lines)
+
+
+def test_numbers_that_count_on_are_left_to_dbt(tmp_path: Path) -> None:
+    script = Script(
+        setup=("create sequence numbers",),
+        lines=("create table main.made as select nextval('numbers') * {p} as v",),
+        metrics={"v": "select v from main.made"},
+    )
+    with pytest.raises(RecordingError, match=r"model\.test\.any: nextval"):
+        refuse_what_cannot_be_replayed(Compiled(script, tmp_path / "compiled").program)
+
+
+@pytest.mark.dbt
+def test_a_hook_that_attaches_a_database_is_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = Mini(
+        tmp_path / "mini",
+        {"m.sql": "{{ config(materialized='table') }} select v * {{ var('x') }} as v from other.t"},
+        {"x": {"low": 0.0, "high": 9.0, "current": 1.5}},
+        {"v": "select v from m"},
+        project={
+            "on-run-start": ["attach if not exists 'data/other.duckdb' as other", "use main"],
+            "on-run-end": "detach other",
+        },
+    )
+    (mini.folder / "data").mkdir()
+    with duckdb.connect(str(mini.folder / "data" / "other.duckdb")) as other:
+        other.execute("create table t as select 4.0 as v")
+    monkeypatch.chdir(tmp_path)
+    expected = [{"v": 8.0}]
+    assert by_dbt(mini.factory, [{"x": 2.0}]) == expected
+    (found,) = by_replay(mini.library, [{"x": 2.0}])
+    assert found == [*expected, *expected]
