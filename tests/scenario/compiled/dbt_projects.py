@@ -462,6 +462,10 @@ class _Maker:
         self.project["on-run-start"] = [
             f"create table if not exists {schema}.log (number integer, v double)"
         ]
+        if "use" in self.world:
+            self.project["on-run-start"].append(
+                self.pick(["set schema = 'raw'; set schema = 'main'", "set schema = 'main'"])
+            )
         if self.chance(30):
             self.project["on-run-end"] = [
                 f"insert into {schema}.log values ({{{{ var('turn') }}}}, {{{{ var('f2') }}}})"
@@ -526,10 +530,6 @@ class _Maker:
             self.files["models/by_python.py"] = (
                 "def model(dbt, session):\n    dbt.config(materialized='table')\n"
                 "    from pyarrow import csv\n    return csv.read_csv('data/native.csv')\n"
-            )
-        if "use" in kinds:
-            self.project["on-run-start"].append(
-                self.pick(["set schema = 'raw'; set schema = 'main'", "set schema = 'main'"])
             )
 
     def load_seed(self) -> None:

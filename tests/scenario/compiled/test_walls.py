@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 import pytest
 from dbt_scenario import Mini, by_dbt
+from isolations import ISOLATIONS
 from sql_scenario import Compiled, Script
 
 from search.errors import RecordingError
 from search.scenario.compiled.emission import Action
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
-from search.scenario.compiled.replay import ISOLATIONS, Replay
+from search.scenario.compiled.replay import Replay
 from search.scenario.compiled.walls import BeyondRecording, Walls
 from search.scenario.evaluator import StageClock
 from search.scenario.outcome import EvaluationRequest
