@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 from pathlib import Path
+
+from search.system.portable import is_portable
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -21,6 +24,9 @@ def reset_peak_memory() -> None:
 
 def peak_memory_bytes() -> int:
     """Return the peak resident memory since the last reset (or since the start), in bytes."""
+    if is_portable():
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) of macOS counts bytes
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

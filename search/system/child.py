@@ -23,6 +23,7 @@ from typing import Any, Self
 from search.errors import SearchError, WorkerError
 from search.system import interrupt
 from search.system.patience import TOLD_EVERY_SECONDS, Patience, Place, Stay
+from search.system.portable import end_with_parent, is_portable
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 5.0
@@ -316,8 +317,11 @@ class _Mouth:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies, also by SIGKILL (Linux)."""
+    """End this process when its parent dies, also by SIGKILL: on Linux the kernel sees to it."""
     parent = os.getppid()
+    if is_portable():
+        end_with_parent(parent)
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,6 +12,9 @@ from typing import Self
 
 import psutil
 
+from search.system import portable
+from search.system.portable import is_portable
+
 SAMPLE_SECONDS = 0.5
 """How often memory is looked at."""
 
@@ -62,6 +65,8 @@ def pss_bytes(pid: int) -> int:
     Source:
         ``Pss`` in ``/proc/<pid>/smaps_rollup``, proc_pid_smaps_rollup(5).
     """
+    if is_portable():
+        return portable.own_bytes(pid)
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
             for line in rollup:
@@ -197,6 +202,8 @@ def cores() -> int:
 
     The least of its CPU affinity and each enclosing cgroup's quota, rounded up.
     """
+    if is_portable():
+        return portable.cores()
     count = float(len(os.sched_getaffinity(0)))
     for folder in _cgroup_folders("cpu"):
         quota = _cgroup_quota(folder)
@@ -206,6 +213,8 @@ def cores() -> int:
 
 
 def _resident_bytes(pid: int) -> int:
+    if is_portable():
+        return portable.resident_bytes(pid)
     try:
         with open(f"/proc/{pid}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * _PAGE_BYTES
@@ -219,6 +228,8 @@ def _breakdown(sizes: Mapping[int, int]) -> tuple[ProcessMemory, ...]:
 
 
 def _name(pid: int) -> str:
+    if is_portable():
+        return portable.name_of(pid)
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -229,6 +240,8 @@ def _name(pid: int) -> str:
 
 def _cgroup_folders(controller: str) -> list[Path]:
     """Return this process's cgroup folder and all above it, innermost first."""
+    if is_portable():
+        return []
     try:
         lines = _MEMBERSHIP.read_text().splitlines()
     except OSError:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.system.confinement import in_thread
+from search.system.portable import is_portable
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -192,7 +193,7 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
         does not tell.
     """
     global _watch
-    if platform.machine() not in _SECCOMP:
+    if platform.machine() not in _SECCOMP or is_portable():
         return function(), None
     with _lock:
         _watch = _watch or OpenWatch()

@@ -10,6 +10,7 @@ import psutil
 
 from search.study.budget import MIB, format_bytes
 from search.system.memory import SAMPLE_SECONDS, MemorySampler, process_tree, pss_bytes
+from search.system.portable import is_portable
 from search.workers.contract import OUT_OF_MEMORY_ADVICE
 
 DATA_SLACK_PERCENT = 150
@@ -128,6 +129,8 @@ def limit_data(limit_bytes: int) -> None:
     Source:
         ``RLIMIT_DATA`` counts private writable mappings since Linux 4.7, getrlimit(2).
     """
+    if is_portable():  # elsewhere it does not count what allocators map
+        return
     with open("/proc/self/status") as status:
         now = next(
             (int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:")), 0

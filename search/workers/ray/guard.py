@@ -16,6 +16,11 @@ import time
 SEARCH_SECONDS = 3.0
 """How long to look for processes that were being started when the driver died."""
 LOOK_SECONDS = 0.1
+IS_PORTABLE = sys.platform != "linux" or os.environ.get("SCENARIO_SEARCH_PORTABLE", "") not in (
+    "",
+    "0",
+)
+"""As ``search.system.portable`` has it, which a small process does not import."""
 
 
 def start_ticks(pid: int) -> int:
@@ -25,6 +30,8 @@ def start_ticks(pid: int) -> int:
         Field 22 of ``/proc/<pid>/stat``, proc_pid_stat(5); counted after the name, which
         may hold spaces.
     """
+    if IS_PORTABLE:
+        return _portable_ticks(pid)
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             return int(stat.read().rpartition(b")")[2].split()[19])
@@ -34,6 +41,8 @@ def start_ticks(pid: int) -> int:
 
 def naming(folder: bytes) -> list[int]:
     """Return the processes of this user that have a folder in their command or environment."""
+    if IS_PORTABLE:
+        return _portable_naming(folder)
     pids = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -48,6 +57,32 @@ def naming(folder: bytes) -> list[int]:
                         break
         except OSError:
             continue
+    return pids
+
+
+def _portable_ticks(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).create_time() * 100)
+    except psutil.Error:
+        return 0
+
+
+def _portable_naming(folder: bytes) -> list[int]:
+    import psutil
+
+    pids = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.uids().real != os.getuid():
+                continue
+            environment = (f"{name}={value}" for name, value in process.environ().items())
+            said = "\n".join([*process.cmdline(), *environment])
+        except (psutil.Error, OSError):
+            continue
+        if os.fsdecode(folder) in said:
+            pids.append(process.pid)
     return pids
 
 
