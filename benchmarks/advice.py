@@ -27,7 +27,8 @@ from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.preference import Preference, unit_of
-from search.study.targets import directions, goals_of, violation
+from search.study.ranking import directions
+from search.study.targets import goals_of, violation
 
 REFERENCE = 5000
 """Evaluations of the reference search."""

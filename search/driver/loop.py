@@ -44,6 +44,7 @@ HOPELESS_TRIALS = 6
 """Failed trials in a row, with none complete, after which a study is given up."""
 INDEPENDENT_SAMPLERS = frozenset({"random", "grid"})
 """Samplers that learn nothing from outcomes: the next batch is proposed while one runs."""
+SPENT = "no plan is found that chance allows, in eight times the evaluations of one seed"
 MAX_DEATHS = 3
 """Drivers that may die while evaluating one candidate before it is left alone."""
 
@@ -291,11 +292,13 @@ class Driver:
         if current is not None and self._scout is not None:
             self._scout.know_noise(current, self.goals)
             self._standings.know(self._scout.odds)
+            self._samplers.odds = self._scout.odds
 
     def _follow(self) -> None:
         """Evaluate the plan that leads under other seeds, while nothing else is evaluated."""
         if self._scout is not None and not len(self._underway) and not self._batches:
             self._scout.follow(self._standings)
+            self._samplers.odds = self._scout.odds
 
     def _check_relative_goals(self) -> None:
         for goal in self.goals:
@@ -399,9 +402,13 @@ class Driver:
             )
         if (limit := self._limit_reached()) is not None:
             return Stop(limit)
+        if self._scout is not None and self._scout.is_spent(standings):
+            return Stop(SPENT, "no_progress")
         if search.early_stop and choose_sampler(self._spec).name == "target":
             assessment = self._assess()
-            if assessment.should_stop:
+            # What a model takes for a hit may have failed under other seeds.
+            is_doubted = assessment.state == "converged" and not standings.is_met
+            if assessment.should_stop and not is_doubted:
                 return Stop(assessment.reason, assessment.state)
         return None
 

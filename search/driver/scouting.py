@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from search.driver.futures import Futures, noise_warnings
 from search.driver.progress import Progress
@@ -19,10 +20,12 @@ from search.study import StudySpec
 from search.study.chance import window
 from search.study.odds import FEW, MANY, Odds, Scouted, plan_key
 from search.study.preference import SCOUTED
-from search.study.targets import Goal, effective, is_met
+from search.study.targets import Goal, all_met, effective, is_met
 
 TIMES = 7
 """Evaluations under other seeds, at most, for each trial: eight times the study of one seed."""
+LEAST_TRIALS = 5
+"""Trials that the search of one seed counts as at least: today's and a batch."""
 LEAST_REPLICATIONS = 3
 """Replications from which those of a trial itself tell what a seed does."""
 NOISE_SECONDS = 15.0
@@ -102,7 +105,7 @@ class Scout:
         while (best := standings.best) is not None:
             known = self._known(best)
             wanted = FEW if known < FEW else MANY
-            room = TIMES * standings.count - self.evaluations
+            room = self._room(standings)
             may_win = standings.is_met or self._is_near(standings, best)
             if not may_win or known >= MANY or room < wanted - known:
                 return
@@ -111,6 +114,34 @@ class Scout:
             if not self._scout(best, wanted, self._seconds_left(standings.goals)):
                 return
             standings.know(self.odds)
+
+    def is_spent(self, standings: Standings) -> bool:
+        """Return whether chance targets have taken what they may, and are not met.
+
+        Args:
+            standings: The leaderboard.
+        """
+        has_chance = any(goal.probability for goal in standings.goals)
+        if not (self.odds and has_chance) or standings.is_met:
+            return False
+        return self._left(standings) < FEW
+
+    def _room(self, standings: Standings) -> float:
+        """Return how many evaluations under other seeds may follow now: seven for each trial."""
+        return min(TIMES * standings.count - self.evaluations, self._left(standings))
+
+    def _left(self, standings: Standings) -> float:
+        """Return what is left of eight times the evaluations of the search of one seed.
+
+        Infinite until a trial meets every target under the seed of the search.
+        """
+        plain = [replace(goal, margin=0.0, shift=0.0) for goal in standings.goals]
+        met = [one.iteration for one in standings.complete if all_met(plain, one.metrics)]
+        if not met:
+            return math.inf
+        first = sum(one.iteration <= min(met) for one in standings.complete)
+        most = (1 + TIMES) * max(first, LEAST_TRIALS)
+        return most - standings.count - self.evaluations
 
     def _is_near(self, standings: Standings, trial: CompleteTrial) -> bool:
         """Return whether a plan misses its chance targets by no more than may be luck."""

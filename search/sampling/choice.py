@@ -12,10 +12,13 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from search.sampling.feasible import FeasibleSampler, GridOrderSampler, ProposedKeys
+from search.sampling.history import metrics_of_trial
 from search.sampling.target import TargetSampler
 from search.study import StudySpec
+from search.study.odds import Odds
 from search.study.space import (
     candidate_key,
     canonical,
@@ -59,17 +62,24 @@ class Samplers:
 
     Args:
         spec: The study.
+
+    Attributes:
+        odds: What is known of chance.
     """
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
         self._keys = ProposedKeys()
         self._target: tuple[tuple[Goal, ...], TargetSampler] | None = None
+        self.odds = Odds()
 
     def target(self, goals: Sequence[Goal]) -> TargetSampler:
-        """Return the sampler that models the metrics: the same one while the goals are."""
+        """Return the sampler that models the metrics: the same one while the goals are.
+
+        What is learnt of chance moves the targets that it counts for, so it makes another one.
+        """
         if self._target is None or self._target[0] != tuple(goals):
-            self._target = (tuple(goals), target_sampler(self._spec, goals))
+            self._target = (tuple(goals), target_sampler(self._spec, goals, self.odds))
         return self._target[1]
 
     def of_iteration(
@@ -110,17 +120,32 @@ class Samplers:
         )
 
 
-def target_sampler(spec: StudySpec, goals: Sequence[Goal]) -> TargetSampler:
+def target_sampler(
+    spec: StudySpec, goals: Sequence[Goal], odds: Odds | None = None
+) -> TargetSampler:
     """Return the sampler that models the metrics; it also judges any sampler's search.
 
     Its proposals follow from the seed and the trial's number, so it takes the study's seed.
+
+    Args:
+        spec: The study.
+        goals: Its goals.
+        odds: What is known of chance.
     """
+
+    def metrics(trial: FrozenTrial) -> dict[str, float] | None:
+        found = metrics_of_trial(trial)
+        if not found or not odds:
+            return found
+        return odds.denoised(goals, canonical(spec, trial.params), found)
+
     return TargetSampler(
         goals,
         current=current_candidate(spec),
         is_allowed=lambda candidate: constraints_hold(spec, canonical(spec, candidate)),
         margins=lambda candidate: constraint_margins(spec, canonical(spec, candidate)),
         seed=spec.search.seed,
+        metrics=metrics,
         distributions=distributions(spec),
     )
 

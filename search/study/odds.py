@@ -119,6 +119,25 @@ class Odds:
             by_metric[name] = Noise(offset / weight, deviation, self._most)
         return by_metric
 
+    def denoised(
+        self, goals: Sequence[Goal], values: Mapping[str, Scalar], metrics: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return the metrics of a plan as a model should take them.
+
+        Those of chance targets are judged by the mean over seeds: where that is known, it counts,
+        less the offset that the targets are shifted by.
+
+        Args:
+            goals: The study's.
+            values: The plan.
+            metrics: What came out under the seeds of the search.
+        """
+        own = self._by_key.get(plan_key(values))
+        if own is None or len(own.seeds) < 2:
+            return dict(metrics)
+        judged = {goal.metric: own.mean(goal.metric) - goal.shift for goal in goals if goal.shift}
+        return dict(metrics) | judged
+
     def own_noise(self, values: Mapping[str, Scalar]) -> dict[str, Noise]:
         """Return what the seed does to each metric of a plan; empty where it is not scouted."""
         own = self._by_key.get(plan_key(values))
