@@ -24,6 +24,7 @@ from search.report.render import part
 from search.report.sections import key_mark
 from search.report.shapes import box, dot, strokes
 from search.study.figures import short_with_unit, with_unit
+from search.views.appraisal import confirmation_grid
 from search.views.drivers import Driver, drivers, walk
 from search.views.findings import Findings, spoken
 from search.views.headline import headline, headline_metric
@@ -223,8 +224,10 @@ def futures_section(findings: Findings) -> Markup:
             key_mark(12, 10, strokes("M6 1L1 9L11 9Z", "tuned"), "the seed that was tuned on"),
         ],
     )
+    grid = confirmation_grid(findings.appraisal, findings.units)
+    numbers = grid_table(grid) if grid is not None else Markup()
     return section(
-        "futures", "The plan in other futures", legend, part("figures", figures),
+        "futures", "The plan in other futures", legend, part("figures", figures), numbers,
         intro=risk_line(findings),
     )  # fmt: skip
 

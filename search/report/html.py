@@ -105,7 +105,7 @@ def report_html(facts: StudyFacts, *, is_full: bool = False) -> str:
         repeats_section(findings),
         own_tables_section(findings),
         futures_section(findings),
-        confirmation_section(facts.appraisal, facts.units),
+        Markup() if findings.futures() else confirmation_section(facts.appraisal, facts.units),
         drivers_section(findings),
         explorer_section(facts, findings),
         effects_section(facts.appraisal, facts.units, parameter_units),
