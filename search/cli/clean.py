@@ -90,6 +90,6 @@ def clean(
             )
     if as_json:
         told = {"kept": kept, "chosen": picked, "removed": gone}
-        listed = {name: [one.document() for one in some] for name, some in told.items()}
+        listed = {name: [item.document() for item in some] for name, some in told.items()}
         click.echo(json.dumps(listed, indent=2))
     return EXIT_OK

@@ -31,7 +31,9 @@ class GroupedCommands(click.Group):
         width = formatter.width - 6 - max(map(len, left), default=0)
         for title, names in [*SECTIONS.items(), ("Other", tuple(sorted(left - _sectioned())))]:
             commands = [(name, self.get_command(ctx, name)) for name in names if name in left]
-            rows = [(name, one.get_short_help_str(width)) for name, one in commands if one]
+            rows = [
+                (name, command.get_short_help_str(width)) for name, command in commands if command
+            ]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -51,13 +53,13 @@ def complete_studies(
         inside = sorted(folder.iterdir())
     except OSError:
         return []
-    found = [one for one in inside if not one.name.startswith(".")]
+    places = [entry for entry in inside if not entry.name.startswith(".")]
     items = [
-        CompletionItem(f"{one}/" if one.is_dir() else str(one), type="plain")
-        for one in found
-        if one.is_dir() or (one.suffix in (".yaml", ".yml") and _is_study(one))
+        CompletionItem(f"{place}/" if place.is_dir() else str(place), type="plain")
+        for place in places
+        if place.is_dir() or (place.suffix in (".yaml", ".yml") and _is_study(place))
     ]
-    return [one for one in items if str(one.value).startswith(incomplete)]
+    return [item for item in items if str(item.value).startswith(incomplete)]
 
 
 def complete_trials(
@@ -83,9 +85,11 @@ def _trials(context: click.Context, incomplete: str) -> list[CompletionItem]:
     results = find_results(spec, given, is_default=not named)
     trials = AuditReader(Layout(results, spec.study).folder).trials()
     return [
-        CompletionItem(str(one.trial), help="all targets met" if one.is_all_targets_met else None)
-        for one in trials
-        if one.state == "complete" and str(one.trial).startswith(incomplete)
+        CompletionItem(
+            str(record.trial), help="all targets met" if record.is_all_targets_met else None
+        )
+        for record in trials
+        if record.state == "complete" and str(record.trial).startswith(incomplete)
     ]
 
 

@@ -65,22 +65,22 @@ class Kept:
 def kept_in(results: Path) -> list[Kept]:
     """Return what a folder of results holds, the biggest first; nothing is changed."""
     layout = Layout(results, "")
-    found = [
+    items = [
         _kept("baseline", folder, folder.glob("*.duckdb"))
         for folder in _folders(layout.baselines)
         if (folder / RECORD_FILE).is_file()
     ]
-    found += [
+    items += [
         _kept("recording", folder, folder.rglob("*.duckdb"))
         for folder in _folders(layout.programs)
         if (folder / "index.json").is_file()
     ]
-    found += [
+    items += [
         _kept("results", folder, [folder / "audit.duckdb"], is_running=_is_running(folder))
         for folder in _folders(results)
         if is_study(folder)
     ]
-    return sorted(found, key=lambda one: -one.size_bytes)
+    return sorted(items, key=lambda item: -item.size_bytes)
 
 
 def is_study(folder: Path) -> bool:
@@ -109,23 +109,23 @@ def chosen(
         now: Seconds since 1970; the clock's when None.
     """
     now = time.time() if now is None else now
-    is_busy = any(one.is_running for one in kept)
-    ours = [one for one in kept if one.kind in kinds]
+    is_busy = any(item.is_running for item in kept)
+    ours = [item for item in kept if item.kind in kinds]
     free = [
-        one
-        for one in sorted(ours, key=lambda one: one.used_at)
-        if not one.is_running
-        and now - one.used_at > IN_USE_SECONDS
-        and not (is_busy and one.kind in CACHES)
+        item
+        for item in sorted(ours, key=lambda our: our.used_at)
+        if not item.is_running
+        and now - item.used_at > IN_USE_SECONDS
+        and not (is_busy and item.kind in CACHES)
     ]
-    left = sum(one.size_bytes for one in ours)
+    left = sum(item.size_bytes for item in ours)
     picked = []
-    for one in free:
-        is_old = older_than_seconds is not None and now - one.used_at > older_than_seconds
+    for item in free:
+        is_old = older_than_seconds is not None and now - item.used_at > older_than_seconds
         is_too_much = down_to_bytes is not None and left > down_to_bytes
         if is_old or is_too_much:
-            picked.append(one)
-            left -= one.size_bytes
+            picked.append(item)
+            left -= item.size_bytes
     return picked
 
 
@@ -135,18 +135,18 @@ def remove(chosen: Iterable[Kept]) -> list[Kept]:
     A study is removed while its lock is held here, so that one which has begun meanwhile stays.
     """
     gone = []
-    for one in chosen:
-        if one.kind == "results":
+    for item in chosen:
+        if item.kind == "results":
             try:
-                with StudyLock(one.path / "study.lock"):
-                    _remove(one.path)
+                with StudyLock(item.path / "study.lock"):
+                    _remove(item.path)
             except LeaseError:
                 continue
-        elif any(_is_running(folder) for folder in _folders(one.path.parents[1])):
+        elif any(_is_running(folder) for folder in _folders(item.path.parents[1])):
             continue
         else:
-            _remove(one.path)
-        gone.append(one)
+            _remove(item.path)
+        gone.append(item)
     return gone
 
 
@@ -178,15 +178,15 @@ def kept_text(kept: Sequence[Kept], results: Path, now: float | None = None) -> 
     now = time.time() if now is None else now
     rows = [
         [
-            one.kind,
-            str(one.path.relative_to(results)),
-            format_bytes(one.size_bytes),
-            "runs now" if one.is_running else _age_text(now - one.used_at),
-            _people_text(one.people),
+            item.kind,
+            str(item.path.relative_to(results)),
+            format_bytes(item.size_bytes),
+            "runs now" if item.is_running else _age_text(now - item.used_at),
+            _people_text(item.people),
         ]
-        for one in kept
+        for item in kept
     ]
-    total = format_bytes(sum(one.size_bytes for one in kept))
+    total = format_bytes(sum(item.size_bytes for item in kept))
     table = table_text(["what", "folder", "size", "last used", "pay and people"], rows)
     return f"{table}\n{total} in all"
 
@@ -211,8 +211,8 @@ def _kept(kind: Kind, folder: Path, databases: Iterable[Path], *, is_running: bo
     }
     # Every run reads what all baselines say of themselves.
     used = [
-        one.st_mtime if file.name == RECORD_FILE else max(one.st_mtime, one.st_atime)
-        for file, one in stats.items()
+        stat.st_mtime if file.name == RECORD_FILE else max(stat.st_mtime, stat.st_atime)
+        for file, stat in stats.items()
     ]
     columns: list[str] | None = []
     for database in databases:
@@ -221,7 +221,7 @@ def _kept(kind: Kind, folder: Path, databases: Iterable[Path], *, is_running: bo
     return Kept(
         kind=kind,
         path=folder,
-        size_bytes=sum(one.st_blocks * 512 for one in stats.values()),
+        size_bytes=sum(item.st_blocks * 512 for item in stats.values()),
         used_at=max(used, default=time.time()),
         people=None if columns is None else tuple(dict.fromkeys(columns)),
         is_running=is_running,
@@ -249,7 +249,7 @@ def _folders(place: Path) -> list[Path]:
         inside = sorted(place.iterdir())
     except OSError:
         return []
-    return [one for one in inside if one.is_dir() and not one.name.startswith(".")]
+    return [entry for entry in inside if entry.is_dir() and not entry.name.startswith(".")]
 
 
 def _is_running(folder: Path) -> bool:

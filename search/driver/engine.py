@@ -182,8 +182,8 @@ def _draws(factory: DbtEvaluatorFactory, spec: StudySpec) -> tuple[str, ...]:
     if spec.scenario.engine_seed is not None:
         return ()
     plan = factory.plan
-    found = drawing_files(plan.project_dir, plan.project_files)
-    return tuple(f"{text}; {SEED_ADVICE}" for text in found)
+    files = drawing_files(plan.project_dir, plan.project_files)
+    return tuple(f"{text}; {SEED_ADVICE}" for text in files)
 
 
 def _first_outcome(program: Program, spec: StudySpec) -> Outcome | None:

@@ -136,10 +136,10 @@ class Scout:
         Infinite until a trial meets every target under the seed of the search.
         """
         plain = [replace(goal, margin=0.0, shift=0.0) for goal in standings.goals]
-        met = [one.iteration for one in standings.complete if all_met(plain, one.metrics)]
+        met = [trial.iteration for trial in standings.complete if all_met(plain, trial.metrics)]
         if not met:
             return math.inf
-        first = sum(one.iteration <= min(met) for one in standings.complete)
+        first = sum(trial.iteration <= min(met) for trial in standings.complete)
         most = (1 + TIMES) * max(first, LEAST_TRIALS)
         return most - standings.count - self.evaluations
 

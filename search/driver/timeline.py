@@ -62,7 +62,7 @@ class Timeline:
             "started_at": datetime.fromtimestamp(self._started_at, UTC).isoformat(),
             "seconds": round(self._clock() - self._started, 3),
             "marks": [list(mark) for mark in self._marks],
-            "evaluations": [list(one) for one in self._evaluations],
+            "evaluations": [list(evaluation) for evaluation in self._evaluations],
         }
 
     def keep(self, file: Path) -> None:

@@ -67,7 +67,7 @@ def explorer_model(facts: StudyFacts, findings: Findings) -> dict[str, Any] | No
         return None  # a trail of other ranges; the page does without
     numbers = [trials[i][0] for i in explorer.kept]
     return {
-        "parameters": [_parameter(one, findings) for one in facts.parameters],
+        "parameters": [_parameter(parameter, findings) for parameter in facts.parameters],
         "order": [box.axes[i].name for i in (*box.numeric, *box.categorical)],
         "points": [quoted(row) for row in explorer.points],
         "trials": numbers,
@@ -85,21 +85,30 @@ def explorer_model(facts: StudyFacts, findings: Findings) -> dict[str, Any] | No
 def box_of(spec: StudySpec) -> Box:
     """Return the parameters of a study as axes of the model."""
     axes = []
-    for name, one in spec.parameters.items():
-        if one.choices is not None:
-            axes.append(Axis(name, 0.0, len(one.choices) - 1.0, choices=tuple(one.choices)))
+    for name, parameter in spec.parameters.items():
+        if parameter.choices is not None:
+            axes.append(
+                Axis(name, 0.0, len(parameter.choices) - 1.0, choices=tuple(parameter.choices))
+            )
             continue
-        low, high = one.bounds
-        step = None if one.grid_step is None else float(one.grid_step)
+        low, high = parameter.bounds
+        step = None if parameter.grid_step is None else float(parameter.grid_step)
         axes.append(
-            Axis(name, float(low), float(high), step, one.kind == "integer", is_log=one.log)
+            Axis(
+                name,
+                float(low),
+                float(high),
+                step,
+                parameter.kind == "integer",
+                is_log=parameter.log,
+            )
         )
     return Box(tuple(axes))
 
 
 def _values(facts: StudyFacts, trial: int, names: Sequence[str]) -> list[float] | None:
-    found = [facts.value(trial, name) for name in names]
-    known = [value for value in found if value is not None and math.isfinite(value)]
+    values = [facts.value(trial, name) for name in names]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     return known if len(known) == len(names) else None
 
 
@@ -125,7 +134,7 @@ def _metrics(
     explorer: Explorer, names: Sequence[str], findings: Findings
 ) -> list[Mapping[str, Any]]:
     listed: list[Mapping[str, Any]] = []
-    for column, (name, one) in enumerate(zip(names, explorer.strengths, strict=True)):
+    for column, (name, strength) in enumerate(zip(names, explorer.strengths, strict=True)):
         goal = findings.goal_of.get(name)
         band = None if goal is None else accepted_band(goal)
         ends = [None if not math.isfinite(end) else end for end in band] if band else None
@@ -136,13 +145,13 @@ def _metrics(
                 "wanted": "" if goal is None else short_wanted(goal),
                 "band": ends,
                 "values": [float(value) for value in explorer.metrics[:, column]],
-                "coordinates": [int(i) for i in one.coordinates],
-                "quadratic": one.quadratic,
-                "smooth": one.smooth,
-                "rough": one.rough,
-                "log": one.is_log,
-                "centre": one.centre,
-                "spread": one.spread,
+                "coordinates": [int(i) for i in strength.coordinates],
+                "quadratic": strength.quadratic,
+                "smooth": strength.smooth,
+                "rough": strength.rough,
+                "log": strength.is_log,
+                "centre": strength.centre,
+                "spread": strength.spread,
             }
         )
     return listed

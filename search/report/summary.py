@@ -48,12 +48,12 @@ def run_summary(result: RunResult) -> dict[str, Any]:
         "best": best,
         "alternatives": [
             {
-                "name": one.name,
-                "trial": one.trial,
-                "parameters": dict(one.values),
-                "differs_ranges": one.differs,
+                "name": alternative.name,
+                "trial": alternative.trial,
+                "parameters": dict(alternative.values),
+                "differs_ranges": alternative.differs,
             }
-            for one in end.alternatives
+            for alternative in end.alternatives
         ],
         "prefer": result.prefer,
         "polished": end.polished,
@@ -86,7 +86,9 @@ def decision_summary(spec: StudySpec, result: RunResult) -> dict[str, Any]:
     return {
         "headline": headline(findings),
         "risk": risk_line(findings),
-        "outcomes": [dict(zip(OUTCOMES, one.row, strict=True)) for one in outcomes(findings)],
+        "outcomes": [
+            dict(zip(OUTCOMES, outcome.row, strict=True)) for outcome in outcomes(findings)
+        ],
         "breaks_when": breaking_lines(findings),
     }
 
@@ -134,7 +136,7 @@ def run_text(spec: StudySpec, result: RunResult, *, workbook: Path | None = None
 
 def _decision(findings: Findings, result: RunResult) -> list[str]:
     """Return the decision: the sentence, what comes out, what to set, what would make it fail."""
-    known = [one.row for one in outcomes(findings)]
+    known = [outcome.row for outcome in outcomes(findings)]
     has_futures = any(row[5] != "-" for row in known)
     kept = [i for i in range(len(OUTCOMES)) if has_futures or i not in (5, 6)]
     rows = [[row[i] for i in kept] for row in known]
@@ -148,8 +150,8 @@ def _decision(findings: Findings, result: RunResult) -> list[str]:
     ]
     if findings.alternatives:
         parts += ["", "other plans that meet every target (apply --alternative N):"]
-    for number, one in enumerate(findings.alternatives, start=1):
-        parts.append(wrapped(f"  {number}. {one.name} (trial {one.trial})"))
+    for number, alternative in enumerate(findings.alternatives, start=1):
+        parts.append(wrapped(f"  {number}. {alternative.name} (trial {alternative.trial})"))
     if result.verification is not None and result.verification.tests.failing:
         parts += ["", *map(wrapped, verification_lines(result.verification))]
     if lines := breaking_lines(findings):
@@ -159,7 +161,7 @@ def _decision(findings: Findings, result: RunResult) -> list[str]:
 
 def _analysis(spec: StudySpec, result: RunResult) -> list[str]:
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-    parameters = {name: one.unit for name, one in spec.parameters.items()}
+    parameters = {name: parameter.unit for name, parameter in spec.parameters.items()}
     parts = []
     for paragraph in appraisal_text(result.appraisal, units, parameters):
         parts += ["", paragraph]
@@ -250,5 +252,5 @@ def _engine_lines(evaluation: Evaluation) -> list[str]:
     if comparison is not None:
         word = "equal" if comparison.is_equal else "DIFFERENT"
         lines.append(f"engine dbt, {comparison.dbt_seconds:.3f} s: {word}")
-        lines += [f"  {one}" for one in comparison.differences]
+        lines += [f"  {difference}" for difference in comparison.differences]
     return lines

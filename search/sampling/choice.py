@@ -134,10 +134,10 @@ def target_sampler(
     """
 
     def metrics(trial: FrozenTrial) -> dict[str, float] | None:
-        found = metrics_of_trial(trial)
-        if not found or not odds:
-            return found
-        return odds.denoised(goals, canonical(spec, trial.params), found)
+        known_metrics = metrics_of_trial(trial)
+        if not known_metrics or not odds:
+            return known_metrics
+        return odds.denoised(goals, canonical(spec, trial.params), known_metrics)
 
     return TargetSampler(
         goals,

@@ -213,11 +213,11 @@ def ensure_baseline(
     world = world_of(recipe, cache)
     fingerprint = world.fingerprint()
     folder = _folder(cache, fingerprint)
-    found = _load(folder, recipe, fingerprint)
+    kept = _load(folder, recipe, fingerprint)
     setup_files.sweep(cache, _needed_files(cache), older_than=time.time() - ABANDONED_SECONDS)
-    if found is not None:
-        report(f"baseline {fingerprint[:8]} is in the cache ({found.size_bytes / 1e6:,.1f} MB)")
-        return found
+    if kept is not None:
+        report(f"baseline {fingerprint[:8]} is in the cache ({kept.size_bytes / 1e6:,.1f} MB)")
+        return kept
     if any(cache.glob(f"{fingerprint[:16]}*")):
         report("the baseline in the cache was made with another key than this user's; left alone")
     report(f"building baseline {fingerprint[:8]}")

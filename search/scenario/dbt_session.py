@@ -239,8 +239,8 @@ class DbtSession:
             result = self._invoke(args, observer=observer, rewrite=rewrite, vars=values)
         if result.result is None:
             raise _stopped(result.exception, command)
-        nodes = [_node_result(one) for one in result.result.results]
-        failed = [one for one in nodes if one.is_failure]
+        nodes = [_node_result(of_node) for of_node in result.result.results]
+        failed = [node for node in nodes if node.is_failure]
         if failed:
             raise _node_error(failed, self.files.attached)
         if not result.success:
@@ -248,8 +248,8 @@ class DbtSession:
         if not nodes:
             chosen = " ".join(_selection(select, exclude)) or "the whole project"
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
-        self.built |= {one.unique_id: one for one in nodes if one.is_built}
-        self.warning_tests |= {one.unique_id for one in nodes if one.severity == "WARN"}
+        self.built |= {node.unique_id: node for node in nodes if node.is_built}
+        self.warning_tests |= {node.unique_id for node in nodes if node.severity == "WARN"}
         return nodes
 
     def test(
@@ -275,14 +275,14 @@ class DbtSession:
         """
         if not built:
             return []
-        args = ["test", *_selection([one.selector for one in built], exclude)]
+        args = ["test", *_selection([node.selector for node in built], exclude)]
         args += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
         result = self._invoke([*args, *_vars(dbt_vars)])
         if result.result is None:
             raise _stopped(result.exception, "test")
-        ids = {one.unique_id for one in built}
-        nodes = [_node_result(one) for one in result.result.results]
-        return [one for one in nodes if ids & set(one.parents)]
+        ids = {node.unique_id for node in built}
+        nodes = [_node_result(of_node) for of_node in result.result.results]
+        return [node for node in nodes if ids & set(node.parents)]
 
     def parse(
         self, dbt_vars: Mapping[str, Any] | None = None, *, with_artifacts: bool = False

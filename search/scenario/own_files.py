@@ -111,8 +111,8 @@ class OwnFiles:
         return SetupFiles(
             self.folder,
             self.folder,
-            {str(path): one.node for path, one in self._written.items()},
-            tuple(str(path) for path, one in self._written.items() if one.is_database),
+            {str(path): written.node for path, written in self._written.items()},
+            tuple(str(path) for path, written in self._written.items() if written.is_database),
         )
 
     def run(
@@ -180,9 +180,13 @@ class OwnFiles:
         """
         if not outside_writes(sql):
             return self._for_replay(sql, node)
-        statements = [one.query for one in duckdb.extract_statements(sql)]
-        kept = [self._attached_for_reading(one) for one in statements if not is_left_out(one)]
-        return "".join(self._for_replay(one, node) for one in kept)
+        statements = [statement.query for statement in duckdb.extract_statements(sql)]
+        kept = [
+            self._attached_for_reading(statement)
+            for statement in statements
+            if not is_left_out(statement)
+        ]
+        return "".join(self._for_replay(place, node) for place in kept)
 
     def _attached_for_reading(self, sql: str) -> str:
         """Return an ATTACH of a database that is there as it will run; other SQL as it is."""
@@ -299,7 +303,7 @@ class OwnFiles:
         self, write: Write, node: str | None, connection: Any, execute: Callable[[str], Any]
     ) -> Any:
         """Leave out what is installed already; refuse the rest."""
-        words = [one.name for one in tokenize(write.statement) if one.name]
+        words = [token.name for token in tokenize(write.statement) if token.name]
         name = words[words.index("install") + 1] if "install" in words[:-1] else ""
         known = connection.execute(
             "select 1 from duckdb_extensions() where installed and extension_name = ?", [name]
@@ -442,9 +446,9 @@ class OwnFiles:
             return
         pattern = str(asked / "**") if asked.is_dir() else str(asked)
         others = [
-            one
-            for one in map(Path, glob.glob(pattern, recursive=True))
-            if one.is_file() and one not in hits
+            path
+            for path in map(Path, glob.glob(pattern, recursive=True))
+            if path.is_file() and path not in hits
         ]
         if others:
             raise ScenarioError(
@@ -469,10 +473,10 @@ class OwnFiles:
 
     def _lead_views(self, path: Path, connection: Any) -> None:
         """Let views that read a file read the one that was written last."""
-        found = connection.execute(
+        views = connection.execute(
             "select sql from duckdb_views() where not internal and contains(sql, ?)", [path.name]
         ).fetchall()
-        for (sql,) in found:
+        for (sql,) in views:
             led = self._read_here(sql, None)
             if led != sql:
                 connection.execute(re.sub(r"(?i)^create\s+", "create or replace ", led, count=1))

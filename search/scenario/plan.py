@@ -192,7 +192,7 @@ class ScenarioPlan:
             known |= world.inputs().keys() if world else set()
         files = [key.partition(" ")[2] for key in known if key.startswith(("file ", "remote "))]
         patterns = [key.removeprefix("glob ") for key in sorted(known) if key.startswith("glob ")]
-        folders = [_folder_of(one) for one in patterns]
+        folders = [_folder_of(pattern) for pattern in patterns]
         if self.setup_files is not None:
             folders.append(self.setup_files.folder)
         return sorted(files), folders, patterns
@@ -228,4 +228,4 @@ def _folder_of(pattern: str) -> Path:
         '/data/parts'
     """
     parts = Path(pattern).parts
-    return Path(*itertools.takewhile(lambda one: not glob.has_magic(one), parts[:-1]))
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts[:-1]))

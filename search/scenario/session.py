@@ -165,12 +165,12 @@ def dbts_connection(
 def use_authors_names(connection: Any, profile: Profile) -> None:
     """Let unqualified names of the study author's SQL mean those of the profile's schema."""
     schema = str(profile.output.get("schema", "main"))
-    found = connection.execute(
+    names = connection.execute(
         "select count(*) from information_schema.schemata where schema_name = ?"
         " and catalog_name = current_database()",
         [schema],
     ).fetchone()
-    if found and found[0]:
+    if names and names[0]:
         connection.execute(f"set schema = '{escaped(schema)}'")
 
 
@@ -182,7 +182,7 @@ def confine(connection: Any, folders: Sequence[Path] = ()) -> None:
         folders: Those with files that the project wrote.
     """
     if folders:
-        listed = ", ".join(f"'{escaped(one)}'" for one in folders)
+        listed = ", ".join(f"'{escaped(folder)}'" for folder in folders)
         connection.execute(f"set allowed_directories = [{listed}]")
     connection.execute("set enable_external_access = false")
 
@@ -199,7 +199,7 @@ def reach_only(connection: Any, files: Iterable[str], folders: Iterable[Path]) -
         folders: Folders whose files it may list and open.
     """
     for setting, places in (("allowed_paths", files), ("allowed_directories", folders)):
-        listed = ", ".join(f"'{escaped(one)}'" for one in dict.fromkeys(map(str, places)))
+        listed = ", ".join(f"'{escaped(fromkey)}'" for fromkey in dict.fromkeys(map(str, places)))
         connection.execute(f"set {setting} = [{listed}]")
     connection.execute("set enable_external_access = false")
 

@@ -91,13 +91,15 @@ class ReadLog:
         """Remember what of SQL may be a pattern of files."""
         if "*" in sql or "?" in sql or "[" in sql:
             self.texts |= {
-                one.replace("''", "'") for one in _LITERAL.findall(sql) if glob.has_magic(one)
+                literal.replace("''", "'")
+                for literal in _LITERAL.findall(sql)
+                if glob.has_magic(literal)
             }
 
     def saw_var(self, name: str, *default: Any) -> None:
         """Remember that a var was looked up, and its default there."""
         known = self.vars.setdefault(str(name), [])
-        known += [one for one in default if not any(_is_same(one, other) for other in known)]
+        known += [value for value in default if not any(_is_same(value, other) for other in known)]
 
     def saw_template(self, text: str, where: str) -> None:
         """Remember whether a template of the project asks when dbt started."""
@@ -108,10 +110,10 @@ class ReadLog:
         """Return what tells a time that a number may depend on, each with who asks."""
         if not self.clock:
             return {}
-        words = [(sender, frozenset(found)) for sender, found in self.words.items()]
+        words = [(sender, frozenset(asked)) for sender, asked in self.words.items()]
         places: dict[str, list[str]] = {}
-        for one in that_count(self.clock, words):
-            places.setdefault(one.what, []).append(one.where)
+        for read in that_count(self.clock, words):
+            places.setdefault(read.what, []).append(read.where)
         return places
 
     def inputs(self) -> Iterator[tuple[Kind, str]]:
@@ -141,7 +143,9 @@ class ReadLog:
         if str(place).startswith(_NOT_DATA) or not place.is_file():
             return False
         real = Path(os.path.realpath(place))
-        return not any(one.is_relative_to(own) for one in (place, real) for own in self.private)
+        return not any(
+            spelling.is_relative_to(own) for spelling in (place, real) for own in self.private
+        )
 
 
 @dataclass(frozen=True)
@@ -210,10 +214,12 @@ class World:
         """Return what is known to be read, by key."""
         try:
             document = self._document() or {"inputs": []}
-            found = [Input(**one | {"where": tuple(one["where"])}) for one in document["inputs"]]
+            read = [
+                Input(**entry | {"where": tuple(entry["where"])}) for entry in document["inputs"]
+            ]
         except (KeyError, TypeError):
             return {}
-        return {one.key: one for one in found}
+        return {known.key: known for known in read}
 
     def _document(self) -> dict[str, Any] | None:
         try:
@@ -225,7 +231,7 @@ class World:
 
     def state(self) -> dict[str, str]:
         """Return what each input holds today, by its key."""
-        return {key: self._content(one.kind, one.name) for key, one in self.inputs().items()}
+        return {key: self._content(known.kind, known.name) for key, known in self.inputs().items()}
 
     def fingerprint(self) -> str:
         """Return a hash of the key and of what the inputs hold today; the key without inputs."""
@@ -284,7 +290,7 @@ class World:
 
     def note(self, sentences: Iterable[str]) -> None:
         """Remember what became of what the project writes, for ``warnings``."""
-        new = [one for one in sentences if one not in self._notes()]
+        new = [sentence for sentence in sentences if sentence not in self._notes()]
         if new:
             with self._locked():
                 lines = dict.fromkeys([*self._notes(), *new])
@@ -323,21 +329,21 @@ class World:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what its user should know of the inputs, one sentence each."""
-        found = self.inputs().values()
-        remote = [one.name for one in found if one.kind == "remote"]
+        inputs = self.inputs().values()
+        remote = [source.name for source in inputs if source.kind == "remote"]
         told = [
             f"the scenario reads {name}, whose content cannot be watched: when it changes, start "
             "again with --restart"
             for name in remote
         ]
-        clock = [one for one in found if one.kind == "clock"]
+        clock = [source for source in inputs if source.kind == "clock"]
         if clock:
             told.append(self._clock_text(clock))
         return (*told, *self._notes())
 
     def _clock_text(self, reads: list[Input]) -> str:
-        asked = "; ".join(f"{one.name} in {', '.join(one.where)}" for one in reads)
-        loose = [one.name for one in reads if not is_held(one.name)]
+        asked = "; ".join(f"{known.name} in {', '.join(known.where)}" for known in reads)
+        loose = [known.name for known in reads if not is_held(known.name)]
         day = self._content("clock", "")
         if self._clock is None or len(loose) == len(reads):
             held = f"its numbers hold for today, {day}"
@@ -356,8 +362,8 @@ class World:
             return "remote"
         if kind == "file":
             return self._file_content(Path(name))
-        matched = sorted(one for one in glob.glob(name, recursive=True) if os.path.isfile(one))
-        return hash_parts(f"{one} {self._file_content(Path(one))}" for one in matched)
+        matched = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
+        return hash_parts(f"{path} {self._file_content(Path(path))}" for path in matched)
 
     def _file_content(self, path: Path) -> str:
         if not path.is_file():
@@ -379,7 +385,9 @@ class World:
             "format_version": FORMAT_VERSION,
             "key": self.key,
             "is_sealed": is_sealed,
-            "inputs": [vars(one) for one in sorted(inputs, key=lambda one: one.key)],
+            "inputs": [
+                vars(read_input) for read_input in sorted(inputs, key=lambda known: known.key)
+            ],
         }
         files.write_durably(self.path, json.dumps(document).encode())
 
@@ -413,7 +421,7 @@ def input_files(inputs: Iterable[str]) -> Iterator[Path]:
         if kind == "file":
             yield from (Path(name), Path(f"{name}.wal"))
         elif kind == "glob":
-            yield from (Path(one) for one in glob.glob(name, recursive=True))
+            yield from (Path(path) for path in glob.glob(name, recursive=True))
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

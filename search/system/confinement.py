@@ -45,8 +45,8 @@ def landlock_version() -> int:
     """Return the version of Landlock that this kernel offers; 0 when it offers none."""
     if is_portable():
         return 0
-    found = int(_syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
-    return max(found, 0)
+    version = int(_syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
+    return max(version, 0)
 
 
 def run_confined(function: Callable[[], Any], writable: Iterable[Path]) -> Any:

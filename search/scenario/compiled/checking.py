@@ -48,9 +48,9 @@ def check(
         copied = pool.submit(_check_copy, program, factory, folder)
         overlaid = pool.submit(_check_overlay, program, factory, folder)
         (fault, warnings), fault_of_copy = overlaid.result(), copied.result()
-    for isolation, found in ((OVERLAY, fault), (COPY, fault_of_copy)):
-        if found is not None:
-            request, difference = found
+    for isolation, wrong in ((OVERLAY, fault), (COPY, fault_of_copy)):
+        if wrong is not None:
+            request, difference = wrong
             # Only now, because dbt changes the working directory of the whole process.
             divergence = first_divergence(factory, program, folder, request)
             where = "" if divergence is None else f"; {divergence.text()}"

@@ -218,7 +218,7 @@ class _Compilation:
 
     def _run(self) -> Program:
         baseline = read_baseline(self._plan)
-        self._existing = frozenset(one.key[1] for one in baseline)
+        self._existing = frozenset(relation.key[1] for relation in baseline)
         recorder = RecordingEvaluator(self._source.factory)
         recorder.open()
         try:
@@ -279,9 +279,9 @@ class _Compilation:
             parameter = self._source.parameters[name]
             seen = {literal_kind(values[name]) for values in recorded}
             missing[name] = unrecorded_kinds(parameter, seen) if name in bare else []
-            words = [one for one in parameter.choices or () if isinstance(one, str)]
+            words = [choice for choice in parameter.choices or () if isinstance(choice, str)]
             if name in bare and len(words) <= MAX_STATIC_VALUES:
-                missing[name] += [one for one in words if all(r[name] != one for r in recorded)]
+                missing[name] += [word for word in words if all(r[name] != word for r in recorded)]
         for values in itertools.zip_longest(*missing.values()):
             point = {n: v for n, v in zip(missing, values, strict=True) if v is not None}
             names = ", ".join(f"{name} = {value}" for name, value in point.items())
@@ -316,7 +316,7 @@ class _Compilation:
         self, recorder: RecordingEvaluator, one: Recording, seed: Scalar | None
     ) -> set[str]:
         """Return which parameters of few values change the statements, each tried alone."""
-        found: set[str] = set()
+        culprits: set[str] = set()
         start = self._lifted_values(self._first, seed)
         for name in sorted(filter(self._has_few_values, self._lifted_names)):
             values = self._first | {name: self._second[name]}
@@ -325,10 +325,10 @@ class _Compilation:
                 alone = self._record(recorder, values, seed, what)
                 lift(one, start, alone, self._lifted_values(values, seed), existing=self._existing)
             except Unliftable:
-                found.add(name)
+                culprits.add(name)
             except ScenarioError as error:
                 self._report(f"the scenario fails there: {error}")
-        return found
+        return culprits
 
     def _record_both(
         self,
@@ -361,9 +361,9 @@ class _Compilation:
         if any(words in str(failure) for words in _OF_TYPES):
             self._ask_for_types(str(failure))
         for point in self._points.nearer():
-            found = self._try(recorder, point, seed, "2/2: nearer values")
-            if found is not None:
-                return found
+            recording = self._try(recorder, point, seed, "2/2: nearer values")
+            if recording is not None:
+                return recording
         self._ask_for_types(str(failure))
         shares: dict[str, float] = {}
         for name, share, point in self._points.alone():
@@ -371,17 +371,17 @@ class _Compilation:
                 self._checks.pop()
                 shares[name] = share
         point = self._points.together(shares)
-        found = None
+        recording = None
         if all(point[name] != self._first[name] for name in self._lifted_names):
-            found = self._try(recorder, point, seed, "2/2: each parameter its own way")
-        if found is None:
+            recording = self._try(recorder, point, seed, "2/2: each parameter its own way")
+        if recording is None:
             stuck = sorted(name for name in self._lifted_names if name not in shares)
             which = f" of {', '.join(stuck)}" if stuck else ""
             raise RecordingError(
                 f"the scenario fails at all other values{which} that were tried; "
                 f"dbt says: {failure}"
             )
-        return found
+        return recording
 
     def _try(
         self, recorder: RecordingEvaluator, point: Values, seed: Scalar | None, what: str
@@ -414,9 +414,9 @@ class _Compilation:
         return recording
 
     def _lifted_values(self, values: Values, seed: Scalar | None) -> dict[str, Any]:
-        found = {name: value for name, value in values.items() if name in self._lifted_names}
+        lifted = {name: value for name, value in values.items() if name in self._lifted_names}
         name = self._plan.replication_var
-        return found if name is None or type(seed) is not int else found | {name: seed}
+        return lifted if name is None or type(seed) is not int else lifted | {name: seed}
 
     def _static_parameters(self, one: Recording, two: Recording) -> dict[str, list[Scalar]]:
         """Return the parameters that templates look at, each with the values still to record."""
@@ -462,11 +462,12 @@ class _Compilation:
             raise Unliftable(f"dbt renders other statements for {where}")
 
     def _bound(self, baseline: tuple[BaselineRelation, ...]) -> tuple[Key, ...]:
+        catalog = self._plan.profile.catalog
         by_sql_name = {
-            f'"{self._plan.profile.catalog}"."{one.schema}"."{one.name}"'.lower(): one.key
-            for one in baseline
+            f'"{catalog}"."{relation.schema}"."{relation.name}"'.lower(): relation.key
+            for relation in baseline
         }
-        by_plain_name = {one.key[1]: one.key for one in baseline}
+        by_plain_name = {relation.key[1]: relation.key for relation in baseline}
         keys = []
         for bind in self._plan.table_binds:
             plain = bind.relation.replace('"', "").split(".")[-1].lower()
@@ -496,7 +497,9 @@ def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
 
 def _summary(program: Program) -> str:
     split = program.split
-    total = sum(one.effect.kind not in ("read", "nothing") for one, _ in program.statements)
+    total = sum(
+        statement.effect.kind not in ("read", "nothing") for statement, _ in program.statements
+    )
     return (
         f"of {total} statements that change something, {len(split.replayed)} are replayed for "
         f"each candidate and {len(split.hoisted - split.replayed)} run once"

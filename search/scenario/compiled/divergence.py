@@ -127,7 +127,11 @@ class _Comparison:
 
     def prepare(self, actions: tuple[Action, ...]) -> None:
         """Note which action is the last that makes or changes each relation."""
-        last = {one.key: one.operation for one in actions if one.kind == "run" and one.key}
+        last = {
+            action.key: action.operation
+            for action in actions
+            if action.kind == "run" and action.key
+        }
         self._last = {operation for operation in last.values() if operation is not None}
 
     def look(self, action: Action, connection: Any) -> None:
@@ -147,7 +151,7 @@ class _Comparison:
             return
         changed = [name for name in columns if _differing(connection, ours, theirs, quoted(name))]
         operation = self._program.flow.operations[action.operation]
-        found = Divergence(
+        divergence = Divergence(
             relation=".".join(action.key),
             step=operation.statement.step,
             model=operation.statement.node,
@@ -157,9 +161,9 @@ class _Comparison:
             columns=tuple(changed),
         )
         if changed and all(columns[name].startswith(_VOLATILE) for name in changed):
-            self.first_volatile = self.first_volatile or found
+            self.first_volatile = self.first_volatile or divergence
         else:
-            self.first = found
+            self.first = divergence
 
 
 def _columns(connection: Any, relation: str) -> dict[str, str]:

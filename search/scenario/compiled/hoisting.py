@@ -82,8 +82,10 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
         for schema in program.schemas:
             connection.execute(f"create schema if not exists {quoted(schema)}")
         for action in hoist_actions(program.flow, program.split):
-            found = None if action.operation is None else program.flow.operations[action.operation]
-            statement = None if found is None else found.statement
+            operation = (
+                None if action.operation is None else program.flow.operations[action.operation]
+            )
+            statement = None if operation is None else operation.statement
             is_authors_own = statement is not None and statement.node is None
             times.move(connection, times.of_action(action))
             try:

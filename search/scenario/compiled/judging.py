@@ -99,9 +99,9 @@ def _refuse_other_paths(program: Program) -> None:
     whatever is made has its schema before its name.
     """
     operations = program.flow.operations
-    schemas = {one.key[0] for one in program.baseline}
-    schemas |= {one.key[0] for one in operations if one.key is not None}
-    loose = next((one for one in operations if _makes_loosely(one)), None)
+    schemas = {relation.key[0] for relation in program.baseline}
+    schemas |= {operation.key[0] for operation in operations if operation.key is not None}
+    loose = next((operation for operation in operations if _makes_loosely(operation)), None)
     for operation in operations:
         target = operation.statement.effect.target
         if operation.statement.effect.kind != "path" or target is None:
@@ -131,14 +131,14 @@ def _read_again(write: str, texts: Sequence[str]) -> str | None:
         stem = name.partition("{")[0].partition("*")[0]
         if token.kind != "string" or len(stem) < 2:
             continue
-        if any(stem in text or any(fnmatch(name, one) for one in _globs(text)) for text in texts):
+        if any(stem in text or any(fnmatch(name, glob) for glob in _globs(text)) for text in texts):
             return name
     return None
 
 
 def _globs(text: str) -> list[str]:
-    strings = (one.text.strip("'") for one in tokenize(text) if one.kind == "string")
-    return [one.rsplit("/", 1)[-1] for one in strings if "*" in one or "?" in one]
+    strings = (token.text.strip("'") for token in tokenize(text) if token.kind == "string")
+    return [string.rsplit("/", 1)[-1] for string in strings if "*" in string or "?" in string]
 
 
 def draws_in(program: Program) -> Iterator[tuple[str, tuple[Draw, ...]]]:

@@ -96,13 +96,14 @@ class Program:
             self,
             statements=tuple(
                 (
-                    replace(one, sql=one.sql.replace(old, new)),
+                    replace(statement, sql=statement.sql.replace(old, new)),
                     replace(template, pieces=tuple(p.replace(old, new) for p in template.pieces)),
                 )
-                for one, template in self.statements
+                for statement, template in self.statements
             ),
             baseline=tuple(
-                replace(one, sql=one.sql and one.sql.replace(old, new)) for one in self.baseline
+                replace(relation, sql=relation.sql and relation.sql.replace(old, new))
+                for relation in self.baseline
             ),
         )
 
@@ -128,9 +129,13 @@ class Program:
     def _analysed(self, statements: Lifted) -> Flow:
         metrics_at = self._metrics_at()
         return analyse(
-            tuple(one for one in statements if one[0].marker is None or metrics_at[one[0].marker]),
+            tuple(
+                statement
+                for statement in statements
+                if statement[0].marker is None or metrics_at[statement[0].marker]
+            ),
             self.baseline,
-            {marker: [m.sql for m in found] for marker, found in metrics_at.items() if found},
+            {marker: [m.sql for m in metrics] for marker, metrics in metrics_at.items() if metrics},
             default_schema=self.default_schema,
         )
 
@@ -142,15 +147,17 @@ class Program:
     @property
     def attachments(self) -> tuple[str, ...]:
         """Statements that attach databases for reading, each for an instance that may have it."""
-        found = [one.sql for one, _ in self.statements if one.effect.kind == "attach"]
-        return tuple(dict.fromkeys(_ATTACH.sub("attach if not exists ", sql) for sql in found))
+        attached = [
+            statement.sql for statement, _ in self.statements if statement.effect.kind == "attach"
+        ]
+        return tuple(dict.fromkeys(_ATTACH.sub("attach if not exists ", sql) for sql in attached))
 
     @property
     def schemas(self) -> tuple[str, ...]:
         """Every schema that a relation of the program stands in."""
-        found = {relation.schema.lower() for relation in self.baseline}
-        found |= {operation.key[0] for operation in self.flow.operations if operation.key}
-        return tuple(sorted(found - {MAIN_SCHEMA, TEMP_SCHEMA, MACRO_SCHEMA}))
+        names = {relation.schema.lower() for relation in self.baseline}
+        names |= {operation.key[0] for operation in self.flow.operations if operation.key}
+        return tuple(sorted(names - {MAIN_SCHEMA, TEMP_SCHEMA, MACRO_SCHEMA}))
 
     def knows_literals_of(self, values: Mapping[str, Scalar]) -> bool:
         """Whether each literal of a candidate is of a kind that was recorded.
@@ -185,27 +192,31 @@ class Program:
             *(reading.reads for reading in self.flow.readings),
         )
         relations = (self.flow.versions[version].relation for version in read)
-        return frozenset(one.key for one in relations if one is not None) & frozenset(self.bound)
+        return frozenset(
+            relation.key for relation in relations if relation is not None
+        ) & frozenset(self.bound)
 
     def _metrics_at(self) -> dict[tuple[int, object] | None, list[PlannedMetric]]:
-        found: dict[tuple[int, object] | None, list[PlannedMetric]] = {None: []}
+        metrics: dict[tuple[int, object] | None, list[PlannedMetric]] = {None: []}
         for statement, _ in self.statements:
             if statement.marker is not None:
                 step, loop_value = statement.marker
-                found[statement.marker] = [
+                metrics[statement.marker] = [
                     metric
                     for metric in self.metrics
                     if metric.step == step and metric.loop_value in (None, loop_value)
                 ]
-        found[None] = [metric for metric in self.metrics if metric.step is None]
-        return found
+        metrics[None] = [metric for metric in self.metrics if metric.step is None]
+        return metrics
 
 
 def save(program: Program, folder: Path) -> None:
     """Write a program into a folder."""
     document = {
         "format_version": FORMAT_VERSION,
-        "statements": [_statement_document(one, template) for one, template in program.statements],
+        "statements": [
+            _statement_document(statement, template) for statement, template in program.statements
+        ],
         "baseline": [vars(relation) for relation in program.baseline],
         "metrics": [vars(metric) for metric in program.metrics],
         "bound": program.bound,
@@ -213,13 +224,13 @@ def save(program: Program, folder: Path) -> None:
         "default_schema": program.default_schema,
         "checks": [
             {
-                "values": dict(one.values),
-                "replication": one.replication,
-                "metrics": dict(one.metrics),
-                "seconds": one.seconds,
-                "started_at": one.started_at,
+                "values": dict(check.values),
+                "replication": check.replication,
+                "metrics": dict(check.metrics),
+                "seconds": check.seconds,
+                "started_at": check.started_at,
             }
-            for one in program.checks
+            for check in program.checks
         ],
         "warnings": program.warnings,
         "draws_vary": program.draws_vary,
@@ -238,15 +249,16 @@ def load(folder: Path) -> Program:
         if document["format_version"] != FORMAT_VERSION:
             raise RecordingError(f"the program in {folder} has another format")
         return Program(
-            statements=tuple(_statement(one) for one in document["statements"]),
-            baseline=tuple(BaselineRelation(**one) for one in document["baseline"]),
+            statements=tuple(_statement(statement) for statement in document["statements"]),
+            baseline=tuple(BaselineRelation(**relation) for relation in document["baseline"]),
             metrics=tuple(
-                PlannedMetric(**one | {"vars": tuple(one["vars"])}) for one in document["metrics"]
+                PlannedMetric(**metric | {"vars": tuple(metric["vars"])})
+                for metric in document["metrics"]
             ),
             bound=tuple((schema, name) for schema, name in document["bound"]),
             catalog=document["catalog"],
             default_schema=document["default_schema"],
-            checks=tuple(CheckPoint(**one) for one in document["checks"]),
+            checks=tuple(CheckPoint(**check) for check in document["checks"]),
             warnings=tuple(document["warnings"]),
             draws_vary=bool(document["draws_vary"]),
         )

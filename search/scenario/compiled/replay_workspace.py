@@ -93,7 +93,7 @@ class ReplayWorkspace(ABC):
             if file.endswith(EXTENSION):
                 connection.execute(f"load '{escaped(file)}'")
         known = [*files, *map(str, self._also)]
-        reach_only(connection, [*known, *(f"{one}.wal" for one in known)], folders)
+        reach_only(connection, [*known, *(f"{path}.wal" for path in known)], folders)
 
     def _enter(self, catalog: str) -> None:
         """Set a session up as dbt-duckdb does, inside the catalog."""

@@ -25,7 +25,7 @@ class StepTimes:
     def __init__(self, plan: ScenarioPlan, program: Program) -> None:
         self._operations = program.flow.operations
         texts = [piece for _, template in program.statements for piece in template.pieces]
-        texts += [one.sql or "" for one in program.baseline]
+        texts += [relation.sql or "" for relation in program.baseline]
         texts += [metric.sql for metric in program.metrics]
         is_asked = any(map(mentions_clock, texts))
         self.clock: HeldClock | None = plan.clock if is_asked else None

@@ -50,7 +50,7 @@ class Walls:
                 continue
             for write in outside_writes("0".join(action.template.pieces)):
                 raise RecordingError(f"a replay must not write, but {write.text()}")
-            if action.template.parameters and any("'" in one for one in action.template.pieces):
+            if action.template.parameters and any("'" in piece for piece in action.template.pieces):
                 self._watched.add(id(action))
 
     def require_known(self, action: Action, texts: Mapping[str, str]) -> None:
@@ -68,14 +68,14 @@ class Walls:
             return  # DuckDB itself knows the single files
         for token in tokenize(sql):
             text = plain_text(token.text) if token.kind == "string" else None
-            if text and any(fnmatch(text, one) for one in self._near):
+            if text and any(fnmatch(text, pattern) for pattern in self._near):
                 if text not in self._files and not self._is_matched(text):
                     raise BeyondRecording(f"{text} is read, which no recording read")
 
     @property
     def _near(self) -> list[str]:
         """Return patterns of whatever lies in a folder that DuckDB may list."""
-        return [f"{one.rpartition('/')[0]}/*" for one in self._patterns]
+        return [f"{pattern.rpartition('/')[0]}/*" for pattern in self._patterns]
 
     def _is_matched(self, text: str) -> bool:
-        return text in self._patterns or any(fnmatch(text, one) for one in self._patterns)
+        return text in self._patterns or any(fnmatch(text, pattern) for pattern in self._patterns)
