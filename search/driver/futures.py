@@ -20,6 +20,7 @@ from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.chance import Noise, chance_of, jeffreys, most_that_meet
 from search.study.figures import with_unit
+from search.study.preference import unit_of
 from search.study.replication import quantile
 from search.study.targets import Goal, all_met, is_met
 from search.study.values import Scalar
@@ -29,6 +30,10 @@ WAIT_SECONDS = 0.5
 """Longest wait before a pending interrupt is noticed."""
 FUTURES_SECONDS = 60.0
 """Time in which futures of a plan are evaluated; what does not fit is told."""
+UNUSUAL = 2.0
+"""Standard deviations from which the seed of the search is told to be unusual."""
+LEAST = 2
+"""Seeds that are evaluated whatever the time: one says nothing of what a seed does."""
 SEEDS = (100_000, 10_000_000)
 """Fresh seeds lie between these: far from the small numbers that people write, and safe to
 multiply by a few hundred in whole numbers of 32 bits."""
@@ -168,7 +173,7 @@ class Futures:
     def evaluate(
         self, values: Mapping[str, Scalar], seeds: Sequence[Scalar], *, seconds: float | None
     ) -> list[Outcome]:
-        """Return the outcomes under the first seeds, as many as fit into some time; one at least.
+        """Return the outcomes under the first seeds, as many as fit into some time; two at least.
 
         Args:
             values: The candidate.
@@ -181,7 +186,8 @@ class Futures:
         while len(outcomes) < len(seeds):
             passed = self._clock() - began
             rounds = len(outcomes) / size
-            if seconds is not None and outcomes and passed + passed / max(rounds, 1.0) > seconds:
+            is_over = seconds is not None and passed + passed / max(rounds, 1.0) > seconds
+            if is_over and len(outcomes) >= LEAST:
                 break
             outcomes += self._round(values, seeds[len(outcomes) : len(outcomes) + size])
         return outcomes
@@ -220,12 +226,22 @@ def fresh_seeds(
 
 
 def noise_warnings(goals: Sequence[Goal], noise: Mapping[str, Noise]) -> list[str]:
-    """Return what to tell before a search: targets that no plan can hold in most futures."""
+    """Return what to tell before a search: targets that no plan can hold in most futures.
+
+    Beside them, seeds of the search that are far from the others.
+    """
     lines = []
     for goal in goals:
         known = noise.get(goal.metric)
         if known is None or goal.is_objective:
             continue
+        if abs(known.offset) > max(UNUSUAL * known.deviation, unit_of(goal) / 2):
+            lines.append(
+                f"under the seed of the search {goal.metric} is "
+                f"{with_unit(abs(known.offset), goal.unit)} "
+                f"{'less' if known.offset > 0 else 'more'} than under others on average: a plan "
+                "that is tuned on it misses in many futures; take another seed, or several"
+            )
         most = most_that_meet(goal, known.deviation)
         wanted = goal.probability or 0.8
         if most < wanted:

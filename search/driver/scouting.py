@@ -88,7 +88,7 @@ class Scout:
         if not self.odds.scouted:
             if not self._own_seeds(current):
                 self._progress.note(f"evaluating today's parameters under {FEW} seeds")
-            self._scout(current, FEW, NOISE_SECONDS)
+            self._scout(current, FEW, None if self._is_asked else NOISE_SECONDS)
         if not self._is_warned:
             self._is_warned = True
             for line in noise_warnings(goals, self.odds.noise):
@@ -171,9 +171,14 @@ class Scout:
 
     def _seconds_left(self, goals: Sequence[Goal]) -> float | None:
         """Return the time for other seeds; None for as long as it takes."""
-        if any(goal.probability for goal in goals):
+        if self._is_asked or any(goal.probability for goal in goals):
             return None
         return SCOUT_SECONDS - self._seconds
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether the study file says how many seeds it wants: it gets them, whatever the time."""
+        return self._spec.search.confirm_seeds is not None
 
     def _known(self, trial: CompleteTrial) -> int:
         return max(self.odds.seeds_of(trial.values), len(self._own_seeds(trial)))

@@ -109,6 +109,14 @@ def test_noise_that_no_tolerance_holds_is_told_before_the_search(tmp_path: Path)
     assert noise_warnings([goal], {"v": Noise(0.0, 0.2, 6)}) == []
 
 
+def test_a_seed_that_is_far_from_the_others_is_told() -> None:
+    goal = Goal("v", "equal", value=55.0, tolerance=4.0, is_relative_tolerance=False)
+    (line,) = noise_warnings([goal], {"v": Noise(3.0, 1.0, 6)})
+    assert "under the seed of the search v is 3 less than under others on average" in line
+    assert noise_warnings([goal], {"v": Noise(1.5, 1.0, 6)}) == []
+    assert noise_warnings([goal], {"v": Noise(0.3, 0.1, 6)}) == []  # far, but what does it matter
+
+
 @pytest.mark.parametrize(
     ("target", "probability"),
     [
