@@ -102,7 +102,7 @@ def test_noise_that_no_tolerance_holds_is_told_before_the_search(tmp_path: Path)
     notes: list[str] = []
     study = made(tmp_path, {"value": 55.0, "tolerance_abs": 0.5}, [11], polish=0)
     run(study, notes)
-    (line,) = [note for note in notes if note.startswith("warning")]
+    (line,) = [note for note in notes if note.startswith("warning: the seed alone")]
     assert "the seed alone moves v by" in line and "of futures; widen its tolerance" in line
     goal = Goal("v", "equal", value=55.0, tolerance=0.5, is_relative_tolerance=False)
     assert "38 % of futures" in noise_warnings([goal], {"v": Noise(0.0, 1.0, 6)})[0]
