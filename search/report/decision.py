@@ -124,7 +124,7 @@ def _walk_figure(findings: Findings, metric: str) -> list[Figure]:
         names=("today", "plan"),
         label_text=f"{metric} from today to the plan, by parameter",
     )
-    return [(f"From today to the plan: {spoken(metric)}", "", chart)]
+    return [(f"From today to the plan: {spoken(metric)}", "axis cut, not from 0", chart)]
 
 
 def _tornado(findings: Findings, metric: str) -> list[Figure]:

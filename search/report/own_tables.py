@@ -47,7 +47,7 @@ def _figures(view: TableView) -> list[Figure]:
         if chart is not None:
             unit = "" if view.unit in (None, "fraction") else str(view.unit)
             if view.chart == "walk":
-                unit = ", ".join(word for word in (unit, "plan") if word)
+                unit = ", ".join(word for word in (unit, "plan", "axis cut, not from 0") if word)
             figures.append((name, unit, chart))
     return figures
 
