@@ -78,6 +78,8 @@ class MetricReader:
         metrics: What to read.
         seed: What seeds DuckDB before each of them, or None.
         led: Leads SQL to files that the candidate's project wrote; takes SQL and who asks.
+        guard: Refuses SQL that says something else for each candidate; None where the session
+            itself is closed.
     """
 
     def __init__(
@@ -85,10 +87,12 @@ class MetricReader:
         metrics: Sequence[PlannedMetric],
         seed: Scalar | None = None,
         led: Callable[[str, str], str] = lambda sql, who: sql,
+        guard: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._seed = seed
         self._led = led
+        self._guard = guard
         self._readings: dict[str, list[float]] = {}
 
     def is_due(self, step_index: int) -> bool:
@@ -116,6 +120,8 @@ class MetricReader:
     def _read(self, connection: Any, metric: PlannedMetric, loop_value: Any) -> float:
         if self._seed is not None:
             connection.execute(set_seed(self._seed, metric_place(metric.name, loop_value)))
+        if self._guard is not None and metric.template is not None:
+            self._guard(metric.sql)
         sql = self._led(metric.sql, f"metric {metric.name}")
         return read_metric(connection, metric if sql == metric.sql else replace(metric, sql=sql))
 

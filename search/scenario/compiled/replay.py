@@ -35,6 +35,7 @@ from search.scenario.compiled.walls import BeyondRecording, Walls, place_of
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.outside_reads import refuse_outside_reads
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed
@@ -120,7 +121,9 @@ class Replay:
     def _measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         self.operation_seconds = {}
         self._seed = self._plan.engine_seed(request)
-        reader = MetricReader(self._plan.metrics_of(request), self._seed, self._files.led)
+        guard = None if self._plan.allow_external_access else refuse_outside_reads
+        metrics = self._plan.metrics_of(request)
+        reader = MetricReader(metrics, self._seed, self._files.led, guard)
         values = dict(request.values)
         if self._plan.replication_var is not None and request.replication is not None:
             values[self._plan.replication_var] = request.replication
@@ -176,6 +179,10 @@ class Replay:
         if action.operation is not None:
             statement = self.program.flow.operations[action.operation].statement
         is_authors_own = statement is not None and statement.node is None
+        template = action.template
+        if is_authors_own and template is not None and not self._plan.allow_external_access:
+            if template.parameters:  # recorded for other values, in a session that was closed
+                refuse_outside_reads(template.fill(texts))
         try:
             with author_schema(connection, self._plan, is_authors_own):
                 if self._seed is not None and statement is not None and statement.place:
