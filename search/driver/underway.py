@@ -175,7 +175,6 @@ class Underway:
         if self._spool:
             for number in whole:
                 self._spool.forget(number)
-        goals = self._standings.goals
         told, news = [], []
         for number, pending in whole.items():
             conclusion = conclusions[number]
@@ -192,6 +191,7 @@ class Underway:
                 }
             )
             is_scored = bool(conclusion.variances)
+            goals = self._standings.goals  # today's trial resolves relative ones
             news.append(
                 TrialNews(
                     iteration=iteration,
