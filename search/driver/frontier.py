@@ -19,8 +19,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.driver.results import CompleteTrial
 from search.sampling.choice import Samplers
 from search.sampling.feasible import SpaceExhaustedError
-from search.sampling.history import METRIC_PREFIX, metrics_of_trial
+from search.sampling.history import metrics_of_trial
 from search.study import StudySpec
+from search.study.metrics import METRIC_PREFIX
 from search.study.preference import Preference
 from search.study.ranking import rank_key
 from search.study.space import canonical, distributions
