@@ -10,9 +10,6 @@ from typing import Any
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
-from search.report.comparison import comparison_html
-from search.report.findings import loops_of
-from search.report.html import write_page
 from search.scenario.outcome import Outcome
 from search.storage.attributes import FINGERPRINTS
 from search.storage.trials import read_trials
@@ -247,6 +244,10 @@ def write_comparison(spec: StudySpec, sides: Sequence[Side], target: Path) -> Pa
     Raises:
         AuditError: If it cannot be written.
     """
+    from search.report.comparison import comparison_html  # late: a page alone needs its drawing
+    from search.report.findings import loops_of
+    from search.report.html import write_page
+
     plans = [Plan(side.label, None, side.values, side.metrics) for side in sides]
     loops = loops_of(expand_metrics(spec))
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.audit.schema import DATABASE_NAME
-from search.sampling.diagnosis import Diagnosis
-from search.sampling.stopping import State
 from search.scenario.verdict import Verification
 from search.study.alternatives import Alternative
 from search.study.budget import MemoryPlan
 from search.study.targets import Goal
 from search.study.values import Scalar
+
+if TYPE_CHECKING:  # they import NumPy, and commands that only read must not
+    from search.sampling.diagnosis import Diagnosis
+    from search.sampling.stopping import State
 
 TARGETS_MET = "targets_met"
 TARGETS_MISSED = "targets_missed"
