@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, Self
 
 from search.driver.engine import Engine, divergence_finder
@@ -52,7 +52,8 @@ class Verifier:
         progress: Progress,
     ) -> None:
         self._child = child
-        self._reference = reference
+        # Kept under the fingerprint of all that was seen to be read, as the next start finds it.
+        self._reference = reference if engine.plan is None else replace(reference, plan=engine.plan)
         self._engine = engine
         self._current = current
         self._progress = progress
@@ -176,9 +177,9 @@ class Verifier:
             self._thread.join(0.5)  # in slices, so that an interrupt arrives
             interrupt.check()
         # The system may have ended a process that only waited; another one does as well.
-        again = partial(run_in_child, patience=self._child.patience)
-        call = self._child.call if self._child.is_alive else again
-        return call(function, *arguments, report=report)
+        if self._child.is_alive:
+            return self._child.call(function, *arguments, report=report)
+        return run_in_child(function, *arguments, report=report, patience=self._child.patience)
 
     def _warm_up(self) -> None:
         with contextlib.suppress(SearchError):  # the verification will say it

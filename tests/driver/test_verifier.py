@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,7 +65,8 @@ def child() -> Iterator[ChildProcess]:
 
 
 def verifier_of(child: ChildProcess, factory: DbtEvaluatorFactory) -> Verifier:
-    engine = Engine(factory, "compiled", "overlay", first=None)
+    sealed = replace(factory.plan, fingerprints={**factory.plan.fingerprints, "scenario": "sealed"})
+    engine = Engine(factory, "compiled", "overlay", first=None, plan=sealed)
     return Verifier(child, factory, engine, EvaluationRequest(0, VALUES), SilentProgress())
 
 
@@ -98,6 +100,7 @@ def test_the_waiting_process_verifies(
         wrong = verifier.verify(Attributes(), end_with({"v": 99.0}))  # type: ignore[arg-type]
         assert wrong is not None and wrong.differences == ("v = 99.0 where dbt gives 21.0",)
     assert store.kept[VERIFIED]["7"]["failure"] is None
+    assert store.kept[VERIFIED]["7"]["scenario"] == "sealed"  # what the next start asks for
     assert list((factory.scratch_parent or Path()).iterdir()) == []
 
 
