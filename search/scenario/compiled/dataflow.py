@@ -258,4 +258,6 @@ def _unknown(operation: Operation) -> RecordingError:
     target = statement.effect.target
     name = ".".join(target.parts) if target else "?"
     place = statement.node or statement.step
-    return RecordingError(f"{place} changes {name}, which is no relation of the database")
+    return RecordingError(
+        f"{place} changes {name}, which no SQL of the project made (does a Python model?)"
+    )
