@@ -66,6 +66,7 @@ def test_plain_random_is_repeatable_and_the_same_in_both_engines(tmp_path: Path)
     assert metrics(engine.factory(), values | {"deductible": 740.0}, 2)["paid"] < by_dbt["paid"]
 
 
+@pytest.mark.long
 def test_layers_with_a_snapshot_an_attached_database_and_an_export(tmp_path: Path) -> None:
     factory, engine = prepared("medallion", tmp_path)
     before = checksums(tmp_path / "medallion")
