@@ -224,3 +224,13 @@ def test_lever_rows_that_contradict_or_do_nothing_stop_the_build(foundation, tmp
         with duckdb.connect(str(simulation.database)) as connection:
             connection.execute("delete from comp_levers; insert into comp_levers from saved")
         assert any(reason in message for message in outcome["messages"]), (reason, outcome)
+
+
+def test_a_database_of_an_earlier_version_is_refused_with_what_to_do(foundation, years, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    with duckdb.connect(str(simulation.database)) as connection:
+        connection.execute("create table fct_workforce_snapshot (scenario_id varchar)")
+    [outcome] = simulation.invoke(years(2027))
+    assert "written by an earlier version of the project: fct_workforce_snapshot has no column" in (
+        str(outcome["messages"])
+    )

@@ -159,11 +159,7 @@ described as (
   from hired
   inner join offers on hired.job_level = offers.job_level
   inner join new_hire_ages
-    on
-      hired.age_slot = new_hire_ages.slot
-      {%- if has_level_ages %}
-      and hired.job_level = new_hire_ages.job_level
-      {%- endif %}
+    on hired.age_slot = new_hire_ages.slot {{ "and hired.job_level = new_hire_ages.job_level" if has_level_ages }}
   inner join hire_groups
     on
       hired.job_level = hire_groups.job_level
