@@ -158,8 +158,14 @@ described as (
     )) }} as annual_salary
   from hired
   inner join offers on hired.job_level = offers.job_level
+  {%- if has_level_ages %}
   inner join new_hire_ages
-    on hired.age_slot = new_hire_ages.slot {{ "and hired.job_level = new_hire_ages.job_level" if has_level_ages }}
+    on
+      hired.age_slot = new_hire_ages.slot
+      and hired.job_level = new_hire_ages.job_level
+  {%- else %}
+  inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
+  {%- endif %}
   inner join hire_groups
     on
       hired.job_level = hire_groups.job_level
