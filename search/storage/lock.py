@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,9 @@ import psutil
 
 from search.errors import LeaseError, StorageError
 from search.system import files
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What ``flock`` says on file systems without it, flock(2)."""
 
 
 class StudyLock:
@@ -56,6 +60,12 @@ class StudyLock:
             os.fsync(self._descriptor)
         except OSError as error:
             self.release()
+            if error.errno in _NO_LOCKS:
+                raise StorageError(
+                    f"the file system of {self.path.parent} must know locks (flock), which keep a "
+                    f"second driver out, but it does not ({error.strerror}); mount it with locks, "
+                    "or name a folder on a local disk with --results"
+                ) from error
             raise StorageError(
                 f"the study's folder {self.path.parent} must be writable, but its lock cannot be "
                 f"written ({error.strerror}); free space or give another one with --results"

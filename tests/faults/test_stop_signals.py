@@ -136,6 +136,19 @@ ENDLESS = {
 }
 
 
+def endless_run(nursery: Nursery, tmp_path: Path, what: str) -> tuple[int, Path]:
+    """Start a run whose second trial never ends; return its process and results at that point."""
+    project = copy_project("tiny", tmp_path / "project")
+    document = tiny_document(search={"max_iterations": 2})
+    document["scenario"]["steps"][0]["sql"] = ENDLESS[what]
+    del document["parameters"]["rate"]
+    file = write_study(project, document)
+    results = tmp_path / "results"
+    pid = nursery.start("run", file, "--results", results)
+    wait_until(lambda: has_begun(results, 1))
+    return pid, results
+
+
 KINDS = [("query", signal.SIGINT), ("template", signal.SIGTERM)]
 if IS_ALL:
     KINDS += [("query", signal.SIGTERM), ("template", signal.SIGINT), ("query", signal.SIGHUP)]
@@ -145,14 +158,7 @@ if IS_ALL:
 def test_an_evaluation_without_end_is_stopped_and_no_trial_fails(
     nursery: Nursery, tmp_path: Path, what: str, number: signal.Signals
 ) -> None:
-    project = copy_project("tiny", tmp_path / "project")
-    document = tiny_document(search={"max_iterations": 2})
-    document["scenario"]["steps"][0]["sql"] = ENDLESS[what]
-    del document["parameters"]["rate"]
-    file = write_study(project, document)
-    results = tmp_path / "results"
-    pid = nursery.start("run", file, "--results", results)
-    wait_until(lambda: has_begun(results, 1))
+    pid, results = endless_run(nursery, tmp_path, what)
     time.sleep(0.3)
     code, seconds = nursery.stopped(pid, number)
     assert code == INTERRUPTED and seconds < ENDS_WITHIN_SECONDS
@@ -163,14 +169,7 @@ def test_an_evaluation_without_end_is_stopped_and_no_trial_fails(
 
 
 def test_a_second_signal_ends_it_at_once(nursery: Nursery, tmp_path: Path) -> None:
-    project = copy_project("tiny", tmp_path / "project")
-    document = tiny_document(search={"max_iterations": 2})
-    document["scenario"]["steps"][0]["sql"] = ENDLESS["query"]
-    del document["parameters"]["rate"]
-    file = write_study(project, document)
-    results = tmp_path / "results"
-    pid = nursery.start("run", file, "--results", results)
-    wait_until(lambda: has_begun(results, 1))
+    pid, results = endless_run(nursery, tmp_path, "query")
     # A storage that another program holds keeps the run from saving.
     with sqlite3.connect(results / "tiny" / "study.db", isolation_level=None) as connection:
         connection.execute("begin immediate")
@@ -184,14 +183,7 @@ def test_a_second_signal_ends_it_at_once(nursery: Nursery, tmp_path: Path) -> No
 
 
 def test_a_run_that_cannot_save_ends_all_the_same(nursery: Nursery, tmp_path: Path) -> None:
-    project = copy_project("tiny", tmp_path / "project")
-    document = tiny_document(search={"max_iterations": 2})
-    document["scenario"]["steps"][0]["sql"] = ENDLESS["query"]
-    del document["parameters"]["rate"]
-    file = write_study(project, document)
-    results = tmp_path / "results"
-    pid = nursery.start("run", file, "--results", results)
-    wait_until(lambda: has_begun(results, 1))
+    pid, results = endless_run(nursery, tmp_path, "query")
     with sqlite3.connect(results / "tiny" / "study.db", isolation_level=None) as connection:
         connection.execute("begin immediate")
         code, seconds = nursery.stopped(pid, signal.SIGTERM)

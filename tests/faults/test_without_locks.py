@@ -1,0 +1,43 @@
+"""Results on a file system without locks: refused with the reason, nothing written."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from studies import copy_project, run_search, tiny_document, write_study
+
+pytestmark = pytest.mark.fault
+
+SHIM = """
+#include <errno.h>
+int flock(int descriptor, int operation) { errno = ENOLCK; return -1; }
+"""
+"""What ``flock`` does on NFS without a lock daemon."""
+
+
+@pytest.fixture
+def without_locks(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process for which no file can be locked."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("a C compiler must be there to stand for such a file system, but is not")
+    source, library = tmp_path / "shim.c", tmp_path / "shim.so"
+    source.write_text(SHIM)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def test_results_without_locks_are_refused(tmp_path: Path, without_locks: dict[str, str]) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    file = write_study(project, tiny_document())
+    results = tmp_path / "results"
+    done = run_search("run", file, "--results", results, cwd=tmp_path, env=without_locks)
+    assert done.returncode == 2, done.stderr
+    assert f"the file system of {results / 'tiny'} must know locks (flock)" in done.stderr
+    assert "No locks available" in done.stderr and "--results" in done.stderr
+    assert "Traceback" not in done.stderr
+    written = {path.name for path in results.rglob("*") if path.is_file()}
+    assert not {"study.db", "events.jsonl", "audit.duckdb"} & written
