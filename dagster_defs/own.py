@@ -105,8 +105,12 @@ def study_assets(
             if winner is None:
                 raise SpecError(f"study {results.study} has no complete trial", file=str(file))
         values = dict(winner.parameters)
-        shown = {"parameters": dg.MetadataValue.json(values), "trial": winner.trial}
-        return dg.Output(values, metadata=shown | {"targets met": results.is_converged})
+        shown: dict[str, Any] = {
+            "parameters": dg.MetadataValue.json(values),
+            "trial": winner.trial,
+            "targets met": results.is_converged,
+        }
+        return dg.Output(values, metadata=shown)
 
     return [tune, best_parameters]
 

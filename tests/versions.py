@@ -35,7 +35,6 @@ INSTALL_SECONDS, RUN_SECONDS = 1200, 900
 MIXTURES: Mapping[str, Sequence[Sequence[str]]] = {
     "lowest": (),  # filled from pyproject.toml
     "newest": (),
-    "DuckDB 1.5": (["duckdb>=1.5,<1.6"],),
     # pip cannot build what dbt-core 1.12 asks for from the package registry alone.
     "dbt-core 1.12": (["--no-deps", "dbt-core>=1.12,<1.13"], ["--no-deps", "metricflow"]),
 }

@@ -103,7 +103,7 @@ def _ask_aim(survey: Any, aim: Any) -> Any:
     aims = aims_of(survey)
     click.echo("What should be aimed at? Numbers of the project's models, with their sums today:")
     for number, choice in enumerate(aims[:SHOWN], start=1):
-        today = number_text(choice.mart.sums[choice.column])
+        today = number_text(choice.mart.sums.get(choice.column or ""))
         click.echo(f"  {number:2}  {choice.mart.name}.{choice.column}  ({today})")
     if len(aims) > SHOWN:
         click.echo(f"      and {len(aims) - SHOWN} more: name one as MODEL.COLUMN")

@@ -37,7 +37,7 @@ def test_a_version_that_does_not_fit_is_refused_with_what_fits(
     with pytest.raises(UnsupportedVersionError) as refused:
         require_supported()
     text = str(refused.value)
-    assert "duckdb must be <2.1,>=1.4" in text and "is 1.3.2" in text
+    assert "duckdb must be <2.1,>=2.0" in text and "is 1.3.2" in text
     assert "optuna must be" in text and "pip install 'duckdb<2.1" in text
     assert refused.value.exit_code == EXIT_BAD_INPUT
 
