@@ -1,9 +1,10 @@
-"""What a study recommends: the least change against a long search, and effects against the truth.
+"""What a study recommends: the least change against a long search, effects, and its frontier.
 
 Studies are those of ``benchmarks/chance.py`` without chance, with more parameters than targets.
 
     python benchmarks/advice.py least-change --seed 41 --studies 30
     python benchmarks/advice.py effects --seed 51 --studies 100
+    python benchmarks/advice.py frontier --seed 61 --studies 20
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 from chance import Problem, World, searched
 
 from search.driver.effects import Effect
+from search.driver.frontier import Frontier
 from search.driver.results import SearchEnd
 from search.sampling.choice import target_sampler
 from search.storage.database import open_storage
@@ -29,6 +31,7 @@ from search.study import StudySpec
 from search.study.preference import Preference, unit_of
 from search.study.ranking import directions
 from search.study.targets import goals_of, violation
+from search.study.vary import parse_varies
 
 REFERENCE = 5000
 """Evaluations of the reference search."""
@@ -193,15 +196,46 @@ def _truth(one: Problem, end: SearchEnd, effect: Effect) -> float:
     return statistics.fmean(changes)
 
 
+def frontier(seed: int, studies: int) -> None:
+    """Print how many new evaluations a point of a frontier of seven takes."""
+    random = np.random.default_rng(seed)
+    counts, met = [], 0
+    for _ in range(studies):
+        one = problem(random)
+        with tempfile.TemporaryDirectory() as name:
+            spec, end = searched(one, Path(name))
+        level = float(one.document["targets"]["m0"]["value"])
+        varies = parse_varies(spec, [f"m0={0.97 * level!r}:{1.03 * level!r}:7"])
+
+        def evaluate(wanted: Sequence[Mapping[str, Any]], world: World = one.world) -> list[Any]:
+            rows = [world.metrics(point_of(values, world), 1) for values in wanted]
+            return [{f"m{i}": float(value) for i, value in enumerate(row)} for row in rows]
+
+        found = Frontier(spec, end.goals, Preference.of(spec), end.complete, varies, evaluate)
+        points = list(found.points())
+        counts += [len(point.evaluated) for point in points]
+        met += sum(point.is_met for point in points)
+        print(
+            f"{one.world.size} x {one.world.width}: {sum(p.is_met for p in points)} of 7 met, new "
+            f"evaluations {[len(point.evaluated) for point in points]}",
+            flush=True,
+        )
+    print(
+        f"{studies} frontiers of 7 points: {met} of {len(counts)} points met, new evaluations a "
+        f"point: median {statistics.median(counts):g}, mean {statistics.mean(counts):.1f}"
+    )
+
+
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["least-change", "effects"])
+    parser.add_argument("what", choices=["least-change", "effects", "frontier"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--studies", type=int, default=30)
     options = parser.parse_args()
     began = time.process_time()
-    {"least-change": least_change, "effects": effects}[options.what](options.seed, options.studies)
+    run = {"least-change": least_change, "effects": effects, "frontier": frontier}[options.what]
+    run(options.seed, options.studies)
     print(f"{time.process_time() - began:.0f} CPU s")
 
 

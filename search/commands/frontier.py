@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from search.audit.republish import republish
@@ -171,7 +171,7 @@ def _solved(
     frontier = Frontier(
         spec,
         goals,
-        Preference.stored(spec, stored.attributes),
+        replace(Preference.stored(spec, stored.attributes), is_final=False),
         trials,
         varies,
         lambda candidates: _metrics_of(spec, pool, candidates),

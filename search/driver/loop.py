@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search.driver.limits import Limits, Progressed, Stop
@@ -435,7 +435,12 @@ class Driver:
 
     def _end(self, stop: Stop) -> SearchEnd:
         standings = self._standings
+        standings.finish()
         best, is_met = standings.best, standings.is_met
+        if stop.state == "converged" and not is_met:
+            stop = Stop(SPENT, "no_progress")
+        elif best is not None and standings.is_converged:
+            stop = replace(stop, reason=f"trial {best.number} meets every target")
         return SearchEnd(
             reason=stop.reason,
             state=stop.state,

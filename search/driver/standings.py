@@ -111,6 +111,11 @@ class Standings:
     ) -> tuple[Goal, ...]:
         return judged(self._goals, self._preference.odds, metrics, evaluations)
 
+    def finish(self) -> None:
+        """Count no plan as one that chance allows of which that was not found out."""
+        self._preference = replace(self._preference, is_final=True)
+        self._first, self._ranked = None, 0
+
     def judging(self, trial: CompleteTrial | None) -> tuple[Goal, ...]:
         """Return the goals with the margins that a trial is judged by."""
         if trial is None:

@@ -16,7 +16,7 @@ from typing import Any
 from search.study.chance import WANTED, window
 from search.study.constraints import Expression
 from search.study.models import StudySpec
-from search.study.odds import Odds, careful, safe_window, shares, with_margins
+from search.study.odds import FEW, Odds, careful, safe_window, shares, with_margins
 from search.study.parameters import ParameterSpec, same_scalar
 from search.study.ranking import rank_key
 from search.study.settings import PREFERENCES
@@ -48,11 +48,14 @@ class Preference:
         spec: The study.
         name: ``least_change``, ``center``, ``none`` or an expression.
         odds: What is known of chance; empty without it.
+        is_final: Whether a plan that was not evaluated under other seeds meets no chance target:
+            nothing more is found out about it.
     """
 
     spec: StudySpec
     name: str
     odds: Odds = field(default_factory=Odds)
+    is_final: bool = False
 
     @classmethod
     def of(cls, spec: StudySpec) -> Preference:
@@ -71,7 +74,7 @@ class Preference:
         document = attributes.get("spec") or {}
         is_old = bool(document) and "prefer" not in document.get("search", {})
         odds = Odds.of(attributes.get(SCOUTED) or ())
-        return cls(spec, "none" if is_old else spec.search.prefer, odds)
+        return cls(spec, "none" if is_old else spec.search.prefer, odds, is_final=True)
 
     @cached_property
     def _expression(self) -> Expression | None:
@@ -95,8 +98,9 @@ class Preference:
         Raises:
             ValueError: If a metric is missing or not finite.
         """
-        own = self.judged(goals, values)
-        missed, leading, inside = rank_key(own, metrics)
+        missed, leading, inside = rank_key(self.judged(goals, values), metrics)
+        if not missed and self._is_unknown(goals, values):
+            return (1.0, 0.0, self._short(goals, values, metrics), 0.0, inside)
         if missed or self.name == "none":
             return (missed, leading, 0.0, 0.0, inside)
         edge = self.outside(goals, values, metrics)
@@ -116,13 +120,20 @@ class Preference:
         Raises:
             ValueError: If a metric is missing or not finite.
         """
-        return all_met(self.judged(goals, values), metrics)
+        is_known = not self._is_unknown(goals, values)
+        return is_known and all_met(self.judged(goals, values), metrics)
+
+    def _is_unknown(self, goals: Sequence[Goal], values: Mapping[str, Scalar]) -> bool:
+        """Return whether a chance target counts as missed because too little is known."""
+        if not (self.is_final and self.odds) or self.odds.seeds_of(values) >= FEW:
+            return False
+        return any(goal.probability for goal in goals)
 
     def judged(self, goals: Sequence[Goal], values: Mapping[str, Scalar]) -> Sequence[Goal]:
         """Return the goals that a candidate is judged by: with its own margins, where known."""
         if not any(goal.probability for goal in goals):
             return goals
-        noise = self.odds.own_noise(values)
+        noise = self.odds.own_noise(values) or self.odds.noise
         return with_margins(goals, noise, is_own=True) if noise else goals
 
     def outside(
