@@ -62,20 +62,20 @@ def survey(**changes: Any) -> Survey:
 
 
 def a_draft(tmp_path: Path, seen: Survey, **changes: Any) -> draft.Draft:
-    aim, levers = init.suggested(seen, parameters=(), metric=None)
+    aim, movables = init.suggested(seen, parameters=(), metric=None)
     made = init.drafted(
-        seen, tmp_path, tmp_path / "study.yaml", name=None, aim=aim, levers=levers, target="+5%"
+        seen, tmp_path, tmp_path / "study.yaml", name=None, aim=aim, movables=movables, target="+5%"
     )
     return made if not changes else draft.replace(made, **changes)
 
 
-def test_a_lever_is_suggested_and_a_year_is_not() -> None:
-    aim, levers = init.suggested(survey(), parameters=(), metric=None)
+def test_a_number_is_suggested_and_a_year_is_not() -> None:
+    aim, movables = init.suggested(survey(), parameters=(), metric=None)
     assert (aim.text, aim.sql) == (
         "sum(fct_sales.revenue)",
         "select sum(revenue) from {{ ref('fct_sales') }}",
     )
-    assert [(one.name, one.low, one.high) for one in levers] == [
+    assert [(one.name, one.low, one.high) for one in movables] == [
         ("price", 1.2, 3.8),
         ("costs_rent", 450.0, 1400.0),
     ]
