@@ -287,10 +287,11 @@ def _worlds(setting: Setting, baseline: Baseline) -> tuple[World, World]:
 def _python_models(setting: Setting, nodes: Collection[str]) -> tuple[str, ...]:
     """Return the models in Python among selected nodes, by their files."""
     names = {node.rsplit(".", 1)[-1] for node in nodes if node.startswith("model.")}
+    stems: set[str] = set()
     with setting.complaints.checking():
         files = setting.project.read_files()
-        return tuple(sorted(names & {file.stem for _, file in files if file.suffix == ".py"}))
-    return ()
+        stems = {file.stem for _, file in files if file.suffix == ".py"}
+    return tuple(sorted(names & stems))
 
 
 def _checks_of_the_project(setting: Setting) -> _Checked:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from search.scenario.compiled.dataflow import (
-    Flow,
-    Key,
-)
+from search.scenario.compiled.flow import Flow, Key
 
 
 @dataclass(frozen=True)
