@@ -37,8 +37,10 @@ def starting_on_loopback(launched: list[tuple[str, subprocess.Popen[bytes]]]) ->
     Args:
         launched: Takes Ray's name for each process, and the process; one that dies at once too.
     """
-    from ray._private import node, services
+    from ray._private import node as node_module
+    from ray._private import services
 
+    node: Any = node_module  # which does not export what it imports itself
     resolve, start = services.resolve_ip_for_localhost, services.start_ray_process
     wait = node.wait_for_persisted_port
 
