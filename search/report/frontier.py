@@ -8,15 +8,8 @@ from typing import Any
 
 from search.audit.schema import DATABASE_NAME
 from search.driver.frontier import FrontierPoint, FrontierResult
-from search.report.plots import (
-    box,
-    dot,
-    label,
-    line,
-    path,
-    svg,
-)
 from search.report.render import styled_file
+from search.report.shapes import box, dot, label, line, path, svg
 from search.study import StudySpec, expand_metrics
 from search.study.figures import with_unit
 from search.study.preference import moved
