@@ -103,8 +103,11 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
             progress.note(f"warning: {warning}")
         inputs = bench.prepared.plan.inputs()
         require_same_inputs(bench.prepared.plan, inputs)
+        known = world.inputs().keys() if world else set()
         yield bench
-        require_same_inputs(bench.prepared.plan, inputs)
+        # What only the setup was seen to read before: the fingerprint moves, the contents do not.
+        has_learnt = world is not None and world.inputs().keys() != known
+        require_same_inputs(bench.prepared.plan, inputs, has_learnt=has_learnt)
 
 
 def tell_passing_key(progress: Progress) -> None:
@@ -138,12 +141,15 @@ def prepared_workbench(
     return Workbench(spec, layout, memory, child, prepared, reference, progress)
 
 
-def require_same_inputs(plan: ScenarioPlan, inputs: Mapping[str, str]) -> None:
+def require_same_inputs(
+    plan: ScenarioPlan, inputs: Mapping[str, str], *, has_learnt: bool = False
+) -> None:
     """Refuse to go on when what a scenario reads is no longer what its fingerprint says.
 
     Args:
         plan: The prepared scenario.
         inputs: What it reads and what that held before.
+        has_learnt: Whether an evaluation was seen to read something for the first time.
 
     Raises:
         ProjectError: Naming what changed.
@@ -155,7 +161,8 @@ def require_same_inputs(plan: ScenarioPlan, inputs: Mapping[str, str]) -> None:
             f"{', '.join(moved)} changed meanwhile, so a number may belong to either content; "
             "start again"
         )
-    if not now.keys() - inputs.keys() and plan.with_world().fingerprints != plan.fingerprints:
+    is_known = not has_learnt and not now.keys() - inputs.keys()
+    if is_known and plan.with_world().fingerprints != plan.fingerprints:
         raise ProjectError("what the scenario reads changed meanwhile; start again")
 
 
