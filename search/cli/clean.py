@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 
 from search.cli.options import json_option, results_option
 from search.errors import EXIT_OK
+
+Amount = TypeVar("Amount", int, float)
 
 
 def _size(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
@@ -24,7 +27,7 @@ def _duration(context: click.Context, option: click.Parameter, text: str | None)
     return _read(parse_duration, text)
 
 
-def _read(parse: Any, text: str | None) -> Any:
+def _read(parse: Callable[[str], Amount], text: str | None) -> Amount | None:
     if text is None:
         return None
     try:

@@ -53,9 +53,8 @@ def findings_of_run(spec: StudySpec, result: RunResult) -> Findings:
         goals=end.goals,
         units={metric.name: metric.unit for metric in expanded},
         loops=loops_of(expanded),
-        today=end.current
-        and Plan(TODAY, end.current.number, end.current.values, end.current.metrics),
-        plan=end.best and Plan(PLAN, end.best.number, end.best.values, end.best.metrics),
+        today=_plan(TODAY, end.current),
+        plan=_plan(PLAN, end.best),
         alternatives=tuple(
             Plan(
                 alternative.name,

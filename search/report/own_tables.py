@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from search.report.charts import Line, bars_chart, path_chart, walk_chart
@@ -52,7 +54,7 @@ def _figures(view: TableView) -> list[Figure]:
     return figures
 
 
-def _courses(view: TableView, rows: list[tuple[object, ...]]) -> Markup:
+def _courses(view: TableView, rows: Sequence[tuple[object, ...]]) -> Markup:
     places = [str(row[0]) for row in rows]
     lines = []
     for number, side in enumerate(view.sides):
@@ -65,7 +67,7 @@ def _courses(view: TableView, rows: list[tuple[object, ...]]) -> Markup:
     return path_chart(places, drawn, bands, unit=view.unit, label_text=view.title)
 
 
-def _walk(view: TableView, rows: list[tuple[object, ...]]) -> Markup | None:
+def _walk(view: TableView, rows: Sequence[tuple[object, ...]]) -> Markup | None:
     """Return the way of the plan from the first row to the last; None where a part is missing."""
     side = view.sides.index("plan") if "plan" in view.sides else 0
     values = [_float(row[1 + side]) for row in rows]

@@ -76,8 +76,8 @@ def decision_sheet(findings: Findings) -> Sheet:
         cells.append(_verdict(goal, plan))
         rows.append(tuple(cells))
     header = ("metric", "unit", "target", "accepted from", "accepted to", "today", "plan", "change")
-    header += ("p10 of futures", "p50 of futures", "p90 of futures", "futures met", "futures")
-    return Sheet("decision", (*header, "verdict"), tuple(rows), tuple(lines))
+    futures = ("p10 of futures", "p50 of futures", "p90 of futures", "futures met", "futures")
+    return Sheet("decision", (*header, *futures, "verdict"), tuple(rows), tuple(lines))
 
 
 def _ends(goal: Goal | None) -> tuple[float | None, float | None]:

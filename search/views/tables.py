@@ -70,7 +70,7 @@ def _view(
     sides = [
         (label, plans[side.trial]["tables"][name])
         for label, side in zip(side_names(findings), findings.sides, strict=False)
-        if side.trial in plans
+        if side.trial is not None and side.trial in plans
     ]
     if not sides:
         return None
