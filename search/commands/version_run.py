@@ -163,7 +163,7 @@ class VersionRun:
                 pool.open(spool.factory(engine.factory))
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
-                verification = verifier.verify(store, end)
+                verification = verifier.verify(store, end, spec.report)
                 needed = [trial for trial in (end.current, end.best) if trial is not None]
                 tables = verifier.tables(spec, store, end, needed)
                 appraisal |= {} if tables is None else {"tables": tables}

@@ -18,9 +18,10 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.report_tables import PlanTables, read_tables
 from search.scenario.verdict import VERIFIED, Verification
-from search.scenario.verification import verify, warm_up
+from search.scenario.verification import verify_and_read, warm_up
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
+from search.study.report import ReportSpec
 from search.system import interrupt
 from search.system.child import ChildProcess, Report, run_in_child
 
@@ -57,6 +58,7 @@ class Verifier:
         self._engine = engine
         self._current = current
         self._progress = progress
+        self._read: dict[int, PlanTables] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._warm_up, name="dbt warms up", daemon=True)
 
@@ -70,11 +72,18 @@ class Verifier:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def verify(self, store: StudyStore, end: SearchEnd) -> Verification | None:
+    def verify(
+        self, store: StudyStore, end: SearchEnd, asked: ReportSpec | None = None
+    ) -> Verification | None:
         """Let dbt evaluate the winner with its tests; None when there is nothing to find out.
 
         What is known of it is not asked again while the scenario is the same. Metrics that dbt
         computed are its own, so there only the tests count, where the project has any.
+
+        Args:
+            store: The study in its storage.
+            end: How the search ended.
+            asked: The report's tables, which :meth:`tables` then has of the winner.
 
         Raises:
             SearchError: If that cannot be found out.
@@ -98,8 +107,10 @@ class Verifier:
             store.set_attributes({VERIFIED: stored | {str(best.number): verification.document()}})
             return verification
         is_dbts_own = self._engine.name == "dbt"
-        verdict: Verification = self._ask(
-            verify,
+        # A winner under several seeds has several databases; its tables are those of the first.
+        verdict: Verification
+        verdict, of_plan = self._ask(
+            verify_and_read,
             self._reference,
             [
                 EvaluationRequest(trial=best.number, values=best.values, replication=seed)
@@ -108,8 +119,11 @@ class Verifier:
             None if is_dbts_own else [metrics for _, metrics in best.evaluations],
             self._current.values,
             None if is_dbts_own else divergence_finder(self._engine.factory),
+            asked if asked is not None and asked.tables else None,
             report=self._progress.note,
         )
+        if of_plan is not None:
+            self._read[best.number] = of_plan
         if is_dbts_own and not (verdict.failure or verdict.tests.passed or verdict.tests.failing):
             return None
         self._progress.note(f"trial {best.number}: {verdict.text()}")
@@ -148,25 +162,27 @@ class Verifier:
         if stored.get("mark") == mark:
             return dict(stored["document"])
         seed = spec.scenario.seeds[0]
-        requests = [EvaluationRequest(number, values, seed) for number, values in wanted]
+        left = [(number, values) for number, values in wanted if number not in self._read]
+        requests = [EvaluationRequest(number, values, seed) for number, values in left]
         read: list[PlanTables] = self._ask(
-            read_tables, self._reference, spec.report, requests, len(needed),
-            report=self._progress.note,
+            read_tables, self._reference, spec.report, requests,
+            sum(number in numbers for number, _ in left), report=self._progress.note,
         )  # fmt: skip
-        left = len(requests) - len(read)
+        read += self._read.values()
+        left_out = len(wanted) - len(read)
         document = {
             "tables": asked["tables"],
             "plans": [dataclasses.asdict(tables) for tables in read],
-            "left_out": left,
+            "left_out": left_out,
         }
         for of_plan in read:
             if of_plan.failure:
                 self._progress.note(
                     f"warning: the report's tables of trial {of_plan.trial}: {of_plan.failure}"
                 )
-        if left:
+        if left_out:
             self._progress.note(
-                f"the report's tables of {left} other plans did not fit into a minute"
+                f"the report's tables of {left_out} other plans would have taken too long"
             )
         store.set_attributes({TABLES: {"mark": mark, "document": document}})
         return document

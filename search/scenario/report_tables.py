@@ -16,9 +16,10 @@ import duckdb
 from search.errors import OUTSIDE, ScenarioError, SearchError
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.plan import ScenarioPlan
 from search.scenario.relations import render_sql
 from search.scenario.session import ACCESS_ADVICE
-from search.scenario.steps import refuse_outside_writes
+from search.scenario.steps import StepRunner, refuse_outside_writes
 from search.study.report import ReportSpec
 from search.study.steps import expand
 from search.study.values import Scalar
@@ -28,7 +29,7 @@ MAX_ROWS = 1_000
 """Rows of a table that are kept; that there are more is said."""
 MAX_CELL = 500
 """Characters of a text that are kept."""
-SECONDS = 60.0
+SECONDS = 20.0
 """Time in which the tables of all plans are read; those of today and the plan are in any case."""
 
 Rows = dict[str, Any]
@@ -45,7 +46,6 @@ class _ReportingEvaluator(DbtEvaluator):
     def __init__(self, factory: DbtEvaluatorFactory, spec: ReportSpec) -> None:
         super().__init__(factory)
         self._spec = spec
-        self._steps = expand(spec.steps, kind="report.steps")
         self.tables: dict[str, Rows] = {}
 
     def _learn(self, since: float) -> None:
@@ -57,16 +57,34 @@ class _ReportingEvaluator(DbtEvaluator):
         Raises:
             SearchError: If a step or a table fails.
         """
-        for step in self._steps:
-            self.run_step(step, candidate_vars)
-        names = {**self._plan.project_vars, **candidate_vars}
-        self.tables = {}
-        with self._runner.connection() as connection:
-            for name, table in self._spec.tables.items():
-                key = f"report.tables.{name}.sql"
-                sql = render_sql(table.sql, self._plan.relations, scenario_vars=names, key=key)
-                refuse_outside_writes(sql)
-                self.tables[name] = _read(connection, self._runner.led(sql, key), key)
+        self.tables = _tables_of(self._spec, self._plan, self._runner, candidate_vars)
+
+
+def _tables_of(
+    spec: ReportSpec, plan: ScenarioPlan, runner: StepRunner, candidate_vars: dict[str, Any]
+) -> dict[str, Rows]:
+    """Run the report's own steps on an evaluated candidate's database and read every table.
+
+    Args:
+        spec: What to run and to read.
+        plan: The scenario.
+        runner: Has the candidate's database.
+        candidate_vars: The candidate's dbt vars.
+
+    Raises:
+        SearchError: If a step or a table fails.
+    """
+    names = {**plan.project_vars, **candidate_vars}
+    for step in expand(spec.steps, kind="report.steps"):
+        runner.run(step, dbt_vars=candidate_vars, sql_vars=names)
+    tables = {}
+    with runner.connection() as connection:
+        for name, table in spec.tables.items():
+            key = f"report.tables.{name}.sql"
+            sql = render_sql(table.sql, plan.relations, scenario_vars=names, key=key)
+            refuse_outside_writes(sql)
+            tables[name] = _read(connection, runner.led(sql, key), key)
+    return tables
 
 
 def _read(connection: Any, sql: str, key: str) -> Rows:
@@ -114,6 +132,28 @@ class PlanTables:
     failure: str | None = None
 
 
+def plan_tables(
+    trial: int,
+    spec: ReportSpec,
+    plan: ScenarioPlan,
+    runner: StepRunner,
+    candidate_vars: dict[str, Any],
+) -> PlanTables:
+    """Return the tables of a trial that was just evaluated, or why there are none.
+
+    Args:
+        trial: The trial's number.
+        spec: What to run and to read.
+        plan: The scenario.
+        runner: Has the trial's database.
+        candidate_vars: The trial's dbt vars.
+    """
+    try:
+        return PlanTables(trial, _tables_of(spec, plan, runner, candidate_vars))
+    except (SearchError, duckdb.Error, OSError) as error:
+        return PlanTables(trial, {}, str(error))
+
+
 def read_tables(
     factory: DbtEvaluatorFactory,
     spec: ReportSpec,
@@ -140,7 +180,7 @@ def read_tables(
     try:
         for position, request in enumerate(requests):
             passed = time.monotonic() - started
-            if position >= needed and passed * (position + 1) / position > seconds:
+            if position >= needed and passed * (position + 1) / max(position, 1) > seconds:
                 break
             report(f"reading the report's tables of trial {request.trial}")
             failure = None

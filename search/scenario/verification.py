@@ -10,24 +10,41 @@ from typing import Any
 from search.scenario.dbt_session import NodeResult
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest, failure_text
+from search.scenario.report_tables import PlanTables, plan_tables
 from search.scenario.verdict import DataTests, Verification
+from search.study.report import ReportSpec
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
 from search.system.child import Report
 
 
 class _TestingEvaluator(DbtEvaluator):
-    """The reference engine that also runs the tests of what the steps built, at the end."""
+    """The reference engine that also runs the tests of what the steps built, at the end.
 
-    def __init__(self, factory: DbtEvaluatorFactory) -> None:
+    Args:
+        factory: The plan and this process's limits.
+        asked: The report's tables to read from the first candidate's database; None for none.
+    """
+
+    def __init__(self, factory: DbtEvaluatorFactory, asked: ReportSpec | None = None) -> None:
         super().__init__(factory)
         self.tested: list[NodeResult] = []
+        self.tables: PlanTables | None = None
+        self._asked = asked
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Evaluate a candidate; ``tested`` then has how its tests ended."""
         self._runner.session.built.clear()
         self.tested = []
+        self._trial = request.trial
         return super().measure(request, stages)
+
+    def look(self, candidate_vars: dict[str, Any]) -> None:
+        """Read the report's tables of the first candidate; its metrics stand already."""
+        if self._asked is not None and self.tables is None:
+            self.tables = plan_tables(
+                self._trial, self._asked, self._plan, self._runner, candidate_vars
+            )
 
     def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
         """Run a step; after the last one, run the tests: one may compare nodes of several steps."""
@@ -81,6 +98,23 @@ def verify(
 ) -> Verification:
     """Evaluate candidates through real dbt with its tests, and compare the metrics.
 
+    Arguments are those of :func:`verify_and_read`, which also reads the report's tables.
+    """
+    return verify_and_read(factory, requests, expected, current, find, None, report=report)[0]
+
+
+def verify_and_read(
+    factory: DbtEvaluatorFactory,
+    requests: Sequence[EvaluationRequest],
+    expected: Sequence[Mapping[str, float]] | None,
+    current: Mapping[str, Scalar],
+    find: Callable[[EvaluationRequest], str | None] | None,
+    asked: ReportSpec | None,
+    *,
+    report: Report,
+) -> tuple[Verification, PlanTables | None]:
+    """Evaluate candidates through real dbt with its tests, and compare the metrics.
+
     Tests that fail are run for today's values as well, to tell which failures are new.
 
     Args:
@@ -90,10 +124,14 @@ def verify(
             the tests alone are asked for.
         current: Today's candidate.
         find: Says where a candidate's replay and dbt part ways, when they do.
+        asked: The report's tables to read from the first candidate's database, once it is there.
         report: Takes a line of progress.
+
+    Returns:
+        What was found, and the tables; None where none were asked for or no database was built.
     """
     scenario = factory.plan.fingerprints.get("scenario")
-    evaluator = _TestingEvaluator(factory)
+    evaluator = _TestingEvaluator(factory, asked)
     evaluator.open()
     differences: list[str] = []
     wrong: EvaluationRequest | None = None
@@ -101,14 +139,14 @@ def verify(
     seconds = 0.0
     try:
         if expected is None and not evaluator.has_tests(requests[0]):
-            return Verification((), DataTests(), None, 0.0, scenario)
+            return Verification((), DataTests(), None, 0.0, scenario), None
         report("verifying through real dbt, with its tests")
         for number, request in enumerate(requests):
             outcome = evaluator.evaluate(request)
             seconds += outcome.seconds
             if outcome.failure is not None:
                 message = failure_text(outcome.failure)
-                return Verification((), DataTests(), message, seconds, scenario)
+                return Verification((), DataTests(), message, seconds, scenario), None
             ended.take(request.replication, evaluator.tested)
             if expected is not None:
                 unequal = differing(outcome.metrics, expected[number], threads=factory.threads)
@@ -121,7 +159,7 @@ def verify(
         report("looking for the first relation that differs")
         where = find(wrong)
         differences += [] if where is None else [where]
-    return Verification(tuple(differences), tests, None, seconds, scenario)
+    return Verification(tuple(differences), tests, None, seconds, scenario), evaluator.tables
 
 
 @dataclass

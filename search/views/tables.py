@@ -127,5 +127,6 @@ def table_failures(findings: Findings) -> list[str]:
         for failure in failed
     ]
     if document.get("left_out"):
-        lines.append(f"The tables of {document['left_out']} other plans did not fit into a minute.")
+        count = document["left_out"]
+        lines.append(f"The tables of {count} other plans were left out: they take too long.")
     return lines
