@@ -40,7 +40,7 @@ def completed(words: str, folder: Path) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True
     )
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
 
 def test_a_shell_completes_studies(tmp_path: Path) -> None:

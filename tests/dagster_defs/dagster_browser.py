@@ -54,14 +54,16 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", **size)
 
-    def click(self, text: str) -> None:
-        """Click the innermost element that shows exactly this text."""
-        found = self.evaluate(
-            "(() => { const found = [...document.querySelectorAll('a, button, span')].filter("
-            f"one => one.innerText === {json.dumps(text)}); found.at(-1)?.click(); "
-            "return found.length })()"
+    def click(self, text: str, *, row: str = "") -> None:
+        """Click the innermost element that shows exactly this text, in a table's row if given."""
+        is_wanted = f"element.innerText === {json.dumps(text)}"
+        if row:
+            is_wanted += f" && element.closest('tr')?.innerText.startsWith({json.dumps(row)})"
+        count = self.evaluate(
+            "(() => { const shown = [...document.querySelectorAll('a, button, span')].filter("
+            f"element => {is_wanted}); shown.at(-1)?.click(); return shown.length }})()"
         )
-        assert found, f"{text} is not shown"
+        assert count, f"{text} is not shown"
 
     def picture(self, file: Path) -> None:
         """Write what the window shows as PNG."""

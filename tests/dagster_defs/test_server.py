@@ -190,7 +190,7 @@ def test_lineage_run_and_plot_in_a_browser(site: Site, chromium: str, tmp_path: 
             """Look for it, and open the dialog again when the page was drawn anew meanwhile."""
             if (page.evaluate(f"{plot}?.naturalWidth") or 0) > 600:
                 return True
-            page.click("[Show Markdown]")
+            page.click("[Show Markdown]", row="convergence")
             return False
 
         eventually(shows_the_plot, 60)
