@@ -13,6 +13,7 @@ from dagster_defs.scenarios import scenario_config
 FOUNDATION = dg.AssetSelection.groups("configuration", "foundation")
 OPTIMIZATION = dg.AssetSelection.groups("optimization")
 SIMULATION = dg.AssetSelection.groups("simulation")
+COMPANY = dg.AssetSelection.groups("company")
 MODELS = SIMULATION | dg.AssetSelection.assets(
     "fct_compensation_growth", "fct_optimization_metrics"
 )
@@ -28,7 +29,7 @@ def jobs(places: Places) -> list[Any]:
     return [
         dg.define_asset_job(
             "compensation_tuning_job",
-            selection=FOUNDATION | OPTIMIZATION | SIMULATION,
+            selection=FOUNDATION | OPTIMIZATION | SIMULATION | COMPANY,
             description="From census and configuration to the study, its best parameters, and "
             "the simulation of the winner in the main database.",
             config=scenario_config(places),

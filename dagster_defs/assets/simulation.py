@@ -20,7 +20,8 @@ from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS
 from dagster_defs.steps import Chosen, StepRun, run_steps
 
-GROUPS = {"configuration": "configuration", "foundation": "foundation", "simulation": "simulation"}
+GROUPS = ("configuration", "foundation", "simulation", "company")
+"""Groups of models, which are tags of theirs; the others belong to the optimization."""
 STOP_SECONDS = 5.0
 """How long an interrupted dbt gets to end before it is killed."""
 
@@ -67,7 +68,7 @@ class WorkforceTranslator(DagsterDbtTranslator):
         """Return a model's spec: the census feeds ``stg_census``, the winner the parameters."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
-        group = next((GROUPS[tag] for tag in node["tags"] if tag in GROUPS), "optimization")
+        group = next((tag for tag in node["tags"] if tag in GROUPS), "optimization")
         upstream = {"stg_census": CENSUS, "int_effective_parameters": BEST}.get(node["name"])
         extra = [dg.AssetDep(upstream)] if upstream else []
         return spec.replace_attributes(group_name=group, deps=[*spec.deps, *extra])
