@@ -229,7 +229,7 @@ def careful(seeds: int, wanted: float = WANTED) -> float:
 
     Example:
         >>> round(careful(20), 2), round(careful(6), 2)
-        (1.26, 1.47)
+        (1.26, 1.48)
     """
     z = NORMAL.inv_cdf(wanted)
     return 1 + CONFIDENT * math.sqrt((1 + z * z / 2) / max(seeds, 2)) / z

@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.dbt
 
 RULES = {
-    "minimum_adjustment_share": 0.5,
+    "minimum_adjustment_share": 0.1,
     "raise_band_cap": "maximum",
     "structure_adjustment_rate": 0.02,
     "employment_cost": "seed",
