@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "scenario"))
@@ -22,6 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent / "scenario"))
 from studies import copy_project, read_migrations_once, tiny_document, write_study
 
 read_migrations_once()
+
+# A busy machine is slow now and then; that is no failure of an example.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # The key that seals caches is made in a folder of the tests, and the home folder stays as it is.
 _CONFIG = tempfile.mkdtemp(prefix="scenario-search-config-")
@@ -40,6 +45,9 @@ def pytest_report_header() -> str:
     names = ("duckdb", "dbt-core", "dbt-duckdb", "ray", "optuna")
     return ", ".join(f"{name} {version(name)}" for name in names)
 
+
+collect_ignore = ["dagster_defs/shop/definitions.py"]
+"""A code location of its own; it needs the manifest that its test makes."""
 
 LONGEST = (
     "docs/test_commands.py",
