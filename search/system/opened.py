@@ -96,8 +96,8 @@ while True:
             number, pid, _, what, _, _, *args = struct.unpack("=QIIiIQ6Q", bytes(call))
             try:
                 note(pid, what, args)
-            except (OSError, ValueError):
-                pass
+            except (OSError, ValueError, struct.error):
+                seen[2, b"?"] = None
             try:
                 fcntl.ioctl(one, SEND, bytearray(struct.pack("=QqiI", number, 0, 0, CONTINUE)))
             except OSError:
@@ -159,12 +159,14 @@ class OpenWatch:
         self._own.recv(1)
         os.close(listener)
 
-    def take(self) -> list[Opened]:
-        """Return what was opened since the last time, each once."""
+    def take(self) -> list[Opened] | None:
+        """Return what was opened since the last time, each once; None where a path was not seen."""
         self._own.sendall(b"g")
         (length,) = struct.unpack("=Q", self._received(8))
         told = self._received(length)
         paths = [part for part in told.split(b"\0") if part]
+        if b"2?" in paths:
+            return None
         return [Opened(os.fsdecode(path[1:]), path[:1] == b"1") for path in paths]
 
     def _received(self, length: int) -> bytes:

@@ -5,7 +5,6 @@ five Januaries are all that the fit sees, together with the seeds, which are wro
 """
 
 import json
-import os
 import shutil
 
 import duckdb
@@ -37,7 +36,6 @@ ALLOWED = {
     20000: {"termination": 0.03, "promotion": 0.06},
     200000: {"termination": 0.012, "promotion": 0.02},
 }
-IS_LONG = bool(os.environ.get("LONG"))
 
 
 def _set_truth(database):
@@ -157,10 +155,8 @@ def write_present_seeds(foundation, folder):
     scope="module",
     params=[
         2000,
-        20000,
-        pytest.param(
-            200000, marks=pytest.mark.skipif(not IS_LONG, reason="minutes; LONG=1 runs it")
-        ),
+        pytest.param(20000, marks=pytest.mark.long),
+        pytest.param(200000, marks=pytest.mark.long),
     ],
 )
 def fitted(request, foundation, years, tmp_path_factory):
