@@ -107,7 +107,6 @@ class Verifier:
             store.set_attributes({VERIFIED: stored | {str(best.number): verification.document()}})
             return verification
         is_dbts_own = self._engine.name == "dbt"
-        # A winner under several seeds has several databases; its tables are those of the first.
         verdict: Verification
         verdict, of_plan = self._ask(
             verify_and_read,

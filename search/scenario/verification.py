@@ -39,6 +39,11 @@ class _TestingEvaluator(DbtEvaluator):
         self._trial = request.trial
         return super().measure(request, stages)
 
+    def _learn(self, since: float) -> None:
+        """Learn what is read up to the report's tables, which decide no metric."""
+        if self.tables is None:
+            super()._learn(since)
+
     def look(self, candidate_vars: dict[str, Any]) -> None:
         """Read the report's tables of the first candidate; its metrics stand already."""
         if self._asked is not None and self.tables is None:
@@ -124,14 +129,15 @@ def verify_and_read(
             the tests alone are asked for.
         current: Today's candidate.
         find: Says where a candidate's replay and dbt part ways, when they do.
-        asked: The report's tables to read from the first candidate's database, once it is there.
+        asked: The report's tables to read from the candidate's database; not read where it has
+            several replications, whose own reads are still to be learned.
         report: Takes a line of progress.
 
     Returns:
         What was found, and the tables; None where none were asked for or no database was built.
     """
     scenario = factory.plan.fingerprints.get("scenario")
-    evaluator = _TestingEvaluator(factory, asked)
+    evaluator = _TestingEvaluator(factory, asked if len(requests) == 1 else None)
     evaluator.open()
     differences: list[str] = []
     wrong: EvaluationRequest | None = None
