@@ -51,15 +51,7 @@ def problem(random: np.random.Generator) -> Problem:
     document: Mapping[str, Any] = {
         "study": "advice",
         "scenario": {"dbt_project": ".", "steps": [{"sql": "select 1"}]},
-        "parameters": {
-            f"x{i}": {
-                "low": 0.0,
-                "high": 1.0,
-                "current": round(float(random.uniform(0.1, 0.9)), 3),
-                "bind": {"var": f"x{i}"},
-            }
-            for i in range(world.size)
-        },
+        "parameters": world.parameters(random, 0.1, 0.9),
         "metrics": {f"m{i}": {"sql": "select 1"} for i in range(world.width)},
         "targets": {
             f"m{i}": {"value": float(value), "tolerance": float(random.uniform(0.002, 0.01))}

@@ -65,6 +65,18 @@ class World:
         luck = self.mix @ (0.95 * drawn[0] + 0.3 * own)
         return np.asarray(mean + self.noise * (0.8 + 0.4 * point[0]) * luck)
 
+    def parameters(self, random: np.random.Generator, low: float, high: float) -> dict[str, Any]:
+        """Return the study file's parameters, today's values drawn between two ends."""
+        return {
+            f"x{i}": {
+                "low": 0.0,
+                "high": 1.0,
+                "current": round(float(random.uniform(low, high)), 3),
+                "bind": {"var": f"x{i}"},
+            }
+            for i in range(self.size)
+        }
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -100,15 +112,7 @@ def problem(random: np.random.Generator, *, is_plain: bool) -> Problem:
             "steps": [{"sql": "select 1"}],
             "replications": {"var": "random_seed", "values": [1]},
         },
-        "parameters": {
-            f"x{i}": {
-                "low": 0.0,
-                "high": 1.0,
-                "current": round(float(random.uniform(0.0, 1.0)), 3),
-                "bind": {"var": f"x{i}"},
-            }
-            for i in range(world.size)
-        },
+        "parameters": world.parameters(random, 0.0, 1.0),
         "metrics": {f"m{i}": {"sql": "select 1"} for i in range(world.width)},
         "targets": targets,
         "search": {"sampler": "target", "max_iterations": 10, "batch_size": BATCH},
