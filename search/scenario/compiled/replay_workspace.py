@@ -111,17 +111,7 @@ class OverlayWorkspace(ReplayWorkspace):
     """
 
     is_attached = True
-
-    def __init__(
-        self,
-        plan: ScenarioPlan,
-        program_folder: Path,
-        limits: DuckLimits,
-        *,
-        also: Sequence[Path] = (),
-    ) -> None:
-        super().__init__(plan, program_folder, limits, also=also)
-        self._instance: Any = None
+    _instance: Any = None
 
     def begin(self) -> None:
         """Attach a fresh catalog."""
