@@ -34,6 +34,7 @@ from search.scenario.setup_files import SetupFiles
 from search.scenario.world import ReadLog
 from search.scenario.writes import refusal_advice
 from search.system.confinement import run_confined
+from search.system.opened import start_watching
 
 _LOCK_MESSAGE = "Could not set lock"
 
@@ -370,6 +371,7 @@ class DbtSession:
                 os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
                 return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
+        start_watching()
         return run_confined(invoke, self._writable())
 
     def _writable(self) -> list[Path]:

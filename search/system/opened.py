@@ -184,6 +184,23 @@ _watch: OpenWatch | None = None
 _lock = threading.Lock()
 
 
+def start_watching() -> OpenWatch | None:
+    """Start the process that sees what is opened, once; None where the kernel does not tell.
+
+    To be called before a thread is confined: what a confined thread starts belongs to its Landlock
+    domain, from where the kernel shows nothing of a thread in another.
+
+    Source:
+        https://docs.kernel.org/userspace-api/landlock.html#ptrace-restrictions
+    """
+    global _watch
+    if platform.machine() not in _SECCOMP or is_portable():
+        return None
+    with _lock:
+        _watch = _watch or OpenWatch()
+    return _watch
+
+
 def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | None]:
     """Call a function in a thread of its own, and say what it opened for reading.
 
@@ -194,12 +211,9 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
         What the function returns, and what was opened, in order; None instead where the kernel
         does not tell.
     """
-    global _watch
-    if platform.machine() not in _SECCOMP or is_portable():
+    watch, is_watched = start_watching(), True
+    if watch is None:
         return function(), None
-    with _lock:
-        _watch = _watch or OpenWatch()
-    watch, is_watched = _watch, True
 
     def work() -> Any:
         nonlocal is_watched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -44,6 +45,21 @@ def test_a_native_library_a_thread_and_a_program_are_seen(folder: Path) -> None:
     assert native in opened_by(read)  # also by threads that the library keeps
     assert Opened(str(folder / "b.csv"), is_folder=False) in opened_by(elsewhere)
     assert native in opened_by(lambda: subprocess.run(["cat", folder / "a.csv"], check=True))
+
+
+def test_a_watch_that_is_started_first_sees_into_each_confinement(folder: Path) -> None:
+    opened_by(lambda: None)  # skipped where the kernel does not tell
+    code = (
+        "from pathlib import Path\n"
+        "from search.system.confinement import run_confined\n"
+        "from search.system.opened import run_noticed, start_watching\n"
+        "start_watching()\n"
+        "look = lambda: run_noticed(lambda: open('a.csv').read())[1]\n"
+        "for opened in (run_confined(look, []), run_confined(look, []), look()):\n"
+        "    print(any(each.path.endswith('a.csv') for each in opened or ()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]
 
 
 def test_folders_are_told_and_what_is_only_written_is_not(folder: Path) -> None:
