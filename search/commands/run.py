@@ -25,10 +25,10 @@ from search.errors import ProjectError
 from search.scenario.at_work import patience
 from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.input_content import input_files
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import Prepared
 from search.scenario.project import DbtProject
-from search.scenario.world import input_files
 from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.versions import next_version

@@ -23,8 +23,8 @@ from search.driver.warm_start import warm_candidates
 from search.errors import AuditError, SearchError, StorageError
 from search.report.html import write_report
 from search.sampling.choice import choose_sampler
+from search.scenario.input_content import changes
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.scenario.world import changes
 from search.storage.attributes import FINGERPRINTS, INPUTS, RUN_ID, SPEC
 from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore

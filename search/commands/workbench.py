@@ -14,10 +14,10 @@ from search.errors import ProjectError
 from search.scenario.at_work import patience
 from search.scenario.compiled.library import Library
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.input_content import changes
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import Prepared, prepare
-from search.scenario.world import changes
 from search.study import StudySpec
 from search.study.budget import MemoryPlan
 from search.study.layout import Layout

@@ -7,7 +7,7 @@ from typing import Literal
 
 from search.driver.progress import Progress
 from search.errors import SpecError
-from search.scenario.world import changes
+from search.scenario.input_content import changes
 from search.storage.attributes import FINGERPRINTS, INPUTS, SPEC
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore

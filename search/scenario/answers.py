@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from search.scenario.hashing import hash_parts
+from search.scenario.input_content import env_content
 from search.scenario.plan import Profile
 from search.scenario.project import DbtProject, package_versions
 from search.scenario.relations import Relations
-from search.scenario.world import env_content
 from search.system import files
 from search.system.seal import users_seal
 

@@ -25,12 +25,13 @@ from search.scenario.held_clock import HeldClock
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, connect
 from search.scenario.plan import Profile
 from search.scenario.project import package_versions
+from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations
 from search.scenario.seeds import Seeder
 from search.scenario.setup_files import SetupFiles
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import copy_error
-from search.scenario.world import ReadLog, World
+from search.scenario.world import World
 from search.study.steps import ExpandedStep
 from search.system import files
 from search.system.child import Report

@@ -21,7 +21,7 @@ from search.scenario.limits import strip_resource_settings
 from search.scenario.own_files import OwnFiles, Written
 from search.scenario.plan import StatementObserver, StatementRewriter
 from search.scenario.python_reads import run_noticing_all
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 from search.scenario.writes import REFUSAL, outside_writes
 
 _QUERIES = ("sql", "query", "from_query")

@@ -15,10 +15,11 @@ from search.scenario.answers import (
     default_profiles_dir,
 )
 from search.scenario.dbt_session import DbtSession, resolve_profile
+from search.scenario.input_content import env_content
 from search.scenario.plan import Profile
+from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations
 from search.scenario.setting import Setting
-from search.scenario.world import ReadLog, env_content
 from search.study.steps import ExpandedStep, place_of
 
 

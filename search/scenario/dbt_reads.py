@@ -8,7 +8,7 @@ from typing import Any
 
 from search.scenario.file_log import collect_file_log, start_file_log
 from search.scenario.python_reads import noticing_python
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 
 
 class _WatchedEnv(Mapping[str, str]):

@@ -30,8 +30,8 @@ from search.scenario.dbt_switches import switches_off
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
+from search.scenario.read_log import ReadLog
 from search.scenario.setup_files import SetupFiles
-from search.scenario.world import ReadLog
 from search.scenario.writes import refusal_advice
 from search.system.confinement import run_confined
 from search.system.opened import start_watching

@@ -20,10 +20,10 @@ from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name
 from search.scenario.project import DbtProject
+from search.scenario.read_log import ReadLog
 from search.scenario.seeds import Seeder
 from search.scenario.steps import StepPlace, StepRunner
 from search.scenario.workspace import FileCopyWorkspace, Workspace
-from search.scenario.world import ReadLog
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
 from search.system.scratch import create_scratch, remove_scratch

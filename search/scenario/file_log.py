@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 
 _OPENED = """
     select path, bool_or(op = 'WRITE') as is_written

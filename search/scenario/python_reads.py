@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 from search.system.opened import run_noticed
 
 _CODE = frozenset({".py", ".pyc", ".so"})

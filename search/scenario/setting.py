@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import SearchError, SpecError
-from search.scenario import world as world_module
+from search.scenario import input_content
 from search.scenario.answers import AnswerCache
 from search.scenario.baseline import WORLDS
 from search.scenario.given_vars import project_vars
@@ -120,7 +120,7 @@ class Setting:
     def clock(self) -> HeldClock:
         """The clock that stands still today."""
         is_kept = not isinstance(self.complaints, GatheredComplaints)  # checking writes nothing
-        return HeldClock.of_day(self.cache / WORLDS, world_module.today(), is_kept=is_kept)
+        return HeldClock.of_day(self.cache / WORLDS, input_content.today(), is_kept=is_kept)
 
     @cached_property
     def project_vars(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from search.scenario.file_log import file_log
 from search.scenario.held_clock import HeldClock
 from search.scenario.limits import DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
+from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations, render_sql
 from search.scenario.seeds import Seeder
 from search.scenario.session import (
@@ -31,7 +32,6 @@ from search.scenario.session import (
     use_authors_names,
 )
 from search.scenario.setup_files import SetupFiles
-from search.scenario.world import ReadLog
 from search.scenario.writes import outside_writes
 from search.study.steps import ExpandedStep
 

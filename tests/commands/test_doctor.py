@@ -20,7 +20,8 @@ from search.commands.doctor.check_result import guarded
 from search.commands.doctor.project import who_evaluates
 from search.scenario.hashing import FileHashes
 from search.scenario.preparation import ProjectCheck
-from search.scenario.world import ReadLog, World
+from search.scenario.read_log import ReadLog
+from search.scenario.world import World
 from search.study import StudySpec, load_study
 
 PROJECTS = Path(__file__).parents[1] / "projects"

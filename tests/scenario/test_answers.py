@@ -13,10 +13,10 @@ import pytest
 from studies import copy_project, dbt_document, write_study
 
 from search.scenario.answers import AnswerCache, DbtAnswers, answers_key
+from search.scenario.input_content import env_content
 from search.scenario.plan import Profile
 from search.scenario.project import DbtProject
 from search.scenario.relations import Relations
-from search.scenario.world import env_content
 
 ANSWERS = DbtAnswers(
     profile=Profile("tiny", "dev", {"type": "duckdb", "path": "a.duckdb", "threads": 2}, "a"),

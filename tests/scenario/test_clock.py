@@ -10,11 +10,12 @@ import pytest
 from studies import copy_project, dbt_document, load
 
 from search.driver.engine import Engine, prepare_engine
-from search.scenario import world as world_module
+from search.scenario import input_content
 from search.scenario.clock import clock_reads
 from search.scenario.held_clock import HELD_FUNCTIONS, HeldClock, hold_clock, move_clock
+from search.scenario.input_content import changes
 from search.scenario.preparation import prepare
-from search.scenario.world import ReadLog, changes
+from search.scenario.read_log import ReadLog
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 
@@ -118,7 +119,7 @@ def test_the_next_day_is_another_world(tmp_path: Path, monkeypatch: pytest.Monke
     assert first.plan is not None
     second = _start(tmp_path).plan
     assert second is not None and second.fingerprints == first.plan.fingerprints
-    monkeypatch.setattr(world_module, "today", lambda: "2999-01-01")
+    monkeypatch.setattr(input_content, "today", lambda: "2999-01-01")
     third = _start(tmp_path).plan
     assert third is not None and third.fingerprints != first.plan.fingerprints
     assert changes(first.plan.inputs() | {"clock current_date": "a"}, third.inputs()) == [

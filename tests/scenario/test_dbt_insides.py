@@ -11,7 +11,7 @@ import pytest
 from search.errors import ScenarioError
 from search.scenario.dbt_insides import Sender, process_state
 from search.scenario.own_files import OwnFiles
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 
 pytestmark = pytest.mark.dbt
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.scenario.python_reads import noticing_python, run_noticing_all
-from search.scenario.world import ReadLog
+from search.scenario.read_log import ReadLog
 
 
 def test_data_that_python_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,11 @@ from studies import write_study
 from search.driver.engine import Engine, prepare_engine
 from search.errors import ProjectError
 from search.scenario.hashing import FileHashes
+from search.scenario.input_content import env_content
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import prepare
-from search.scenario.world import ReadLog, World, env_content
+from search.scenario.read_log import ReadLog
+from search.scenario.world import World
 from search.study import load_study
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 

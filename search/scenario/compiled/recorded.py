@@ -20,7 +20,8 @@ from search.scenario.compiled.shelf import check_content, key_of, publish
 from search.scenario.compiled.variants import Variants, read_variants, write_variants
 from search.scenario.evaluator import saw_templates
 from search.scenario.plan import PlannedMetric, ScenarioPlan
-from search.scenario.world import ReadLog, World
+from search.scenario.read_log import ReadLog
+from search.scenario.world import World
 from search.study.values import Scalar
 from search.system import files
 from search.system.seal import Seal, users_seal

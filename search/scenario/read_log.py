@@ -1,0 +1,134 @@
+"""What dbt and DuckDB look at while they work, noticed and sorted."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.scenario.clock import (
+    ClockRead,
+    clock_reads,
+    python_reads,
+    started_reads,
+    that_count,
+)
+from search.scenario.input_content import Kind
+
+STUDYS_OWN = "SQL of the study"
+_TESTS = ("test.", "unit_test.")
+_WORD = re.compile(r"\w+")
+_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_NOT_DATA = ("/proc/", "/sys/", "/dev/")
+
+
+@dataclass
+class ReadLog:
+    """Collects what dbt and DuckDB look at while they work.
+
+    Attributes:
+        folder: Where relative paths start: the dbt project.
+        private: Folders whose files are ours, and no input.
+        files: Paths that DuckDB opened, as it named them.
+        written: Those of them that it wrote to.
+        texts: String literals of statements that may be patterns of files.
+        env: Names of environment variables.
+        clock: Places that ask for the time.
+        words: Words of all statements, lower case, by who sent them.
+        vars: dbt vars, each with the defaults that were given where it was read.
+        unseen: Whose files nobody can tell, because the kernel does not.
+    """
+
+    folder: Path
+    private: tuple[Path, ...] = ()
+    files: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    env: set[str] = field(default_factory=set)
+    clock: set[ClockRead] = field(default_factory=set)
+    words: dict[str, set[str]] = field(default_factory=dict)
+    vars: dict[str, list[Any]] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)
+
+    def saw_statement(self, sql: str, sender: str | None = None) -> None:
+        """Remember what of a statement asks for the time or may be a pattern of files.
+
+        Args:
+            sql: Its text.
+            sender: dbt's node; None for SQL of the study.
+        """
+        name = sender or STUDYS_OWN
+        if name.startswith(_TESTS):
+            return
+        self.clock |= set(clock_reads(sql, name))
+        self.words.setdefault(name, set()).update(_WORD.findall(sql.lower()))
+        self.saw_patterns(sql)
+
+    def saw_patterns(self, sql: str) -> None:
+        """Remember what of SQL may be a pattern of files."""
+        if "*" in sql or "?" in sql or "[" in sql:
+            self.texts |= {
+                literal.replace("''", "'")
+                for literal in _LITERAL.findall(sql)
+                if glob.has_magic(literal)
+            }
+
+    def saw_var(self, name: str, *default: Any) -> None:
+        """Remember that a var was looked up, and its default there."""
+        known = self.vars.setdefault(str(name), [])
+        known += [value for value in default if not any(_is_same(value, other) for other in known)]
+
+    def saw_template(self, text: str, where: str) -> None:
+        """Remember whether a template of the project asks when dbt started."""
+        reads = python_reads if where.endswith(".py") else started_reads
+        self.clock |= set(reads(text, where))
+
+    def clock_places(self) -> dict[str, list[str]]:
+        """Return what tells a time that a number may depend on, each with who asks."""
+        if not self.clock:
+            return {}
+        words = [(sender, frozenset(asked)) for sender, asked in self.words.items()]
+        places: dict[str, list[str]] = {}
+        for read in that_count(self.clock, words):
+            places.setdefault(read.what, []).append(read.where)
+        return places
+
+    def inputs(self) -> Iterator[tuple[Kind, str]]:
+        """Yield each thing that was read and is not ours, by its kind and name."""
+        yield from (("env", name) for name in sorted(self.env))
+        opened: set[str] = set()
+        written = {str(self._place(path)) for path in self.written}
+        for path in sorted(self.files):
+            if _REMOTE.match(path):
+                yield "remote", path
+                continue
+            place = self._place(path)
+            if str(place) not in written and self._is_input(place):
+                opened.add(str(place))
+                yield "file", str(place)
+        for text in sorted(self.texts):
+            pattern = str(self._place(text))
+            if not opened.isdisjoint(glob.glob(pattern, recursive=True)):
+                yield "glob", pattern
+        yield from (("remote", f"files by {who}") for who in sorted(self.unseen))
+        yield from (("clock", what) for what in sorted(self.clock_places()))
+
+    def _place(self, path: str) -> Path:
+        return Path(os.path.normpath(self.folder / path.removeprefix("file:")))
+
+    def _is_input(self, place: Path) -> bool:
+        if str(place).startswith(_NOT_DATA) or not place.is_file():
+            return False
+        real = Path(os.path.realpath(place))
+        return not any(
+            spelling.is_relative_to(own) for spelling in (place, real) for own in self.private
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
