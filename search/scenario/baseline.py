@@ -303,7 +303,7 @@ def _build(recipe: BaselineRecipe, place: StepPlace, report: Report) -> SetupFil
         report(f"  {note}")
     with connect(database, place.limits) as connection:
         connection.execute("checkpoint")
-    return runner.session.files.written()
+    return runner.session.files.written.for_next()
 
 
 def _describe(

@@ -18,11 +18,12 @@ from search.scenario.clock import BATCHES, ClockRead
 from search.scenario.file_names import who_is
 from search.scenario.held_clock import held_datetime, hold_clock
 from search.scenario.limits import strip_resource_settings
-from search.scenario.own_files import OwnFiles, Written
+from search.scenario.own_files import OwnFiles
 from search.scenario.plan import StatementObserver, StatementRewriter
 from search.scenario.python_reads import run_noticing_all
 from search.scenario.read_log import ReadLog
 from search.scenario.writes import REFUSAL, outside_writes
+from search.scenario.written_files import Written
 
 _QUERIES = ("sql", "query", "from_query")
 """What a Python model may call on its connection beside ``execute``."""
@@ -115,7 +116,7 @@ class Sender:
         self._files = files
         self._rewrite = rewrite
         self._sender = threading.local()
-        files.on_reading = self._tell_of_write
+        files.written.on_reading = self._tell_of_write
 
     def on_event(self, event: Any) -> None:
         """Remember which node announces a statement."""

@@ -376,10 +376,16 @@ class DbtSession:
 
     def _writable(self) -> list[Path]:
         """Return where dbt and its models may write: our own folders, and DuckDB's extensions."""
-        for folder in (self._spill, self.files.folder):
+        for folder in (self._spill, self.files.written.folder):
             folder.mkdir(parents=True, exist_ok=True)
         extensions = Path.home() / ".duckdb" / "extensions"
-        return [self._home, self._database.parent, self._spill, self.files.folder, extensions]
+        return [
+            self._home,
+            self._database.parent,
+            self._spill,
+            self.files.written.folder,
+            extensions,
+        ]
 
 
 def _selection(select: Sequence[str], exclude: Sequence[str]) -> list[str]:

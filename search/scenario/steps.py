@@ -100,7 +100,7 @@ class StepRunner:
 
     def begin(self) -> None:
         """Begin with another candidate: the files of the one before are gone."""
-        self.session.files.forget()
+        self.session.files.written.forget()
         self.set_time(0)
 
     def set_time(self, step: int) -> None:
@@ -188,7 +188,7 @@ class StepRunner:
                 limits=place.limits,
                 allow_external_access=place.allow_external_access,
                 moment=self.session.moment,
-                own_files=self.session.files.folders(),
+                own_files=self.session.files.written.folders(),
             ) as connection,
             file_log(connection, place.reads),
         ):

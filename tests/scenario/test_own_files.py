@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from search.errors import ScenarioError
-from search.scenario.own_files import OwnFiles, Written
+from search.scenario.own_files import OwnFiles
+from search.scenario.written_files import Written
 
 NODE = "model.shop.exported_sales"
 
@@ -27,7 +28,8 @@ class Place:
         with duckdb.connect(str(self.user / "old.db")) as old:
             old.execute("create table t as select 5 as a")
         self.read: list[Written] = []
-        self.files = OwnFiles(self.project, folder / "own", on_reading=self.read.append)
+        self.files = OwnFiles(self.project, folder / "own")
+        self.files.written.on_reading = self.read.append
         self.connection = duckdb.connect(config={"file_search_path": str(self.project)})
         self.before = self.everything()
 
@@ -82,7 +84,7 @@ def test_who_reads_it_again_reads_the_candidates_own(read: str, make: Callable[.
     assert place.run(read.format(project=place.project)) == [(1,)]
     assert [one.node for one in place.read] == [NODE]
     assert place.everything() == place.before
-    place.files.forget()
+    place.files.written.forget()
     assert place.run("select a from 'out.csv'") == [(100,)]
 
 
@@ -192,7 +194,7 @@ def test_what_the_setup_wrote_is_there_for_each_candidate(make: Callable[..., Pl
         "copy (select 2 as a, 3 as p) to 'parts' (format parquet, partition_by (p));"
         "attach 'fresh.db' as fresh; create table fresh.t as select 4 as a; detach fresh"
     )
-    given = setup.files.written()
+    given = setup.files.written.for_next()
     assert given is not None
     assert given.writers.keys() == {
         str(setup.project / n) for n in ("out.csv", "parts", "fresh.db")
@@ -215,7 +217,7 @@ def test_what_the_setup_wrote_is_there_for_each_candidate(make: Callable[..., Pl
         run("detach fresh")
         run(f"copy (select {turn * 10} as a) to 'out.csv'")
         assert run("select a from 'out.csv'") == run("select a from v") == [(turn * 10,)]
-        candidate.forget()
+        candidate.written.forget()
         setup.connection.execute("drop view v")
         candidate.run(
             "create view v as select a from 'out.csv'",
