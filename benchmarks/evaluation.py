@@ -270,9 +270,9 @@ def note(
 
 def compiled_factory(spec: StudySpec, factory: DbtEvaluatorFactory, cache: Path) -> Any:
     """Return the factory of the compiled engine."""
-    from search.scenario.compiled.compiler import Source
     from search.scenario.compiled.library import Library
     from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
+    from search.scenario.compiled.source import Source
 
     source = Source(factory=factory, parameters=spec.parameters, replication=None)
     return ProgramEvaluatorFactory(library=Library.of(source, cache), isolation="overlay")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from search.errors import RecordingError, ScenarioError, SpecError
 from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import CheckPoint, Program
 from search.scenario.compiled.program_evaluator import DivergenceFinder, ProgramEvaluatorFactory
+from search.scenario.compiled.source import Source
 from search.scenario.evaluator import DbtEvaluatorFactory, failure_of
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan

@@ -21,9 +21,9 @@ from studies import (
     tiny_document,
 )
 
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
+from search.scenario.compiled.source import Source
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.preparation import prepare

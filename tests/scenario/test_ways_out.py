@@ -17,9 +17,9 @@ from studies import MIB, factory_of, load, plan_of, tiny_document
 
 from search.errors import SearchError, SpecError
 from search.scenario.baseline import BaselineRecipe, ensure_baseline
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
+from search.scenario.compiled.source import Source
 from search.scenario.data_checks import plan_check, run_check
 from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric

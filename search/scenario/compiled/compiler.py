@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from search.errors import RecordingError, ScenarioError
-from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.checking import check
 from search.scenario.compiled.flow import BaselineRelation, Key
 from search.scenario.compiled.hoisting import hoist, read_baseline
@@ -21,59 +19,20 @@ from search.scenario.compiled.judging import (
     refuse_what_cannot_be_replayed,
 )
 from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, lift
-from search.scenario.compiled.literals import literal_class, literal_kind, unrecorded_kinds
-from search.scenario.compiled.points import SecondPoints
+from search.scenario.compiled.literals import literal_kind, unrecorded_kinds
+from search.scenario.compiled.point_recorder import PointRecorder, Values
 from search.scenario.compiled.probes import is_watched
-from search.scenario.compiled.program import CheckPoint, Program, save
-from search.scenario.compiled.recording import Recording, RecordingEvaluator
+from search.scenario.compiled.program import Program, save
+from search.scenario.compiled.recording import Recording
+from search.scenario.compiled.source import MAX_STATIC_VALUES, Source, all_values
+from search.scenario.compiled.variants import NeedsVariants
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.study.parameters import ParameterSpec
 from search.study.values import Scalar
 from search.system.child import Report
 
-MAX_STATIC_VALUES = 12
-"""Values of a parameter that are each recorded, when templates look at it."""
-_OF_TYPES = ("schemas on this incremental model are out of sync", "enforced contract that failed")
-"""dbt's words when ``on_schema_change: fail`` or a contract meets a column of another type."""
 SEED_STEP = 7919
 """Distance from a replication's first value to the one that stands for any other."""
-
-Values = Mapping[str, Scalar]
-
-
-class NeedsVariants(Exception):
-    """dbt renders other statements for other values of these parameters.
-
-    Args:
-        names: Parameters with few values, for each of which a program is compiled.
-        why: What showed it.
-        typed: Parameters of which a program is compiled for each type that their text may have
-            in SQL.
-    """
-
-    def __init__(self, names: Sequence[str], why: str, typed: Sequence[str] = ()) -> None:
-        super().__init__(why)
-        self.names = tuple(names)
-        self.typed = tuple(typed)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a program is compiled from.
-
-    Attributes:
-        factory: Makes the reference evaluator.
-        parameters: What the study's parameters may be.
-        replication: First value of the replication variable, or None.
-        recorders: Recordings that may run at the same time, and replays that check them, 1 or
-            2; each takes a worker's memory.
-    """
-
-    factory: DbtEvaluatorFactory
-    parameters: Mapping[str, ParameterSpec]
-    replication: Scalar | None
-    recorders: int = 1
 
 
 def compile_program(
@@ -196,35 +155,23 @@ class _Compilation:
         self._plan = source.factory.plan
         self._report = report
         self._fixed = frozenset(fixed)
-        self._first = dict(first)
         self._typed = tuple(typed)
-        self._points = SecondPoints(
-            source.parameters, self._first, fixed=self._fixed, typed=frozenset(typed)
-        )
-        self._second = self._points.first_choice()
-        self._checks: list[CheckPoint] = []
+        self._points = PointRecorder(source, first, fixed=fixed, typed=typed, report=report)
         self._existing: frozenset[str] = frozenset()
-        self._lifted_names = {
-            bind.parameter for bind in self._plan.var_binds if bind.parameter not in self._fixed
-        }
 
     def run(self) -> Program:
         """Record, lift and judge; what dbt evaluated until a refusal goes with it."""
         try:
             return self._run()
         except RecordingError as error:
-            error.evaluated = tuple(self._checks)
+            error.evaluated = tuple(self._points.checks)
             raise
 
     def _run(self) -> Program:
         baseline = read_baseline(self._plan)
         self._existing = frozenset(relation.key[1] for relation in baseline)
-        recorder = RecordingEvaluator(self._source.factory)
-        recorder.open()
-        try:
-            lifted = self._lift(recorder)
-        finally:
-            recorder.close()
+        with self._points:
+            lifted = self._lift()
         program = Program(
             statements=tuple(lifted),
             baseline=baseline,
@@ -232,7 +179,7 @@ class _Compilation:
             bound=self._bound(baseline),
             catalog=self._plan.profile.catalog,
             default_schema=str(self._plan.profile.output.get("schema", "main")),
-            checks=tuple(self._checks),
+            checks=tuple(self._points.checks),
             draws_vary=self._plan.seed is not None and self._plan.has_replications,
         )
         refuse_what_cannot_be_replayed(program)
@@ -240,42 +187,40 @@ class _Compilation:
         warnings = judge_chance(program, self._plan)
         return replace(program, warnings=warnings)
 
-    def _lift(self, recorder: RecordingEvaluator) -> Any:
+    def _lift(self) -> Any:
         seed = self._source.replication
         is_constant = self._plan.seed is not None and not self._plan.has_replications
         other_seed = seed + SEED_STEP if type(seed) is int and not is_constant else seed
-        one, two = self._record_both(recorder, seed, other_seed)
-        static = self._static_parameters(one, two)
+        first, second = self._points.both(seed, other_seed)
+        static = self._static_parameters(first, second)
         try:
             lifted = lift(
-                one,
-                self._lifted_values(self._first, seed),
-                two,
-                self._lifted_values(self._second, other_seed),
+                first,
+                self._points.lifted_values(self._points.first, seed),
+                second,
+                self._points.lifted_values(self._points.second, other_seed),
                 existing=self._existing,
             )
             for name, values in static.items():
                 for value in values:
-                    self._prove(recorder, lifted, self._second | {name: value}, other_seed, name)
-            self._prove_literals(recorder, lifted, other_seed)
+                    self._prove(lifted, self._points.second | {name: value}, other_seed, name)
+            self._prove_literals(lifted, other_seed)
         except Unliftable as error:
             names = {*static, *filter(self._has_few_values, error.names)}
             if not names and not error.names:
-                self._ask_for_types(str(error))
-                names = self._culprits(recorder, one, seed)
+                self._points.ask_for_types(str(error))
+                names = self._culprits(first, seed)
             if names:
                 raise NeedsVariants(sorted(self._fixed | names), str(error), self._typed) from error
             raise RecordingError(str(error)) from error
         return lifted
 
-    def _prove_literals(
-        self, recorder: RecordingEvaluator, lifted: Any, seed: Scalar | None
-    ) -> None:
+    def _prove_literals(self, lifted: Any, seed: Scalar | None) -> None:
         """Record the kinds of literals that were not met yet, and each name among choices."""
-        recorded = [check.values for check in self._checks]
+        recorded = [check.values for check in self._points.checks]
         missing: dict[str, list[Scalar]] = {}
-        bare = bare_holes(lifted, self._lifted_values(self._first, seed))
-        for name in self._lifted_names - set(self._typed):
+        bare = bare_holes(lifted, self._points.lifted_values(self._points.first, seed))
+        for name in self._points.lifted_names - set(self._typed):
             parameter = self._source.parameters[name]
             seen = {literal_kind(values[name]) for values in recorded}
             missing[name] = unrecorded_kinds(parameter, seen) if name in bare else []
@@ -286,143 +231,43 @@ class _Compilation:
             point = {n: v for n, v in zip(missing, values, strict=True) if v is not None}
             names = ", ".join(f"{name} = {value}" for name, value in point.items())
             try:
-                self._prove(recorder, lifted, self._second | point, seed, names, "another type")
+                self._prove(lifted, self._points.second | point, seed, names, "another type")
             except ScenarioError as error:
                 self._report(f"the scenario fails there: {error}")
-
-    def _ask_for_types(self, why: str) -> None:
-        """Try programs for each type that literals may have, before giving up.
-
-        Raises:
-            NeedsVariants: If there are parameters whose digits may be the reason.
-        """
-        parameters = self._source.parameters
-        ranges = [n for n in self._lifted_names if parameters[n].choices is None]
-        differ = [
-            n for n in ranges if literal_class(self._first[n]) != literal_class(self._second[n])
-        ]
-        if self._typed or not differ:
-            return
-        words = {name for name in self._lifted_names if parameters[name].choices is not None}
-        raise NeedsVariants(sorted(self._fixed | words), why, sorted(ranges))
 
     def _has_few_values(self, name: str) -> bool:
         """Whether a parameter is lifted that could have a program for each of its values."""
         parameter = self._source.parameters.get(name)
-        is_free = name in self._lifted_names and parameter is not None
+        is_free = name in self._points.lifted_names and parameter is not None
         return is_free and parameter is not None and all_values(parameter) is not None
 
-    def _culprits(
-        self, recorder: RecordingEvaluator, one: Recording, seed: Scalar | None
-    ) -> set[str]:
+    def _culprits(self, first: Recording, seed: Scalar | None) -> set[str]:
         """Return which parameters of few values change the statements, each tried alone."""
         culprits: set[str] = set()
-        start = self._lifted_values(self._first, seed)
-        for name in sorted(filter(self._has_few_values, self._lifted_names)):
-            values = self._first | {name: self._second[name]}
+        start = self._points.lifted_values(self._points.first, seed)
+        for name in sorted(filter(self._has_few_values, self._points.lifted_names)):
+            values = self._points.first | {name: self._points.second[name]}
             what = f"{name} = {values[name]}: does it change the statements?"
             try:
-                alone = self._record(recorder, values, seed, what)
-                lift(one, start, alone, self._lifted_values(values, seed), existing=self._existing)
+                alone = self._points.record(values, seed, what)
+                lift(
+                    first,
+                    start,
+                    alone,
+                    self._points.lifted_values(values, seed),
+                    existing=self._existing,
+                )
             except Unliftable:
                 culprits.add(name)
             except ScenarioError as error:
                 self._report(f"the scenario fails there: {error}")
         return culprits
 
-    def _record_both(
-        self,
-        recorder: RecordingEvaluator,
-        seed: Scalar | None,
-        other_seed: Scalar | None,
-    ) -> tuple[Recording, Recording]:
-        """Record the first candidate and a point inside the ranges, together where allowed."""
-        first = "1/2: the first candidate"
-        if self._source.recorders < 2:
-            one = self._record(recorder, self._first, seed, first)
-            return one, self._record_second(recorder, other_seed)
-        request = EvaluationRequest(trial=0, values=self._second, replication=other_seed)
-        with RecordingAhead(self._source.factory, request) as ahead:
-            one = self._record(recorder, self._first, seed, f"{first} (2/2 at the same time)")
-            return one, self._record_second(recorder, other_seed, ahead)
-
-    def _record_second(
-        self,
-        recorder: RecordingEvaluator,
-        seed: Scalar | None,
-        ahead: RecordingAhead | None = None,
-    ) -> Recording:
-        """Record inside the ranges, or where the scenario does not fail."""
-        try:
-            return self._record(recorder, self._second, seed, "2/2: inside the ranges", ahead)
-        except ScenarioError as error:
-            failure = error
-        self._report(f"the scenario fails there ({failure}); trying other values")
-        if any(words in str(failure) for words in _OF_TYPES):
-            self._ask_for_types(str(failure))
-        for point in self._points.nearer():
-            recording = self._try(recorder, point, seed, "2/2: nearer values")
-            if recording is not None:
-                return recording
-        self._ask_for_types(str(failure))
-        shares: dict[str, float] = {}
-        for name, share, point in self._points.alone():
-            if name not in shares and self._try(recorder, point, seed, f"{name} alone"):
-                self._checks.pop()
-                shares[name] = share
-        point = self._points.together(shares)
-        recording = None
-        if all(point[name] != self._first[name] for name in self._lifted_names):
-            recording = self._try(recorder, point, seed, "2/2: each parameter its own way")
-        if recording is None:
-            stuck = sorted(name for name in self._lifted_names if name not in shares)
-            which = f" of {', '.join(stuck)}" if stuck else ""
-            raise RecordingError(
-                f"the scenario fails at all other values{which} that were tried; "
-                f"dbt says: {failure}"
-            )
-        return recording
-
-    def _try(
-        self, recorder: RecordingEvaluator, point: Values, seed: Scalar | None, what: str
-    ) -> Recording | None:
-        """Record a point; None when the scenario fails there."""
-        try:
-            recording = self._record(recorder, point, seed, what)
-        except ScenarioError as error:
-            self._report(f"the scenario fails there ({error})")
-            return None
-        self._second = dict(point)
-        return recording
-
-    def _record(
-        self,
-        recorder: RecordingEvaluator,
-        values: Values,
-        seed: Scalar | None,
-        what: str,
-        ahead: RecordingAhead | None = None,
-    ) -> Recording:
-        self._report(f"recording dbt {what}")
-        request = EvaluationRequest(trial=0, values=values, replication=seed)
-        started_at, started = time.time(), time.perf_counter()
-        recording = recorder.record(request) if ahead is None else ahead.result()
-        seconds = time.perf_counter() - started
-        self._checks.append(CheckPoint(dict(values), seed, recording.metrics, seconds, started_at))
-        if recording.unsupported:
-            raise RecordingError("; ".join(recording.unsupported[:3]))
-        return recording
-
-    def _lifted_values(self, values: Values, seed: Scalar | None) -> dict[str, Any]:
-        lifted = {name: value for name, value in values.items() if name in self._lifted_names}
-        name = self._plan.replication_var
-        return lifted if name is None or type(seed) is not int else lifted | {name: seed}
-
-    def _static_parameters(self, one: Recording, two: Recording) -> dict[str, list[Scalar]]:
+    def _static_parameters(self, first: Recording, second: Recording) -> dict[str, list[Scalar]]:
         """Return the parameters that templates look at, each with the values still to record."""
         uses = {
-            name: one.uses.get(name, set()) | two.uses.get(name, set())
-            for name in {*one.uses, *two.uses, *self._lifted_names}
+            name: first.uses.get(name, set()) | second.uses.get(name, set())
+            for name in {*first.uses, *second.uses, *self._points.lifted_names}
         }
         static = {}
         for name in sorted(uses):
@@ -432,22 +277,21 @@ class _Compilation:
                         f"templates look at the value of {_seen(name, uses[name])}"
                     )
                 continue
-            if not uses[name] and is_watched(self._first[name]):
+            if not uses[name] and is_watched(self._points.first[name]):
                 continue
             values = all_values(self._source.parameters[name])
             if values is None:
                 raise RecordingError(
                     f"templates look at the value of parameter {_seen(name, uses[name])}, so its "
-                    "SQL cannot be told from two recordings; compute with it in SQL instead, "
+                    "SQL cannot be told from second recordings; compute with it in SQL instead, "
                     f"or give it at most {MAX_STATIC_VALUES} values (choices, or whole numbers)"
                 )
-            recorded = (self._first[name], self._second[name])
+            recorded = (self._points.first[name], self._points.second[name])
             static[name] = [value for value in values if value not in recorded]
         return static
 
     def _prove(
         self,
-        recorder: RecordingEvaluator,
         lifted: Any,
         values: Values,
         seed: Scalar | None,
@@ -457,8 +301,8 @@ class _Compilation:
         """Record another value of a parameter, and see that the templates give its SQL."""
         where = f"{name} = {values[name]}" if name in values else name
         what = f"{where}: {reason}"
-        recording = self._record(recorder, values, seed, what)
-        if not agrees(lifted, recording, self._lifted_values(values, seed)):
+        recording = self._points.record(values, seed, what)
+        if not agrees(lifted, recording, self._points.lifted_values(values, seed)):
             raise Unliftable(f"dbt renders other statements for {where}")
 
     def _bound(self, baseline: tuple[BaselineRelation, ...]) -> tuple[Key, ...]:
@@ -480,19 +324,6 @@ class _Compilation:
 
 def _seen(name: str, uses: set[str]) -> str:
     return f"{name} ({'; '.join(sorted(uses)[:2])})" if uses else name
-
-
-def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
-    """Return every value of a parameter when they are few, else None."""
-    if parameter.choices is not None:
-        values: list[Scalar] = list(parameter.choices)
-    elif parameter.kind == "integer":
-        low, high = parameter.bounds
-        whole = range(int(low), int(high) + 1, int(parameter.grid_step or 1))
-        values = list(whole[: MAX_STATIC_VALUES + 1])
-    else:
-        return None
-    return values if len(values) <= MAX_STATIC_VALUES else None
 
 
 def _summary(program: Program) -> str:

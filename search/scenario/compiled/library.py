@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import RecordingError
-from search.scenario.compiled.compiler import (
-    NeedsVariants,
-    Source,
-    compile_program,
-    compile_recorded,
-)
+from search.scenario.compiled.compiler import compile_program, compile_recorded
 from search.scenario.compiled.program import PROGRAM_FILE, Program, load
 from search.scenario.compiled.recorded import Recordings, known_metrics, require_sure
 from search.scenario.compiled.shelf import check_content, key_of, publish
+from search.scenario.compiled.source import Source
 from search.scenario.compiled.variants import (
     INDEX_FILE,
+    NeedsVariants,
     Variants,
     read_variants,
     write_variants,

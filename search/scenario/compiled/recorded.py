@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import RecordingError
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.program import Program, load, save
 from search.scenario.compiled.shelf import check_content, key_of, publish
+from search.scenario.compiled.source import Source
 from search.scenario.compiled.variants import Variants, read_variants, write_variants
 from search.scenario.evaluator import saw_templates
 from search.scenario.plan import PlannedMetric, ScenarioPlan

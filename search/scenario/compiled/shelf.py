@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from search.errors import RecordingError
-from search.scenario.compiled.compiler import Source, all_values
 from search.scenario.compiled.program import FORMAT_VERSION, PROGRAM_FILE
+from search.scenario.compiled.source import Source, all_values
 from search.scenario.hashing import hash_file, hash_parts
 from search.system import files
 from search.system.seal import Seal

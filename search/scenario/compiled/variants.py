@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,22 @@ from search.system.seal import Seal
 INDEX_FILE = "index.json"
 
 Values = Mapping[str, Scalar]
+
+
+class NeedsVariants(Exception):
+    """dbt renders other statements for other values of these parameters.
+
+    Args:
+        names: Parameters with few values, for each of which a program is compiled.
+        why: What showed it.
+        typed: Parameters of which a program is compiled for each type that their text may have
+            in SQL.
+    """
+
+    def __init__(self, names: Sequence[str], why: str, typed: Sequence[str] = ()) -> None:
+        super().__init__(why)
+        self.names = tuple(names)
+        self.typed = tuple(typed)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import duckdb
 import yaml
 from isolations import ISOLATIONS
 
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import Replay
+from search.scenario.compiled.source import Source
 from search.scenario.dbt_session import resolve_profile
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.hashing import FileHashes, hash_parts

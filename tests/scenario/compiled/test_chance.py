@@ -12,9 +12,9 @@ from isolations import ISOLATIONS
 
 from search.errors import RecordingError, SpecError
 from search.scenario.compiled.chance import drawing_files, draws_of
-from search.scenario.compiled.compiler import Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
+from search.scenario.compiled.source import Source
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric
 from search.scenario.seeds import Seeder, set_seed

@@ -18,9 +18,10 @@ from sql_scenario import Compiled, Script
 
 from search.errors import RecordingError
 from search.scenario.compiled import library as library_module
-from search.scenario.compiled.compiler import NeedsVariants, Source
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import HOISTED_FILE, PROGRAM_FILE, save
+from search.scenario.compiled.source import Source
+from search.scenario.compiled.variants import NeedsVariants
 from search.scenario.hashing import hash_file
 from search.study.parameters import ParameterSpec
 
