@@ -5,17 +5,25 @@ anybody. A filter of system calls, which needs no privilege, holds each ``open``
 thread, of the threads and of the programs that it starts until a process of ours has seen its path.
 It is a process because the thread may hold Python's lock while it waits.
 
+Threads that a library had before (the pool of a notebook that used Arrow already) have no filter.
+The kernel could give them one, but for good, and the user's process could never call ``sudo``
+again. So they are counted instead: where one of them was at work meanwhile, nobody can tell what
+it opened.
+
 Source:
     https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html
+    https://docs.kernel.org/filesystems/proc.html, ``Seccomp_filters`` and ``ctxt_switches``
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import errno
 import os
 import platform
+import re
 import socket
 import struct
 import subprocess
@@ -23,6 +31,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search.system.confinement import in_thread
@@ -36,6 +45,8 @@ _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
 _NO_NEW_PRIVS = 38
 _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_COUNT = re.compile(r"^Seccomp_filters:\s*(\d+)", re.MULTILINE)
+_SWITCHES = re.compile(r"ctxt_switches:\s*(\d+)")
 
 _WATCHER = r"""
 import array, fcntl, os, select, socket, struct, sys
@@ -45,7 +56,7 @@ WRITES, DIRECTORY = os.O_WRONLY, os.O_DIRECTORY
 owner = socket.socket(fileno=int(sys.argv[1]))
 poll = select.poll()
 poll.register(owner, select.POLLIN)
-seen = {}
+seen, listeners, is_owned = {}, set(), True
 
 def memory(pid, place, length):
     with open(f"/proc/{pid}/mem", "rb", 0) as whole:
@@ -77,11 +88,13 @@ while True:
         if one == owner.fileno():
             asked, given, _, _ = owner.recvmsg(1, socket.CMSG_SPACE(4))
             if not asked:
-                sys.exit()
-            if asked == b"l":
+                poll.unregister(owner)
+                is_owned = False
+            elif asked == b"l":
                 handles = array.array("i")
                 handles.frombytes(given[0][2][:4])
                 poll.register(handles[0], select.POLLIN)
+                listeners.add(handles[0])
                 owner.sendall(b"k")
             else:
                 told = b"\0".join(b"%d%s" % key for key in seen)
@@ -105,6 +118,9 @@ while True:
         else:
             poll.unregister(one)
             os.close(one)
+            listeners.discard(one)
+    if not is_owned and not listeners:  # a program that a function started may live on
+        break
 """
 
 
@@ -128,6 +144,8 @@ class OpenWatch:
     """
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._filters: int | None = None
         self._own, theirs = socket.socketpair()
         number = str(_OPENS[platform.machine()][0]) if platform.machine() == "x86_64" else "-1"
         with theirs:
@@ -144,6 +162,7 @@ class OpenWatch:
         Raises:
             OSError: If the kernel does not offer that.
         """
+        before = _filters(Path("/proc/thread-self/status").read_text())
         program = ctypes.create_string_buffer(_filter(platform.machine()))
         code = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(program))
         libc = ctypes.CDLL(None, use_errno=True)
@@ -151,13 +170,28 @@ class OpenWatch:
         call = _SECCOMP[platform.machine()]
         listener = libc.syscall(call, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.c_char_p(code))
         if listener < 0:
-            if ctypes.get_errno() == errno.EBUSY:
+            if ctypes.get_errno() == errno.EBUSY and self._filters is not None:
                 return  # whoever started this thread is watched, and so is it
             raise OSError(ctypes.get_errno(), "the kernel tells nobody what is opened")
         given = array.array("i", [listener]).tobytes()
         self._own.sendmsg([b"l"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)])
         self._own.recv(1)
         os.close(listener)
+        self._filters = before if self._filters is None else self._filters
+
+    def loose_threads(self) -> dict[int, str]:
+        """Return threads of libraries that were there before, each with how often it was at work.
+
+        Python's own threads are left out: what they open, Python tells.
+        """
+        known = {thread.native_id for thread in threading.enumerate()}
+        loose = {}
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                status = (task / "status").read_text()
+                if int(task.name) not in known and _filters(status) <= (self._filters or 0):
+                    loose[int(task.name)] = " ".join(_SWITCHES.findall(status))
+        return loose
 
     def take(self) -> list[Opened] | None:
         """Return what was opened since the last time, each once; None where a path was not seen."""
@@ -181,6 +215,7 @@ class OpenWatch:
 
 
 _watch: OpenWatch | None = None
+_knows_threads = False
 _lock = threading.Lock()
 
 
@@ -197,8 +232,18 @@ def start_watching() -> OpenWatch | None:
     if platform.machine() not in _SECCOMP or is_portable():
         return None
     with _lock:
-        _watch = _watch or OpenWatch()
+        if _watch is None or _watch.pid != os.getpid():
+            _watch = OpenWatch()
     return _watch
+
+
+def trust_threads() -> None:
+    """Say that no thread of this process so far reads files for whoever uses a library.
+
+    For a process of ours with threads that are always at work, as Ray's workers have them.
+    """
+    global _knows_threads
+    _knows_threads = True
 
 
 def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | None]:
@@ -209,11 +254,12 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
 
     Returns:
         What the function returns, and what was opened, in order; None instead where the kernel
-        does not tell.
+        does not tell, or where threads that nobody watches were at work.
     """
     watch, is_watched = start_watching(), True
     if watch is None:
         return function(), None
+    loose: dict[int, str] = {}
 
     def work() -> Any:
         nonlocal is_watched
@@ -221,11 +267,19 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
             watch.watch_this_thread()
         except OSError:
             is_watched = False
+        loose.update(watch.loose_threads())
         return function()
 
     watch.take()
     result = in_thread(work, "watched")
+    is_watched = is_watched and (_knows_threads or watch.loose_threads() == loose)
     return result, watch.take() if is_watched else None
+
+
+def _filters(status: str) -> int:
+    """Return how many filters of system calls a thread has; 0 where the kernel does not say."""
+    counted = _COUNT.search(status)
+    return int(counted[1]) if counted else 0
 
 
 def _filter(machine: str) -> bytes:

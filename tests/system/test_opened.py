@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from search.system.opened import Opened, run_noticed
 
@@ -72,3 +75,58 @@ def test_what_it_returns_and_raises_comes_through(folder: Path) -> None:
     assert run_noticed(lambda: 5)[0] == 5
     with pytest.raises(FileNotFoundError):
         run_noticed(lambda: (folder / "none").read_text())
+
+
+IN_A_POOL = """
+import sys, threading
+from pathlib import Path
+from pyarrow import dataset
+from search.system.opened import run_noticed
+
+def read():
+    return dataset.dataset("parts", format="parquet").to_table()
+
+if "used" in sys.argv:
+    read()
+for function in (read, read, lambda: open("a.csv").read()):
+    opened = run_noticed(function)[1]
+    print("nobody knows" if opened is None else
+          sum(each.path.endswith((".parquet", "a.csv")) for each in opened))
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("fresh", ["20", "20", "1"]), ("used", ["nobody knows", "nobody knows", "1"])],
+)
+def test_a_folder_read_by_threads_of_a_library(folder: Path, state: str, told: list[str]) -> None:
+    """Threads that were there before the first watch are not watched, and the reader says so."""
+    opened_by(lambda: None)  # skipped where the kernel does not tell
+    (folder / "parts").mkdir()
+    for number in range(20):
+        table = pyarrow.table({"v": list(range(1000))})
+        parquet.write_table(table, folder / "parts" / f"{number}.parquet")
+    words = [sys.executable, "-c", IN_A_POOL, state]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == told
+
+
+def test_a_program_that_outlives_its_process_can_still_open_files(folder: Path) -> None:
+    opened_by(lambda: None)  # skipped where the kernel does not tell
+    code = (
+        "import subprocess\n"
+        "from search.system.opened import run_noticed\n"
+        "loop = 'read go; cat a.csv > c.csv; mv c.csv done.csv'\n"
+        "run_noticed(lambda: subprocess.Popen(['bash', '-c', loop], stdin=open('pipe')))\n"
+    )
+    os.mkfifo(folder / "pipe")
+    writer = os.open(folder / "pipe", os.O_RDWR)
+    try:
+        subprocess.run([sys.executable, "-c", code], check=True)
+        os.write(writer, b"go\n")
+        deadline = time.monotonic() + 20
+        while not (folder / "done.csv").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert (folder / "done.csv").read_text() == "v\n7\n"
+    finally:
+        os.close(writer)

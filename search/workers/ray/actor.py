@@ -12,6 +12,7 @@ import psutil
 
 from search.scenario.belongings import moved
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.system.opened import trust_threads
 from search.workers.contract import EvaluatorFactory, RequestEvaluator, evaluate_safely
 from search.workers.ray.node_files import Delivery, NodeFiles, Stock
 from search.workers.watchdog import limit_data
@@ -82,6 +83,7 @@ class WorkerProcess:
         self._identity = Identity(
             host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time()
         )
+        trust_threads()
         self._evaluator: RequestEvaluator | None = None
         self._node_files: NodeFiles | None = None
 
