@@ -14,7 +14,7 @@ _CALLED = frozenset(
     " current_localtimestamp".split()
 )
 _BARE = frozenset("current_date current_timestamp current_time localtime localtimestamp".split())
-_MENTION = re.compile("|".join([*sorted({*_CALLED, *_BARE}), r"\bage\b"]), re.IGNORECASE)
+_MENTION = re.compile(rf"\b(?:{'|'.join(sorted({*_CALLED, *_BARE, 'age'}))})\b", re.IGNORECASE)
 _STARTED = re.compile(r"\brun_started_at\b|\bmodules\.datetime\b[^}]*\b(?:now|today|utcnow)\b")
 BATCHES = "the end of the last batch"
 """What of a microbatch model asks for the time."""
@@ -41,7 +41,12 @@ class ClockRead:
 
 
 def mentions_clock(sql: str) -> bool:
-    """Whether a text may ask for the time."""
+    """Whether a text may ask for the time.
+
+    Example:
+        >>> mentions_clock('select "now"()'), mentions_clock("select known, average from t")
+        (True, False)
+    """
     return bool(_MENTION.search(sql))
 
 
