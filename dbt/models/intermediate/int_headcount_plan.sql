@@ -6,13 +6,12 @@ attrition as (
   select count(*) as terminations from {{ ref('int_termination_events') }}
 ),
 
--- Accepted offers of the year; who leaves again in it does not count at the close.
+-- Who leaves again in the year does not count at the close.
 joiners as (
   select
     count(*) as known_joiners,
-    count(*) filter (where termination_date <= {{ year_end() }}) as known_joiners_leaving
-  from {{ ref('stg_known_joiners') }}
-  where year(hire_date) = {{ simulation_year() }}
+    count(termination_date) as known_joiners_leaving
+  from {{ ref('int_accepted_offers') }}
 ),
 
 rates as (

@@ -1,4 +1,4 @@
--- depends_on: {{ ref('stg_known_joiners') }}, {{ ref('int_retirements') }}
+-- depends_on: {{ ref('int_accepted_offers') }}, {{ ref('int_retirements') }}
 with opening_workforce as (
   select workforce.* from {{ ref('int_opening_workforce') }} as workforce
   {%- if has_retirement() %}
@@ -21,10 +21,9 @@ counted as (
 
 joiners as (
   select
-    count(*) filter (where termination_date is null or termination_date > {{ year_end() }}) as staying,
-    count(*) filter (where termination_date <= {{ year_end() }}) as leaving
-  from {{ ref('stg_known_joiners') }}
-  where year(hire_date) = {{ simulation_year() }}
+    count(*) - count(termination_date) as staying,
+    count(termination_date) as leaving
+  from {{ ref('int_accepted_offers') }}
 ),
 
 rates as (
