@@ -6,64 +6,33 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from search.driver.ending import Ending
 from search.driver.limits import Limits, Progressed, Stop
-from search.driver.polish import Polish
 from search.driver.progress import Progress, Standing
+from search.driver.proposing import Proposer, WarmStart
 from search.driver.results import CompleteTrial, SearchEnd
 from search.driver.scouting import Scout
 from search.driver.standings import Standings
 from search.driver.underway import Recorder, Underway
-from search.errors import StudyFailedError
 from search.sampling.choice import Samplers, choose_sampler
-from search.sampling.stopping import Assessment
 from search.scenario.outcome import Failure, Outcome
-from search.storage.attributes import (
-    CURRENT,
-    PROPOSED,
-    Conclusion,
-    Proposal,
-)
+from search.storage.attributes import Conclusion, Proposal
 from search.storage.study_store import OpenTrial, StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
 from search.study.figures import with_unit
 from search.study.preference import Preference
-from search.study.space import canonical, current_candidate, distributions
-from search.study.targets import (
-    Goal,
-    standing_texts,
-)
-from search.study.values import Scalar
+from search.study.targets import Goal, standing_texts
 from search.workers.contract import WorkerPool
 from search.workers.spool import Spool
 
-HOPELESS_TRIALS = 6
-"""Failed trials in a row, with none complete, after which a study is given up."""
 INDEPENDENT_SAMPLERS = frozenset({"random", "grid"})
 """Samplers that learn nothing from outcomes: the next batch is proposed while one runs."""
-SPENT = "no plan is found that chance allows, in eight times the evaluations of one seed"
 MAX_DEATHS = 3
 """Drivers that may die while evaluating one candidate before it is left alone."""
-
-
-@dataclass(frozen=True)
-class WarmCandidate:
-    """A candidate of an earlier study that is worth trying first.
-
-    Attributes:
-        values: The candidate, one of this study's.
-        lineage: Where it comes from, in words.
-    """
-
-    values: Mapping[str, Scalar]
-    lineage: str
-
-
-WarmStart = Callable[[Sequence[Goal]], Sequence[WarmCandidate]]
-"""Returns what to try first, given the resolved goals; the most promising first."""
 
 
 @dataclass(frozen=True)
@@ -121,19 +90,22 @@ class Driver:
         self._spec = spec
         self._store = store
         self._pool = pool
-        self._batch_size = batch_size
         self._recorder = recorder
         self._progress = progress
-        self._details = dict(details)
         self._warm_start = warm_start
         self._scout = scout
         self._limits = Limits(spec.search, max_new_iterations)
         self._spool = spool
         self._clock = clock
         replications = spec.scenario.replications
-        self._space = distributions(spec)
         self._standings = Standings(goals, Preference.of(spec))
         self._samplers = Samplers(spec)
+        self._proposer = Proposer(
+            spec, store, self._standings, self._samplers, batch_size=batch_size, details=details
+        )
+        self._ending = Ending(
+            spec, store, self._standings, self._samplers, scout, batch_size=batch_size
+        )
         self._underway = Underway(
             store=store,
             pool=pool,
@@ -149,11 +121,8 @@ class Driver:
         # not wait for those of a batch; a batch of the other samplers is worth the wait.
         self._ahead = int(choose_sampler(spec).name in INDEPENDENT_SAMPLERS)
         self._completed_at = -math.inf
-        self._is_exhausted = False
-        self._iteration = 0
         self._iteration_seconds: list[float] = []
         self._answer: int | None = None
-        self._polishing = Polish(spec, batch_size)
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -184,7 +153,7 @@ class Driver:
         self._follow()
         self._try_earlier()
         while True:
-            stop = self._reason_to_stop()
+            stop = self._ending.reason_to_stop(self._limit_reached())
             while stop is None and len(self._batches) <= self._ahead and not self._limit_reached():
                 self._batches.append(self._begin_batch())
             if not self._batches:
@@ -192,7 +161,11 @@ class Driver:
                 self._tell_answer(stop)
                 polishing = self._polish(stop)
                 if polishing is None:
-                    return self._end(stop)
+                    return self._ending.end(
+                        stop,
+                        iterations=self._proposer.iteration,
+                        polished=self._proposer.polished,
+                    )
                 self._batches.append(polishing)
             self._recorder.publish()  # while the workers have something to do
             self._finish_batch(self._batches.popleft())
@@ -221,11 +194,18 @@ class Driver:
 
     def _begin_batch(self) -> _Batch:
         began = self._clock()
-        return self._dispatch(self._propose(), began)
+        batch = self._proposer.batch(self._room())
+        self._tell_proposed(batch)
+        return self._dispatch(batch, began)
 
     def _dispatch(self, proposals: Mapping[int, Proposal], began: float) -> _Batch:
         self._underway.submit(proposals)
-        return _Batch(self._iteration, frozenset(proposals), began)
+        return _Batch(self._proposer.iteration, frozenset(proposals), began)
+
+    def _tell_proposed(self, batch: Mapping[int, Proposal]) -> None:
+        self._recorder.event(
+            "iteration_proposed", iteration=self._proposer.iteration, trials=sorted(batch)
+        )
 
     def _finish_batch(self, batch: _Batch) -> None:
         self._collect(batch)
@@ -245,7 +225,7 @@ class Driver:
                 self._leave_alone(trial)
         waiting = {trial.trial: trial.proposal for trial in opened if trial.deaths < MAX_DEATHS}
         for proposal in waiting.values():
-            self._polishing.note(proposal.lineage)
+            self._proposer.note(0, proposal.lineage)
         if not waiting:
             return
         self._progress.note(f"taking up {len(waiting)} unfinished trials of an earlier run")
@@ -256,26 +236,27 @@ class Driver:
             trials = [
                 number for number, proposal in waiting.items() if proposal.iteration == iteration
             ]
-            self._iteration = max(self._iteration, iteration)
+            self._proposer.note(iteration, None)
             self._finish_batch(_Batch(iteration, frozenset(trials), began))
 
-    def _leave_alone(self, one: OpenTrial) -> None:
+    def _leave_alone(self, left: OpenTrial) -> None:
         """Fail a trial over which drivers die, so that a study never hangs on it."""
-        message = f"{one.deaths} drivers died while they evaluated this candidate; it is left alone"
+        message = (
+            f"{left.deaths} drivers died while they evaluated this candidate; it is left alone"
+        )
         failure = Failure(stage="driver", message=message)
-        self._store.finish(one.trial, Conclusion(outcomes=(), failure=failure))
-        iteration = one.proposal.iteration
-        self._iteration = max(self._iteration, iteration)
+        self._store.finish(left.trial, Conclusion(outcomes=(), failure=failure))
+        iteration = left.proposal.iteration
+        self._proposer.note(iteration, None)
         self._recorder.event(
-            "trial_finished", trial=one.trial, iteration=iteration, metrics={}, failure=message
+            "trial_finished", trial=left.trial, iteration=iteration, metrics={}, failure=message
         )
 
     def _measure_current(self, preflight: Outcome | None) -> None:
         """Iteration 0: the current parameters, what relative targets refer to."""
         if self._standings.current is not None:
             return
-        proposal = self._proposal(current_candidate(self._spec), lineage=CURRENT)
-        (number,) = self._store.start([proposal], self._space)
+        number, proposal = self._proposer.current()
         if preflight is not None and len(proposal.replications) <= 1:
             self._underway.expect(number, proposal)
             self._recorder.event("preflight", trial=number)
@@ -283,7 +264,7 @@ class Driver:
         else:
             self._underway.submit({number: proposal})
             self._collect(_Batch(0, frozenset([number]), self._clock()))
-        self._check_relative_goals()
+        self._ending.require_resolved_goals()
         self._recorder.event("iteration_completed", iteration=0)
 
     def _learn_noise(self) -> None:
@@ -300,76 +281,29 @@ class Driver:
             self._scout.follow(self._standings)
             self._samplers.odds = self._scout.odds
 
-    def _check_relative_goals(self) -> None:
-        for goal in self.goals:
-            if goal.change is not None and goal.value is None:
-                raise StudyFailedError(
-                    f"targets.{goal.metric}.change refers to the metric at the current "
-                    f"parameters, but their evaluation failed: {self._last_failure()}"
-                )
-
     def _try_earlier(self) -> None:
         """Evaluate what earlier studies found, before anything is proposed."""
-        if self._iteration > 0:
-            return
-        known = [trial.values for trial in self._standings.complete]
-        room = self._spec.search.max_trials - self._standings.count
-        untried = [
-            candidate
-            for candidate in self._warm_start(self.goals)
-            if dict(candidate.values) not in known
-        ]
-        if not untried[:room]:
+        if self._proposer.iteration > 0:
             return
         began = self._clock()
-        self._iteration = 1
-        proposals = [
-            self._proposal(candidate.values, lineage=candidate.lineage)
-            for candidate in untried[:room]
-        ]
-        self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
-        self._finish_batch(self._dispatch(self._stored(proposals), began))
-
-    def _stored(self, proposals: Sequence[Proposal]) -> dict[int, Proposal]:
-        """Store proposals that no sampler was asked for, and return them by trial."""
-        return dict(zip(self._store.start(proposals, self._space), proposals, strict=True))
+        proposals = self._proposer.earlier(self._warm_start)
+        if proposals:
+            self._progress.note(f"trying {len(proposals)} candidates of earlier studies first")
+            self._finish_batch(self._dispatch(proposals, began))
 
     def _polish(self, stop: Stop) -> _Batch | None:
         """Begin a batch that gets nearer to what is preferred; None when there is none."""
         is_over = self._limits.reached_by_polish(self._progressed()) is not None
         if stop.state != "converged" or is_over:
             return None
-        began, is_first = self._clock(), self._polishing.used == 0
-        lineage, nearer = self._polishing.propose(
-            self._standings,
-            self._samplers.target(self.goals),
-            self._store.finished(),
-            room=self._spec.search.max_trials - self._proposed(),
-        )
-        if not nearer:
+        began, is_first = self._clock(), self._proposer.polished == 0
+        batch = self._proposer.nearer(self._room())
+        if not batch:
             return None
         if is_first:
             self._progress.note("looking for what is preferred")
-        self._iteration += 1
-        batch = self._stored([self._proposal(values, lineage=lineage) for values in nearer])
-        self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
+        self._tell_proposed(batch)
         return self._dispatch(batch, began)
-
-    def _propose(self) -> dict[int, Proposal]:
-        """Ask the sampler for a batch; all of it is stored before any of it is dispatched."""
-        self._iteration += 1
-        size = min(self._batch_size, self._spec.search.max_trials - self._proposed())
-        batch = self._store.ask_all(
-            size,
-            self._space,
-            lambda values: self._proposal(values, lineage=PROPOSED),
-            lambda: self._samplers.of_iteration(
-                self.goals, iteration=self._iteration, batch_size=size
-            ),
-        )
-        self._is_exhausted = len(batch) < size
-        self._recorder.event("iteration_proposed", iteration=self._iteration, trials=sorted(batch))
-        return batch
 
     def _collect(self, batch: _Batch) -> None:
         self._underway.collect(batch.trials, lambda: self._show(batch))
@@ -389,81 +323,22 @@ class Driver:
             best_variances=self._standings.best_variances,
         )
 
-    # --- when to stop -----------------------------------------------------------
-
-    def _reason_to_stop(self) -> Stop | None:
-        search, standings = self._spec.search, self._standings
-        if standings.best is not None and standings.is_converged:
-            return Stop(f"trial {standings.best.number} meets every target", "converged")
-        if standings.best is None and standings.failed >= HOPELESS_TRIALS:
-            raise StudyFailedError(
-                f"all {standings.failed} trials failed and none was complete, so the search cannot "
-                f"go on; the last one said: {self._last_failure()}"
-            )
-        if (limit := self._limit_reached()) is not None:
-            return Stop(limit)
-        if self._scout is not None and self._scout.is_spent(standings):
-            return Stop(SPENT, "no_progress")
-        if search.early_stop and choose_sampler(self._spec).name == "target":
-            assessment = self._assess()
-            # What a model takes for a hit may have failed under other seeds.
-            is_doubted = assessment.state == "converged" and not standings.is_met
-            if assessment.should_stop and not is_doubted:
-                return Stop(assessment.reason, assessment.state)
-        return None
-
     def _limit_reached(self) -> str | None:
         return self._limits.reached(self._progressed())
 
     def _progressed(self) -> Progressed:
         return Progressed(
-            iteration=self._iteration,
+            iteration=self._proposer.iteration,
             begun=len(self._iteration_seconds) + len(self._batches),
             trials=self._proposed(),
             seconds=self._clock() - self._started,
-            is_exhausted=self._is_exhausted,
-        )
-
-    def _assess(self) -> Assessment:
-        """Return what the model of the metrics says about the search."""
-        sampler = self._samplers.target(self.goals)
-        return sampler.assess(self._store.finished(), batch_size=self._batch_size)
-
-    def _last_failure(self) -> str:
-        failed = [t for t in read_trials(self._store.finished()) if not t.is_complete]
-        return (failed[-1].failure.message if failed else None) or "nothing"
-
-    def _end(self, stop: Stop) -> SearchEnd:
-        standings = self._standings
-        standings.finish()
-        best, is_met = standings.best, standings.is_met
-        if stop.state == "converged" and not is_met:
-            stop = Stop(SPENT, "no_progress")
-        elif best is not None and standings.is_converged:
-            stop = replace(stop, reason=f"trial {best.number} meets every target")
-        return SearchEnd(
-            reason=stop.reason,
-            state=stop.state,
-            is_converged=is_met,
-            best=best,
-            current=standings.current,
-            iterations=self._iteration,
-            trials=standings.count,
-            failed_trials=standings.failed,
-            goals=standings.judging(best),
-            complete=standings.complete,
-            diagnosis=None if is_met or best is None else self._assess().diagnosis,
-            alternatives=standings.alternatives,
-            polished=self._polishing.used,
-            scouted=self._scout.evaluations if self._scout else 0,
+            is_exhausted=self._proposer.is_exhausted,
         )
 
     # --- what is known ----------------------------------------------------------
 
     def _remember(self, trial: StoredTrial) -> None:
-        iteration = int(trial.iteration or 0)
-        self._iteration = max(self._iteration, iteration)
-        self._polishing.note(trial.lineage)
+        self._proposer.note(int(trial.iteration or 0), trial.lineage)
         if not trial.is_complete:
             # A trial that its driver left behind says nothing about its candidate.
             self._standings.failed += trial.failure.stage != "driver"
@@ -471,22 +346,16 @@ class Driver:
         self._standings.add(
             CompleteTrial(
                 number=trial.number,
-                iteration=iteration,
+                iteration=int(trial.iteration or 0),
                 values=trial.frozen.params,
                 metrics=trial.metrics,
                 evaluations=trial.evaluations,
             )
         )
 
-    def _proposal(self, values: Mapping[str, Scalar], *, lineage: str) -> Proposal:
-        seeds = self._spec.scenario.seeds
-        return Proposal(
-            values=canonical(self._spec, values),
-            iteration=self._iteration,
-            lineage=lineage,
-            replications=tuple(seed for seed in seeds if seed is not None),
-            details=self._details,
-        )
+    def _room(self) -> int:
+        """Return how many trials may still be begun."""
+        return self._spec.search.max_trials - self._proposed()
 
     def _proposed(self) -> int:
         return self._standings.count + len(self._underway)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.driver.loop import WarmCandidate
+from search.driver.proposing import WarmCandidate
 from search.errors import SpecError
 from search.storage.existing import existing_storage
 from search.storage.study_store import StudyStore

@@ -11,8 +11,9 @@ from optuna.trial import TrialState
 from searches import Died, Formula, Search, Stop
 from studies import load, ten_x_and_rate, tiny_document
 
-from search.driver.loop import HOPELESS_TRIALS, WarmCandidate
+from search.driver.ending import HOPELESS_TRIALS
 from search.driver.progress import SilentProgress
+from search.driver.proposing import WarmCandidate
 from search.errors import StorageError, StudyFailedError
 from search.sampling.choice import Samplers
 from search.scenario.outcome import EvaluationRequest, Outcome
