@@ -12,7 +12,8 @@ from dagster_defs.steps import Chosen
 from search.errors import AuditError, SpecError
 from search.parameter_sets.candidates import Candidates
 from search.parameter_sets.journal import Journal
-from search.report.facts import StudyFacts, read_facts
+from search.report.facts import StudyFacts
+from search.report.gathering import read_facts
 from search.study import StudySpec, study_from_document
 from search.study.space import current_candidate, validate_candidate
 

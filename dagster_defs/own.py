@@ -24,7 +24,7 @@ from search.commands.run import RunOptions
 from search.driver.results import RunResult
 from search.errors import ArgumentError, SpecError
 from search.parameter_sets.in_force import require_active
-from search.report.facts import read_facts
+from search.report.gathering import read_facts
 from search.study import StudySpec, load_study
 
 TARGETS_MET = "targets_met"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from search import errors
-from search.cli.main import INTERRUPTED, UNEXPECTED, USAGE
+from search.cli.leaving import INTERRUPTED, UNEXPECTED, USAGE
 from search.driver import results
 from search.errors import ScenarioError, SearchError, SpecError
 

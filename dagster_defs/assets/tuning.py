@@ -32,7 +32,8 @@ from dagster_defs.scenarios import (
 from dagster_defs.study_process import run_study_in_child
 from search.commands.run import RunOptions
 from search.driver.results import RunResult
-from search.report.facts import StudyFacts, read_facts
+from search.report.facts import StudyFacts
+from search.report.gathering import read_facts
 from search.study.budget import format_bytes
 from search.views.text import duration_text
 

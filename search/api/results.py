@@ -12,8 +12,8 @@ from search.audit.reader import AuditReader
 from search.audit.records import RunRecord, TrialMetric
 from search.driver.results import RunResult
 from search.errors import ArgumentError, AuditError
-from search.report.facts import read_facts
 from search.report.findings import findings_of
+from search.report.gathering import read_facts
 from search.study.values import Scalar
 from search.views.findings import Findings
 from search.views.grid import Grid

@@ -23,7 +23,7 @@ def export(study: Path, to: Path, results: Path) -> int:
     Decision, plan and alternatives, by year, effects, futures, trials, provenance: numbers with
     their units, readable by you alone.
     """
-    from search.report.facts import read_facts
+    from search.report.gathering import read_facts
     from search.report.workbook import export_study
     from search.study.layout import Layout
 

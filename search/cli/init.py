@@ -97,7 +97,7 @@ def _unpack(example: str, folder: Path | None) -> int:
 
 
 def _ask_aim(survey: Any, aim: Any) -> Any:
-    from search.commands.draft import aims_of, chosen_aim
+    from search.commands.suggestions import aims_of, chosen_aim
     from search.study.figures import number_text
 
     aims = aims_of(survey)
@@ -118,7 +118,7 @@ def _ask_aim(survey: Any, aim: Any) -> Any:
 
 
 def _ask_movables(survey: Any, aim: Any, suggested: Sequence[Any]) -> list[Any]:
-    from search.commands.draft import chosen_movables, movables_of, suited
+    from search.commands.suggestions import chosen_movables, movables_of, suited
     from search.study.figures import number_text
 
     movables = suited(movables_of(survey), aim)
@@ -153,7 +153,7 @@ def _ask_movables(survey: Any, aim: Any, suggested: Sequence[Any]) -> list[Any]:
 def _ask_target(draft: Any) -> Any:
     from dataclasses import replace
 
-    from search.commands.draft import chosen_target
+    from search.commands.suggestions import chosen_target
     from search.study.figures import number_text
 
     click.echo(f"{draft.aim.name} is {number_text(draft.today)} today. With one parameter moved:")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -20,6 +19,7 @@ from search.cli.export import export
 from search.cli.frontier import frontier
 from search.cli.grouped import GroupedCommands, complete_trials
 from search.cli.init import init
+from search.cli.leaving import complain, exit_code
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
 from search.cli.options import (
     changed_study,
@@ -44,13 +44,9 @@ from search.errors import (
     SearchError,
 )
 from search.system import interrupt
-from search.system.child import where_raised
 from search.system.interrupt import LastingStream, end_in_order_on_signals, leave_at_once
-from search.system.packages import extra_missing, require_supported
+from search.system.packages import require_supported
 from search.views.terminal import Terminal, writing_for
-
-USAGE, INTERRUPTED, UNEXPECTED = "usage", "interrupted", "unexpected"
-"""Codes of what is no ``SearchError``."""
 
 WITHOUT_ENGINES = ("clean", "doctor", "schema")
 """Commands that tell, or do without, what is installed."""
@@ -124,7 +120,7 @@ def _workbook(result: Any) -> Path | None:
     """Write the workbook beside the report where that can be done; the trail has it all."""
     from importlib.util import find_spec
 
-    from search.report.facts import read_facts
+    from search.report.gathering import read_facts
     from search.report.workbook import WORKBOOK_NAME, export_study
 
     if find_spec("openpyxl") is None or result.end.best is None:
@@ -133,7 +129,7 @@ def _workbook(result: Any) -> Path | None:
         facts = read_facts(result.folder, study=result.study)
         return export_study(facts, result.folder / WORKBOOK_NAME)[0]
     except SearchError as error:
-        _complain(f"warning: {error}")
+        complain(f"warning: {error}")
         return None
 
 
@@ -353,64 +349,3 @@ def entry_point() -> None:
         atexit._run_exitfuncs()
         leave_at_once(code)
     sys.exit(code)
-
-
-def exit_code(call: Callable[[], Any], *, is_json: bool = False) -> int:
-    """Return the exit code of a call; tell what went wrong on stderr, and as JSON when asked."""
-    said: dict[str, Any]
-    try:
-        code = call()
-        sys.stdout.flush()
-        return int(code or EXIT_OK)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILURE
-    except (KeyboardInterrupt, Exception) as error:
-        # Libraries make errors of their own of an interrupt.
-        if isinstance(error, (KeyboardInterrupt, click.Abort)) or interrupt.is_requested():
-            message = "interrupted; the state is saved, the same command goes on"
-            _complain(message)
-            said = {"failure": message, "code": INTERRUPTED, "exit_code": EXIT_INTERRUPTED}
-        else:
-            said = _told(error)
-    if is_json:
-        click.echo(json.dumps(said, indent=2, default=str))
-    return int(said["exit_code"])
-
-
-def _told(error: Exception) -> dict[str, Any]:
-    """Tell what went wrong, and return it for programs."""
-    if isinstance(error, click.ClickException):
-        error.show()
-        return {"failure": error.format_message(), "code": USAGE, "exit_code": error.exit_code}
-    if isinstance(error, SearchError):
-        _complain(str(error))
-        return error.document()
-    if isinstance(error, ModuleNotFoundError):
-        missing = extra_missing(error.name or "", "this command")
-        if missing is not None:
-            _complain(str(missing))
-            return missing.document()
-    if os.environ.get("SCENARIO_SEARCH_TRACEBACK"):
-        raise error
-    message = _unexpected(error)
-    _complain(message)
-    return {"failure": message, "code": UNEXPECTED, "exit_code": EXIT_FAILURE}
-
-
-def _unexpected(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return (
-            f"{sys.executable} must have the packages of scenario-search, but lacks {error.name}; "
-            "install them there, or start the Python that has them"
-        )
-    if isinstance(error, MemoryError):
-        return "this process has no memory left; end other programs, or give it more"
-    return (
-        f"unexpected {type(error).__name__}{where_raised(error)}: {error} "
-        "(set SCENARIO_SEARCH_TRACEBACK=1 to see all of it)"
-    )
-
-
-def _complain(message: str) -> None:
-    click.echo(f"scenario-search: {message}", err=True)

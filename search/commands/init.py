@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from search.commands.draft import (
+from search.commands.draft import Draft
+from search.commands.evaluate import evaluate_all
+from search.commands.examples import PROJECT_FILE, SCHEMA_FILE
+from search.commands.suggestions import (
     MOST_PARAMETERS,
     Aim,
-    Draft,
     Movable,
     aims_of,
     chosen_aim,
@@ -21,8 +23,6 @@ from search.commands.draft import (
     suggested_target,
     suited,
 )
-from search.commands.evaluate import evaluate_all
-from search.commands.examples import PROJECT_FILE, SCHEMA_FILE
 from search.commands.workbench import open_workbench, requests_of
 from search.driver.progress import Progress
 from search.errors import ProjectError, SpecError

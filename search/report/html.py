@@ -33,8 +33,9 @@ from search.report.details import (
     trials_section,
 )
 from search.report.explorer import explorer_section
-from search.report.facts import StudyFacts, read_facts
+from search.report.facts import StudyFacts
 from search.report.findings import findings_of
+from search.report.gathering import read_facts
 from search.report.own_tables import own_tables_section
 from search.report.page import page
 from search.report.passing import without_names, without_paths

@@ -14,63 +14,32 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from search.errors import OUTSIDE, ProjectError, ScenarioError
+from search.errors import ProjectError, ScenarioError
 from search.scenario.answers import default_profiles_dir
 from search.scenario.dbt_insides import Sender, process_state, rare_collections
 from search.scenario.dbt_reads import noticing_files, noticing_names
+from search.scenario.dbt_results import (
+    NodeResult,
+    message_of,
+    node_error,
+    node_result,
+    stopped_error,
+)
 from search.scenario.dbt_switches import switches_off
 from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
 from search.scenario.read_log import ReadLog
 from search.scenario.setup_files import SetupFiles
-from search.scenario.writes import refusal_advice
 from search.system.confinement import run_confined
 from search.system.opened import start_watching
-
-_LOCK_MESSAGE = "Could not set lock"
-
-
-@dataclass(frozen=True)
-class NodeResult:
-    """How one dbt node ended.
-
-    Attributes:
-        unique_id: dbt's id, for example ``model.workforce.fct_yearly_events``.
-        status: dbt's word: ``success``, ``pass``, ``error``, ``fail``, ``skipped``, ``warn``.
-        message: dbt's message, when it has one.
-        seconds: Execution time.
-        selector: What selects the node by its place in the project.
-        parents: Ids of the nodes that it depends on.
-        severity: Of a data test: ``ERROR`` or ``WARN``.
-    """
-
-    unique_id: str
-    status: str
-    message: str | None
-    seconds: float
-    selector: str = ""
-    parents: tuple[str, ...] = ()
-    severity: str = "ERROR"
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether the node failed, or was skipped because another did."""
-        return self.status in ("error", "fail", "runtime error", "partial success")
-
-    @property
-    def is_built(self) -> bool:
-        """Whether it is a relation that was made."""
-        is_relation = self.unique_id.startswith(("model.", "seed.", "snapshot."))
-        return is_relation and self.status == "success"
 
 
 def resolve_profile(
@@ -112,7 +81,9 @@ def resolve_profile(
         with noticing_names(reads or ReadLog(project_dir)):
             target_name, output = DbtProfile.render_profile(raw[name], name, target, renderer)
     except DbtBaseException as error:
-        raise ProjectError(f"dbt cannot use the profile in {folder}: {_text(error)}") from error
+        raise ProjectError(
+            f"dbt cannot use the profile in {folder}: {message_of(error)}"
+        ) from error
     if output.get("type") != "duckdb":
         raise ProjectError(
             f"profile {name!r}, target {target_name!r} must be of type duckdb, "
@@ -239,13 +210,13 @@ class DbtSession:
             values = dict(dbt_vars or {})
             result = self._invoke(args, observer=observer, rewrite=rewrite, vars=values)
         if result.result is None:
-            raise _stopped(result.exception, command)
-        nodes = [_node_result(of_node) for of_node in result.result.results]
+            raise stopped_error(result.exception, command)
+        nodes = [node_result(of_node) for of_node in result.result.results]
         failed = [node for node in nodes if node.is_failure]
         if failed:
-            raise _node_error(failed, self.files.attached)
+            raise node_error(failed, self.files.attached)
         if not result.success:
-            raise _stopped(result.exception, command)
+            raise stopped_error(result.exception, command)
         if not nodes:
             chosen = " ".join(_selection(select, exclude)) or "the whole project"
             raise ScenarioError(f"dbt {command} found nothing to do for {chosen}", stage="step")
@@ -280,9 +251,9 @@ class DbtSession:
         args += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
         result = self._invoke([*args, *_vars(dbt_vars)])
         if result.result is None:
-            raise _stopped(result.exception, "test")
+            raise stopped_error(result.exception, "test")
         ids = {node.unique_id for node in built}
-        nodes = [_node_result(of_node) for of_node in result.result.results]
+        nodes = [node_result(of_node) for of_node in result.result.results]
         return [node for node in nodes if ids & set(node.parents)]
 
     def parse(
@@ -300,7 +271,7 @@ class DbtSession:
         artifacts = ["--write-json"] if with_artifacts else []
         result = self._invoke(["parse", *artifacts, *_vars(dbt_vars)])
         if not result.success or result.result is None:
-            message = _text(result.exception) if result.exception else "dbt parse failed"
+            message = message_of(result.exception) if result.exception else "dbt parse failed"
             raise ProjectError(
                 f"the dbt project {self._project_dir} does not parse; dbt says: {message}"
             )
@@ -333,7 +304,7 @@ class DbtSession:
             # The graph may be another one under these vars.
             result = self._invoke(args)
         if not result.success:
-            raise ProjectError(f"dbt cannot select {list(select)}: {_text(result.exception)}")
+            raise ProjectError(f"dbt cannot select {list(select)}: {message_of(result.exception)}")
         return [json.loads(line)["unique_id"] for line in result.result or []]
 
     @rare_collections()
@@ -399,56 +370,3 @@ def _vars(dbt_vars: Mapping[str, Any] | None) -> list[str]:
         return []
     plain = json.loads(json.dumps(dict(dbt_vars)))
     return ["--vars", yaml.safe_dump(plain, default_flow_style=True, width=sys.maxsize)]
-
-
-def _text(error: BaseException | None) -> str:
-    if error is None:
-        return "no message"
-    # dbt's errors name the file only in their long form, and only when they know the node.
-    has_node = getattr(error, "node", None) is not None
-    message = (not has_node and getattr(error, "msg", None)) or str(error) or type(error).__name__
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(message)).split())
-
-
-def _node_result(one: Any) -> NodeResult:
-    """Return how a node ended, from dbt's own result."""
-    node = getattr(one, "node", None)
-    config = getattr(node, "config", None)
-    return NodeResult(
-        unique_id=getattr(node, "unique_id", ""),
-        status=str(one.status),
-        message=one.message,
-        seconds=one.execution_time,
-        selector="fqn:" + ".".join(getattr(node, "fqn", ())),
-        parents=tuple(getattr(node, "depends_on_nodes", ())),
-        severity=str(getattr(config, "severity", "ERROR")).upper(),
-    )
-
-
-def _stopped(error: BaseException | None, command: str) -> ScenarioError:
-    text = _text(error)
-    advice = refusal_advice(text)
-    return ScenarioError(
-        f"dbt {command} stopped: {text}{advice or ''}",
-        stage="step" if advice is None else OUTSIDE,
-        is_retryable=_LOCK_MESSAGE in text,
-    )
-
-
-def _node_error(failed: Sequence[NodeResult], attached: Iterable[str]) -> ScenarioError:
-    first = failed[0]
-    message = " ".join(_without_traceback(first.message or first.status).split())
-    advice = refusal_advice(message, attached)
-    more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
-    return ScenarioError(
-        f"{message}{advice or ''}{more}",
-        stage="step" if advice is None else OUTSIDE,
-        model=first.unique_id,
-        is_retryable=_LOCK_MESSAGE in message,
-    )
-
-
-def _without_traceback(message: str) -> str:
-    """Return a Python model's message with its last line in place of the traceback."""
-    head, mark, trace = message.partition("Traceback (most recent call last):")
-    return head + trace.strip().splitlines()[-1] if mark and trace.strip() else message

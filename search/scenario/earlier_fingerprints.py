@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from search.scenario.baseline import BaselineRecipe
+from search.scenario.baseline_recipe import BaselineRecipe
 from search.scenario.hashing import hash_parts
 from search.scenario.project import STUDY_FILE, TEXT_SUFFIXES
 from search.study import StudySpec, scenario_fingerprint

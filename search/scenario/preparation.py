@@ -11,13 +11,12 @@ from search.scenario.answers import ANSWERS, AnswerCache, KnownAnswers
 from search.scenario.baseline import (
     WORLDS,
     Baseline,
-    BaselineRecipe,
     check_database,
     ensure_baseline,
-    input_files,
     known_baseline,
     world_of,
 )
+from search.scenario.baseline_recipe import BaselineRecipe, input_files
 from search.scenario.data_checks import CheckTable, DataCheck
 from search.scenario.dbt_questions import DbtQuestions
 from search.scenario.dbt_switches import unused_switches, unused_text

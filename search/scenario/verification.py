@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.scenario.dbt_session import NodeResult
+from search.scenario.dbt_results import NodeResult
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest, failure_text
 from search.scenario.report_tables import PlanTables, plan_tables

@@ -15,7 +15,8 @@ import duckdb
 import pytest
 from studies import copy_project, dbt_document, run_search, tiny_document, write_study
 
-from search.cli.main import exit_code, main
+from search.cli.leaving import exit_code
+from search.cli.main import main
 
 
 class Refusal:

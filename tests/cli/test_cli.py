@@ -29,7 +29,8 @@ from studies import (
 )
 
 from search.audit.reader import AuditReader
-from search.cli.main import exit_code, main
+from search.cli.leaving import exit_code
+from search.cli.main import main
 from search.study import json_schema
 
 NEVER = {"v": {"value": 1000.0}}

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from search.cli.main import exit_code, main
+from search.cli.leaving import exit_code
+from search.cli.main import main
 
 BY_LOOP = {
     "v": {"sql": "select v from result"},

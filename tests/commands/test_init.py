@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from click.testing import CliRunner
 from studies import copy_project, run_search
 
 from search.cli.main import main
-from search.commands import draft, init
+from search.commands import draft, init, suggestions
 from search.commands.examples import example_names, unpack_example
 from search.errors import ProjectError, SearchError, SpecError
-from search.scenario.survey import Mart, SeedCell, SeenVar, Survey, survey_project
+from search.scenario.survey import SeenVar, Survey, survey_project
+from search.scenario.survey_numbers import Mart, SeedCell
 from search.study import load_study
 
 
@@ -66,7 +68,7 @@ def a_draft(tmp_path: Path, seen: Survey, **changes: Any) -> draft.Draft:
     made = init.drafted(
         seen, tmp_path, tmp_path / "study.yaml", name=None, aim=aim, movables=movables, target="+5%"
     )
-    return made if not changes else draft.replace(made, **changes)
+    return made if not changes else replace(made, **changes)
 
 
 def test_a_number_is_suggested_and_a_year_is_not() -> None:
@@ -96,7 +98,7 @@ def test_a_number_is_suggested_and_a_year_is_not() -> None:
     ],
 )
 def test_a_range_holds_todays_value(value: float, name: str, span: tuple[float, float]) -> None:
-    low, high = draft._span(value, name)
+    low, high = suggestions._span(value, name)
     assert (low, high) == span
     assert low <= value <= high and low < high
     assert isinstance(value, int) == isinstance(low, int)
@@ -113,7 +115,7 @@ def test_a_range_holds_todays_value(value: float, name: str, span: tuple[float, 
 )
 def test_a_parameter_that_is_none(texts: list[str], told: str) -> None:
     with pytest.raises(SpecError, match=re.escape(told)):
-        draft.chosen_movables(draft.movables_of(survey()), texts)
+        suggestions.chosen_movables(suggestions.movables_of(survey()), texts)
 
 
 @pytest.mark.parametrize(
@@ -128,23 +130,23 @@ def test_a_parameter_that_is_none(texts: list[str], told: str) -> None:
 )
 def test_a_metric_that_is_none(text: str, told: str) -> None:
     if text == "fct_sales":
-        assert draft.chosen_aim(survey(), text).text == "count(fct_sales)"
+        assert suggestions.chosen_aim(survey(), text).text == "count(fct_sales)"
         return
     with pytest.raises(SpecError, match=re.escape(told)):
-        draft.chosen_aim(survey(), text)
+        suggestions.chosen_aim(survey(), text)
 
 
 @pytest.mark.parametrize("text", ["lots", "nan", "5 percent", ""])
 def test_a_target_that_is_none(text: str) -> None:
     with pytest.raises(SpecError, match=r"\+5%"):
-        draft.chosen_target(text)
+        suggestions.chosen_target(text)
 
 
 def test_the_suggested_target_is_within_reach() -> None:
-    target = draft.suggested_target(100.0, {"a": (1.0, 112.0), "b": (1.0, 70.0)})
+    target = suggestions.suggested_target(100.0, {"a": (1.0, 112.0), "b": (1.0, 70.0)})
     assert target == {"change": -0.15, "tolerance": 0.01}
-    assert draft.suggested_target(0.0, {"a": (1.0, 8.0)})["value"] == 4.0
-    small = draft.suggested_target(1000.0, {"a": (1.0, 1002.0)})
+    assert suggestions.suggested_target(0.0, {"a": (1.0, 8.0)})["value"] == 4.0
+    small = suggestions.suggested_target(1000.0, {"a": (1.0, 1002.0)})
     assert 0 < small["tolerance"] < small["change"]  # today's value does not meet it
 
 

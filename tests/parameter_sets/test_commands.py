@@ -17,7 +17,8 @@ from projects import LEVERS, STUDY, journal_file, levers, make
 from studies import changed, write_study
 
 from search.audit.reader import AuditReader
-from search.cli.main import exit_code, main
+from search.cli.leaving import exit_code
+from search.cli.main import main
 from search.parameter_sets.journal import VALUES, Origin
 from search.parameter_sets.sets import Author, ParameterSets
 from search.study import StudySpec, load_study

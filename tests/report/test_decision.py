@@ -23,7 +23,7 @@ from search.report.charts import (
     tornado_chart,
     walk_chart,
 )
-from search.report.facts import read_facts
+from search.report.gathering import read_facts
 from search.report.html import report_html
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "views"))

@@ -12,8 +12,9 @@ import pytest
 from trails import document, published, searched, study, trial
 
 from search.report.explorer import box_of, explorer_model
-from search.report.facts import StudyFacts, read_facts
+from search.report.facts import StudyFacts
 from search.report.findings import findings_of
+from search.report.gathering import read_facts
 from search.report.html import report_html
 from search.sampling.explorer import explorer_of
 from search.study import study_from_document

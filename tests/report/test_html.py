@@ -18,7 +18,7 @@ from search.audit.assemble import assemble
 from search.audit.publish import publish
 from search.audit.reader import AuditReader
 from search.errors import AuditError
-from search.report.facts import read_facts
+from search.report.gathering import read_facts
 from search.report.html import report_html, write_report
 from search.report.page import section, what_if_words
 from search.report.render import part

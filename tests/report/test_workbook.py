@@ -13,7 +13,8 @@ from trails import document, published, searched, trial
 
 from search.audit.reader import AuditReader
 from search.errors import AuditError, ExtraMissingError, SpecError
-from search.report.facts import StudyFacts, read_facts
+from search.report.facts import StudyFacts
+from search.report.gathering import read_facts
 from search.report.workbook import export_study
 from search.study import study_from_document
 from search.views.sheets import Sheet

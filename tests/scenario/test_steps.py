@@ -12,7 +12,8 @@ from studies import MIB, copy_project, load, tiny_document
 
 from dagster_defs.steps import Chosen, StepRun, run_steps
 from search.errors import SearchError, SpecError
-from search.scenario.baseline import BaselineRecipe, ensure_baseline
+from search.scenario.baseline import ensure_baseline
+from search.scenario.baseline_recipe import BaselineRecipe
 from search.scenario.limits import DuckLimits
 from search.scenario.metrics import read_metric
 from search.scenario.plan import PlannedMetric, Profile

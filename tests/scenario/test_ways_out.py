@@ -16,7 +16,8 @@ import pytest
 from studies import MIB, factory_of, load, plan_of, tiny_document
 
 from search.errors import SearchError, SpecError
-from search.scenario.baseline import BaselineRecipe, ensure_baseline
+from search.scenario.baseline import ensure_baseline
+from search.scenario.baseline_recipe import BaselineRecipe
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.compiled.source import Source
