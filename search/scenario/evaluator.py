@@ -214,6 +214,7 @@ class DbtEvaluator(Evaluator):
         private = [self._scratch.resolve(), plan.baseline.parent.resolve()]
         private += [plan.setup_files.folder.resolve()] if plan.setup_files else []
         self._reads = ReadLog(plan.project_dir, tuple(private))
+        files, folders, _ = plan.may_read()
         self._workspace: Workspace = FileCopyWorkspace(
             baseline=plan.baseline, folder=self._scratch / "workspace"
         )
@@ -230,6 +231,7 @@ class DbtEvaluator(Evaluator):
                 reads=self._reads,
                 given=plan.setup_files,
                 clock=plan.clock,
+                known=(*files, *folders),
             ),
             self.observer,
         )

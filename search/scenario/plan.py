@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from search.scenario.held_clock import HeldClock
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.read_log import places_of
 from search.scenario.relations import Relations, render_sql
 from search.scenario.setup_files import SetupFiles
 from search.scenario.world import World
@@ -190,12 +189,10 @@ class ScenarioPlan:
         known = set(self.seen)
         for world in (self.world, self.recorded):
             known |= world.inputs().keys() if world else set()
-        files = [key.partition(" ")[2] for key in known if key.startswith(("file ", "remote "))]
-        patterns = [key.removeprefix("glob ") for key in sorted(known) if key.startswith("glob ")]
-        folders = [_folder_of(pattern) for pattern in patterns]
+        files, folders, patterns = places_of(known)
         if self.setup_files is not None:
             folders.append(self.setup_files.folder)
-        return sorted(files), folders, patterns
+        return files, folders, patterns
 
     def inputs(self) -> dict[str, str]:
         """Return what the scenario reads beside study file and project, and what that holds."""
@@ -218,14 +215,3 @@ class ScenarioPlan:
         if self.replication_var is not None and request.replication is not None:
             bound[self.replication_var] = request.replication
         return dict(self.vars) | bound
-
-
-def _folder_of(pattern: str) -> Path:
-    """Return the folder that a pattern of files starts in.
-
-    Example:
-        >>> str(_folder_of("/data/parts/year=*/*.csv"))
-        '/data/parts'
-    """
-    parts = Path(pattern).parts
-    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts[:-1]))

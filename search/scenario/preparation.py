@@ -194,7 +194,7 @@ def _prepare(setting: Setting) -> Prepared:
     if setup_world.fingerprint() != baseline.fingerprint:
         raise ProjectError("what the setup reads changed while it was prepared; start again")
     queries.check_table_binds(baseline, recipe.profile, checked.table_binds)
-    tables = queries.check_data(baseline, recipe.profile, checked.data_checks)
+    tables = queries.check_data(baseline, recipe.profile, checked.data_checks, setup_world.places())
     fingerprints = {
         "format": FINGERPRINT_FORMAT,
         "project": recipe.project_fingerprint,
@@ -257,7 +257,9 @@ def _check_all(setting: Setting, complaints: GatheredComplaints) -> ProjectCheck
             if known is not None:
                 size = known.size_bytes
                 checked.queries.check_table_binds(known, profile, checked.table_binds)
-                tables = checked.queries.check_data(known, profile, checked.data_checks)
+                tables = checked.queries.check_data(
+                    known, profile, checked.data_checks, world.places()
+                )
                 judgement = _worlds(setting, known)[0].judgement()
     return ProjectCheck(
         *(tuple(complaints.mistakes), tuple(complaints.warnings), len(nodes), size),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from search.errors import SpecError
@@ -135,7 +136,9 @@ class Queries:
                     self._setting.complaints.warnings += [told] if told else []
 
     @contextlib.contextmanager
-    def _reading(self, baseline: Baseline, profile: Profile) -> Iterator[Any]:
+    def _reading(
+        self, baseline: Baseline, profile: Profile, reads: Sequence[str | Path] = ()
+    ) -> Iterator[Any]:
         written = baseline.files
         with authors_connection(
             baseline.path,
@@ -144,7 +147,7 @@ class Queries:
             limits=self._setting.duck_limits,
             allow_external_access=self._setting.scenario.allow_external_access,
             read_only=True,
-            own_files=[written.folder] if written else [],
+            readable=[*([written.folder] if written else []), *reads],
             moment=self._setting.clock.at(0),
         ) as connection:
             yield connection
@@ -165,13 +168,24 @@ class Queries:
         return tuple(planned)
 
     def check_data(
-        self, baseline: Baseline, profile: Profile, checks: Sequence[DataCheck]
+        self,
+        baseline: Baseline,
+        profile: Profile,
+        checks: Sequence[DataCheck],
+        reads: Sequence[str | Path] = (),
     ) -> tuple[CheckTable, ...]:
-        """Run the study's checks on its baseline; return what they show."""
+        """Run the study's checks on its baseline; return what they show.
+
+        Args:
+            baseline: The baseline.
+            profile: The profile.
+            checks: The checks.
+            reads: Files that the setup read, and folders of patterns: views may read them.
+        """
         if not checks:
             return ()
         tables = []
-        with self._reading(baseline, profile) as connection:
+        with self._reading(baseline, profile, reads) as connection:
             for check in checks:
                 with self._setting.complaints.checking():
                     tables.append(run_check(connection, check, self._setting.error))

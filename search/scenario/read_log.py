@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,11 @@ class ReadLog:
         yield from (("remote", f"files by {who}") for who in sorted(self.unseen))
         yield from (("clock", what) for what in sorted(self.clock_places()))
 
+    def places(self) -> list[str | Path]:
+        """Return the files that are inputs, and the folders in which patterns start."""
+        files, folders, _ = places_of(f"{kind} {name}" for kind, name in self.inputs())
+        return [*files, *folders]
+
     def _place(self, path: str) -> Path:
         return Path(os.path.normpath(self.folder / path.removeprefix("file:")))
 
@@ -132,3 +138,26 @@ class ReadLog:
 
 def _is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
+
+
+def folder_of(pattern: str) -> Path:
+    """Return the folder that a pattern of files starts in.
+
+    Example:
+        >>> str(folder_of("/data/parts/year=*/*.csv"))
+        '/data/parts'
+    """
+    parts = Path(pattern).parts
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts[:-1]))
+
+
+def places_of(inputs: Iterable[str]) -> tuple[list[str], list[Path], list[str]]:
+    """Return the files, the folders of patterns, and the patterns that inputs stand for.
+
+    Args:
+        inputs: Keys of inputs.
+    """
+    known = sorted(inputs)
+    files = [key.partition(" ")[2] for key in known if key.startswith(("file ", "remote "))]
+    patterns = [key.removeprefix("glob ") for key in known if key.startswith("glob ")]
+    return files, [folder_of(pattern) for pattern in patterns], patterns

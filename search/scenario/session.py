@@ -174,20 +174,18 @@ def use_authors_names(connection: Any, profile: Profile) -> None:
         connection.execute(f"set schema = '{escaped(schema)}'")
 
 
-def confine(connection: Any, folders: Sequence[Path] = ()) -> None:
-    """Let a connection reach no file but those of some folders, for good.
+def confine(connection: Any, readable: Sequence[str | Path] = ()) -> None:
+    """Let a connection reach a few files and folders alone, for good.
 
     Args:
         connection: Whatever it needs is attached and loaded already.
-        folders: Those with files that the project wrote.
+        readable: They; what is no folder counts as a file.
     """
-    if folders:
-        listed = ", ".join(f"'{escaped(folder)}'" for folder in folders)
-        connection.execute(f"set allowed_directories = [{listed}]")
-    connection.execute("set enable_external_access = false")
+    folders = [Path(place) for place in readable if os.path.isdir(place)]
+    reach_only(connection, (place for place in readable if not os.path.isdir(place)), folders)
 
 
-def reach_only(connection: Any, files: Iterable[str], folders: Iterable[Path]) -> None:
+def reach_only(connection: Any, files: Iterable[str | Path], folders: Iterable[Path]) -> None:
     """Let an instance of DuckDB reach no file but those that are known, for good.
 
     A known file could also be written by DuckDB; a statement that writes is refused before it runs,

@@ -52,6 +52,8 @@ class StepPlace:
         files: Where files go that the project writes; a folder inside ``home`` when None.
         given: Files that the setup wrote, which are there before these steps.
         clock: The clock that stands still for them; the real one when None.
+        known: Files that dbt's models were seen to read, and folders of patterns: a view over them
+            is read by the author's SQL too.
     """
 
     project_dir: Path
@@ -65,6 +67,7 @@ class StepPlace:
     files: Path | None = None
     given: SetupFiles | None = None
     clock: HeldClock | None = None
+    known: Sequence[str | Path] = ()
 
 
 class StepRunner:
@@ -180,6 +183,7 @@ class StepRunner:
             DatabaseError: If it cannot be opened as dbt opens it.
         """
         place = self._place
+        read = () if place.reads is None else place.reads.places()
         with (
             authors_connection(
                 place.database,
@@ -188,7 +192,7 @@ class StepRunner:
                 limits=place.limits,
                 allow_external_access=place.allow_external_access,
                 moment=self.session.moment,
-                own_files=self.session.files.written.folders(),
+                readable=(*self.session.files.written.folders(), *place.known, *read),
             ) as connection,
             file_log(connection, place.reads),
         ):
@@ -209,7 +213,7 @@ def authors_connection(
     limits: DuckLimits,
     allow_external_access: bool,
     read_only: bool = False,
-    own_files: Sequence[Path] = (),
+    readable: Sequence[str | Path] = (),
     moment: datetime | None = None,
 ) -> Iterator[Any]:
     """Open a database for SQL of the study's author, set up as dbt's own and guarded.
@@ -222,7 +226,8 @@ def authors_connection(
         allow_external_access: Whether any file may be read.
         read_only: Whether the database itself may only be read.
         moment: What the time is there; the real time when None.
-        own_files: Folders of files that the project wrote, which views may read.
+        readable: Files, and folders of files, that the project wrote or reads: its views may read
+            them.
 
     Raises:
         DatabaseError: If it cannot be opened as dbt opens it.
@@ -237,7 +242,7 @@ def authors_connection(
     ) as connection:
         use_authors_names(connection, profile)
         if not allow_external_access:
-            confine(connection, own_files)
+            confine(connection, readable)
         yield connection
 
 

@@ -20,7 +20,7 @@ from search.scenario.clock import is_held
 from search.scenario.hashing import FileHashes, hash_parts
 from search.scenario.held_clock import HeldClock
 from search.scenario.input_content import InputContent, Kind
-from search.scenario.read_log import ReadLog
+from search.scenario.read_log import ReadLog, places_of
 from search.system import files
 
 FORMAT_VERSION = 1
@@ -106,6 +106,11 @@ class World:
             return dict(document) if is_ours else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def places(self) -> list[str | Path]:
+        """Return the files that are read, and the folders in which patterns start."""
+        files, folders, _ = places_of(self.inputs())
+        return [*files, *folders]
 
     def state(self) -> dict[str, str]:
         """Return what each input holds today, by its key."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_scenario import Mini, by_dbt, by_replay
+from dbt_scenario import Around, Mini, by_dbt, by_replay
 from sql_scenario import CATALOG, Compiled, Script
 
-from search.errors import RecordingError
+from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.judging import refuse_what_cannot_be_replayed
 from search.scenario.compiled.statements import effect_of
 
@@ -73,3 +74,26 @@ def test_a_hook_that_attaches_a_database_is_replayed(
     assert by_dbt(mini.factory, [{"x": 2.0}]) == expected
     (found,) = by_replay(mini.library, [{"x": 2.0}])
     assert found == [*expected, *expected]
+
+
+@pytest.mark.dbt
+def test_a_metric_reads_views_over_files_and_no_other_file(tmp_path: Path) -> None:
+    """A view opens its file when the metric is read, in a session that may reach no other."""
+    views = {
+        "m.sql": "select sum(v) * {{ var('x') }} as v from read_csv('../in.csv')",
+        "parts.sql": "select sum(v) as v from 'data/**/*.csv'",
+    }
+    read = "select m.v + parts.v from m, parts"
+    (tmp_path / "in.csv").write_text("v\n4\n")
+    parameters = {"x": {"low": 0.0, "high": 9.0, "current": 1.5}}
+    files = {"data/deep/part.csv": "v\n7\n"}
+    for name, sql in (("mini", read), ("nosy", f"{read}, read_csv('../other.csv')")):
+        mini = Mini(tmp_path / name, views, parameters, {"v": sql}, around=Around(files))
+        factory = replace(mini.factory, plan=replace(mini.plan, allow_external_access=False))
+        if name == "mini":
+            assert by_dbt(factory, [{"x": 2.0}]) == [{"v": 15.0}]
+            assert by_replay(mini.library, [{"x": 2.0}]) == [[{"v": 15.0}, {"v": 15.0}]]
+        else:
+            (tmp_path / "other.csv").write_text("w\n1\n")
+            with pytest.raises(ScenarioError, match="allow_external_access"):
+                by_dbt(factory, [{"x": 2.0}])
