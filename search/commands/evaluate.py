@@ -74,6 +74,7 @@ def evaluate_once(
                 compare_with_dbt, bench.reference, spec, bench.programs, outcomes
             )
         fingerprints = bench.prepared.plan.fingerprints
+        warnings = bench.warnings()
     failure = next(
         (replicate.failure for replicate in outcomes if replicate.failure is not None), None
     )
@@ -106,6 +107,7 @@ def evaluate_once(
         engine=outcomes[0].engine,
         isolation=outcomes[0].isolation,
         comparison=comparison,
+        warnings=warnings,
     )
 
 

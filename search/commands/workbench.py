@@ -70,6 +70,11 @@ class Workbench:
         """Return the compiled programs of the scenario."""
         return Library.of(source_of(self.reference, self.spec), self.programs)
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the user should know, as far as it is known by now."""
+        world = self.prepared.plan.world
+        return (*self.prepared.warnings, *(world.warnings() if world else ()))
+
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function in the child process; what it reports is news for the person."""
         return self.child.call(function, *arguments, report=self.progress.note)
@@ -99,12 +104,16 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
     ):
         bench = prepared_workbench(spec, layout, memory, child, progress)
         world = bench.prepared.plan.world
-        for warning in (*bench.prepared.warnings, *(world.warnings() if world else ())):
+        told = bench.warnings()
+        for warning in told:
             progress.note(f"warning: {warning}")
         inputs = bench.prepared.plan.inputs()
         require_same_inputs(bench.prepared.plan, inputs)
         known = world.inputs().keys() if world else set()
         yield bench
+        for warning in bench.warnings():
+            if warning not in told:  # the first evaluation of a project is what notices it
+                progress.note(f"warning: {warning}")
         # What only the setup was seen to read before: the fingerprint moves, the contents do not.
         has_learnt = world is not None and world.inputs().keys() != known
         require_same_inputs(bench.prepared.plan, inputs, has_learnt=has_learnt)

@@ -220,6 +220,8 @@ class Evaluation:
         engine: ``dbt`` or ``compiled``.
         isolation: ``copy`` or ``overlay``.
         comparison: What dbt made of it, when both engines were asked.
+        warnings: What the user should know of the number: what the project reads that cannot be
+            watched, the clock, what it writes.
     """
 
     study: str
@@ -236,3 +238,4 @@ class Evaluation:
     trial_metrics: Mapping[str, float] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     comparison: EngineComparison | None = None
+    warnings: tuple[str, ...] = ()

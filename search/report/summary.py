@@ -217,6 +217,7 @@ def evaluation_summary(evaluation: Evaluation) -> dict[str, Any]:
         "engine": evaluation.engine,
         "isolation": evaluation.isolation,
         "comparison": evaluation.comparison.document() if evaluation.comparison else None,
+        "warnings": list(evaluation.warnings),
     }
 
 

@@ -260,7 +260,10 @@ def _check_all(setting: Setting, complaints: GatheredComplaints) -> ProjectCheck
                 tables = checked.queries.check_data(
                     known, profile, checked.data_checks, world.places()
                 )
-                judgement = _worlds(setting, known)[0].judgement()
+                scenario = _worlds(setting, known)[0]
+                judgement = scenario.judgement()
+                told = (*world.warnings(), *scenario.warnings())
+                complaints.warnings += dict.fromkeys(told)
     return ProjectCheck(
         *(tuple(complaints.mistakes), tuple(complaints.warnings), len(nodes), size),
         checks=len(setting.scenario.checks),
