@@ -24,7 +24,7 @@ POOL = "main_database"
 
 
 @dataclass(frozen=True)
-class Table:
+class DatabaseTable:
     """A table of ours in the main database.
 
     Attributes:
@@ -72,7 +72,7 @@ class MainDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
             connection.close()
 
     def replace_rows(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], *, scenario: str
+        self, table: DatabaseTable, rows: Sequence[Mapping[str, Any]], *, scenario: str
     ) -> None:
         """Replace a scenario's rows of a table, all at once; other scenarios stay.
 
@@ -102,7 +102,7 @@ class MainDatabase(dg.ConfigurableResource):  # type: ignore[type-arg]
             except duckdb.Error as error:
                 raise DatabaseError(f"{table.full_name} cannot be written: {error}") from error
 
-    def rows(self, table: Table, *, scenario: str) -> list[dict[str, Any]]:
+    def rows(self, table: DatabaseTable, *, scenario: str) -> list[dict[str, Any]]:
         """Return a scenario's rows of a table; none when there is no such table yet.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_defs.database import Table
+from dagster_defs.database import DatabaseTable
 from dagster_defs.metadata import allowed_of
 from search.report.facts import StudyFacts
 from search.report.findings import findings_of
@@ -16,7 +16,7 @@ from search.study.targets import variances
 from search.study.values import Scalar
 from search.views.targets import Judgement, wanted_text
 
-STATE_TABLE = Table(
+STATE_TABLE = DatabaseTable(
     "optimization_scenario_state",
     pa.schema(
         {
@@ -35,7 +35,7 @@ STATE_TABLE = Table(
         }
     ),
 )
-RESULTS_TABLE = Table(
+RESULTS_TABLE = DatabaseTable(
     "parameter_optimization_results",
     pa.schema(
         {
@@ -56,7 +56,7 @@ RESULTS_TABLE = Table(
         }
     ),
 )
-BEST_TABLE = Table(
+BEST_TABLE = DatabaseTable(
     "best_parameters",
     pa.schema(
         {
@@ -70,7 +70,7 @@ BEST_TABLE = Table(
         }
     ),
 )
-ALTERNATIVES_TABLE = Table(
+ALTERNATIVES_TABLE = DatabaseTable(
     "plan_alternatives",
     pa.schema(
         {
@@ -88,7 +88,7 @@ ALTERNATIVES_TABLE = Table(
         }
     ),
 )
-FUTURES_TABLE = Table(
+FUTURES_TABLE = DatabaseTable(
     "plan_futures",
     pa.schema(
         {

@@ -18,7 +18,7 @@ from search.study.figures import signed, with_unit
 from search.study.replication import over_replications
 from search.study.space import candidate_key, canonical, validate_candidate
 from search.study.values import Scalar
-from search.views.findings import Findings, Plan
+from search.views.findings import Findings, PlanView
 from search.views.grid import Grid
 from search.views.parameters import change_text, difference
 from search.views.text import wrapped
@@ -248,7 +248,7 @@ def write_comparison(spec: StudySpec, sides: Sequence[Side], target: Path) -> Pa
     from search.report.findings import loops_of
     from search.report.html import write_page
 
-    plans = [Plan(side.label, None, side.values, side.metrics) for side in sides]
+    plans = [PlanView(side.label, None, side.values, side.metrics) for side in sides]
     loops = loops_of(expand_metrics(spec))
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}
     findings = Findings(

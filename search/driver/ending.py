@@ -20,7 +20,7 @@ HOPELESS_TRIALS = 6
 SPENT = "no plan is found that chance allows, in eight times the evaluations of one seed"
 
 
-class Ending:
+class EndJudge:
     """Judges one search by its trials.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.driver.ending import Ending
+from search.driver.ending import EndJudge
 from search.driver.limits import Limits, Progressed, Stop
 from search.driver.progress import Progress, Standing
 from search.driver.proposing import Proposer, WarmStart
@@ -103,7 +103,7 @@ class Driver:
         self._proposer = Proposer(
             spec, store, self._standings, self._samplers, batch_size=batch_size, details=details
         )
-        self._ending = Ending(
+        self._ending = EndJudge(
             spec, store, self._standings, self._samplers, scout, batch_size=batch_size
         )
         self._underway = Underway(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.audit.schema import DATABASE_NAME
 from search.scenario.verdict import Verification
-from search.study.alternatives import Alternative
+from search.study.alternatives import OtherPlan
 from search.study.budget import MemoryPlan
 from search.study.targets import Goal
 from search.study.values import Scalar
@@ -78,7 +78,7 @@ class SearchEnd:
     goals: tuple[Goal, ...]
     complete: tuple[CompleteTrial, ...]
     diagnosis: Diagnosis | None
-    alternatives: tuple[Alternative, ...] = ()
+    alternatives: tuple[OtherPlan, ...] = ()
     polished: int = 0
     scouted: int = 0
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from search.driver.results import CompleteTrial
-from search.study.alternatives import Alternative, alternatives
+from search.study.alternatives import OtherPlan, alternatives
 from search.study.odds import Odds, judged, with_margins
 from search.study.preference import Preference
 from search.study.targets import Goal, objective_goals, variances
@@ -129,7 +129,7 @@ class Standings:
         return self._preference.rank(self._goals, trial.values, trial.metrics)
 
     @property
-    def alternatives(self) -> tuple[Alternative, ...]:
+    def alternatives(self) -> tuple[OtherPlan, ...]:
         """Other trials that meet every target, the one that differs most first."""
         meeting = [(trial.number, trial.values) for trial in self.meeting]
         return alternatives(self._preference.spec, meeting)

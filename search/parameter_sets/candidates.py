@@ -17,7 +17,7 @@ from search.storage.attributes import HEAD
 from search.storage.reading import read_study
 from search.storage.trials import StoredTrial, Trial, read_trials
 from search.study import StudySpec
-from search.study.alternatives import Alternative, alternatives
+from search.study.alternatives import OtherPlan, alternatives
 from search.study.layout import Layout
 from search.study.preference import Preference
 from search.study.space import current_candidate
@@ -74,7 +74,7 @@ class StoredStudy:
         """Return the trial that ranks first; None while none is complete."""
         return best_trial(self.trials.values(), self.goals(spec), self._preference(spec))
 
-    def alternatives(self, spec: StudySpec) -> tuple[Alternative, ...]:
+    def alternatives(self, spec: StudySpec) -> tuple[OtherPlan, ...]:
         """Return other plans that meet every target, the one that differs most first."""
         read = read_trials(self.trials.values())
         met = meeting(read, self.goals(spec), self._preference(spec))

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from search.errors import ProjectError, SpecError
-from search.parameter_sets.seed_file import Row, SeedFile, same_cell
+from search.parameter_sets.seed_file import SeedFile, SeedRow, same_cell
 from search.parameter_sets.working_copy import WorkingCopy
 from search.study import StudySpec
 from search.study.apply import VAR, ApplySpec
@@ -178,7 +178,7 @@ class ParameterRows(Place):
         seed.require([*self.apply.row, *(column for column in named if column)])
         return seed
 
-    def _is_whole(self, seed: SeedFile, row: Row) -> bool:
+    def _is_whole(self, seed: SeedFile, row: SeedRow) -> bool:
         """Whether a row holds for the parameter as a whole: nothing else tells it apart."""
         named = (self.apply.value, self.apply.locked, self.apply.date, self.apply.author)
         return all(

@@ -14,7 +14,7 @@ _BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
-class Row:
+class SeedRow:
     """One record of the file.
 
     Attributes:
@@ -55,7 +55,7 @@ class SeedFile:
             raise self._wrong("must begin with a line of column names, but does not")
         self._header = records[0]
         self.columns = self._header.cells
-        self.rows: list[Row] = records[1:]
+        self.rows: list[SeedRow] = records[1:]
         self._line_end = self._header.end or "\n"
         for row in self.rows:
             if row.cells and len(row.cells) != len(self.columns):
@@ -83,7 +83,7 @@ class SeedFile:
                 f"must have the column {missing[0]}, but has {', '.join(self.columns)}"
             )
 
-    def cell(self, row: Row, column: str) -> str:
+    def cell(self, row: SeedRow, column: str) -> str:
         """Return a row's value in a column."""
         return row.cells[self.columns.index(column)]
 
@@ -127,16 +127,16 @@ class SeedFile:
         behind = [row for at, row in enumerate(self.rows) if at >= place and at not in gone]
         self.rows = [*before, *rows, *behind]
 
-    def place_of(self, row: Row) -> str:
+    def place_of(self, row: SeedRow) -> str:
         """Return where a row stands, for a message."""
         return f"{self.path.name} line {row.line}"
 
-    def _row(self, cells: Sequence[str], *, end: str = "", line: int = 0) -> Row:
+    def _row(self, cells: Sequence[str], *, end: str = "", line: int = 0) -> SeedRow:
         out = io.StringIO()
         csv.writer(out, lineterminator="").writerow(cells)
-        return Row(text=out.getvalue(), end=end, cells=tuple(cells), line=line)
+        return SeedRow(text=out.getvalue(), end=end, cells=tuple(cells), line=line)
 
-    def _records(self, text: str) -> Iterator[Row]:
+    def _records(self, text: str) -> Iterator[SeedRow]:
         """Yield the records with the text that each is made of."""
         lines = list(io.StringIO(text, newline=""))
         consumed: list[str] = []
@@ -157,7 +157,7 @@ class SeedFile:
                 raise self._wrong(f"must be CSV, but line {line}: {error}") from error
             raw = "".join(consumed)
             body = raw.rstrip("\r\n")
-            yield Row(text=body, end=raw[len(body) :], cells=tuple(cells), line=line)
+            yield SeedRow(text=body, end=raw[len(body) :], cells=tuple(cells), line=line)
             line += len(consumed)
             consumed.clear()
 

@@ -13,8 +13,8 @@ from search.report.facts import StudyFacts, Target
 from search.report.page import section, wide
 from search.report.plots import (
     SHADES,
-    Axis,
     Course,
+    PlotAxis,
     Point,
     Polyline,
     course_plot,
@@ -229,7 +229,7 @@ def candidates_section(facts: StudyFacts) -> Markup:
     best = facts.best_trial
     lines += [_polyline(facts, best, "best")] if best is not None else []
     axes = [
-        Axis(
+        PlotAxis(
             parameter.name,
             with_unit(parameter.high, parameter.unit)
             if parameter.choices is None

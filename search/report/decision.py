@@ -25,7 +25,7 @@ from search.report.sections import key_mark
 from search.report.shapes import box, dot, strokes
 from search.study.figures import short_with_unit, with_unit
 from search.views.appraisal import confirmation_grid
-from search.views.drivers import Driver, drivers, walk
+from search.views.drivers import DrivingParameter, drivers, walk
 from search.views.findings import Findings, spoken
 from search.views.headline import headline, headline_metric
 from search.views.outcomes import alternative_lines, outcomes, settings, side_names
@@ -140,7 +140,7 @@ def _tornado(findings: Findings, metric: str) -> list[Figure]:
     return [(f"What moves {spoken(metric)}", f"1 % of each range; {what}", chart)]
 
 
-def _bar(one: Driver) -> Bar:
+def _bar(one: DrivingParameter) -> Bar:
     return Bar(one.parameter, one.effect, one.low, one.high, one.step)
 
 

@@ -8,20 +8,20 @@ from search.driver.results import CompleteTrial, RunResult
 from search.report.facts import StudyFacts
 from search.study import StudySpec, expand_metrics
 from search.study.metrics import ExpandedMetric
-from search.views.findings import PLAN, TODAY, Findings, Loop, Plan
+from search.views.findings import PLAN, TODAY, Findings, Loop, PlanView
 
 
 def findings_of(facts: StudyFacts) -> Findings:
     """Return what a published trail says a study found."""
     by_number = {trial.trial: trial for trial in facts.trials}
 
-    def plan(name: str, number: int | None) -> Plan | None:
+    def plan(name: str, number: int | None) -> PlanView | None:
         trial = by_number.get(number) if number is not None else None
         if trial is None or not isinstance(trial.candidate, dict):
             return None
         records = facts.metrics.get(trial.trial, {})
         metrics = {n: record.value for n, record in records.items() if record.value is not None}
-        return Plan(name, trial.trial, trial.candidate, metrics)
+        return PlanView(name, trial.trial, trial.candidate, metrics)
 
     current = next(
         (t.trial for t in facts.trials if t.iteration == 0 and t.state == "complete"), None
@@ -56,7 +56,7 @@ def findings_of_run(spec: StudySpec, result: RunResult) -> Findings:
         today=_plan(TODAY, end.current),
         plan=_plan(PLAN, end.best),
         alternatives=tuple(
-            Plan(
+            PlanView(
                 alternative.name,
                 alternative.trial,
                 alternative.values,
@@ -70,8 +70,8 @@ def findings_of_run(spec: StudySpec, result: RunResult) -> Findings:
     )
 
 
-def _plan(name: str, trial: CompleteTrial | None) -> Plan | None:
-    return None if trial is None else Plan(name, trial.number, trial.values, trial.metrics)
+def _plan(name: str, trial: CompleteTrial | None) -> PlanView | None:
+    return None if trial is None else PlanView(name, trial.number, trial.values, trial.metrics)
 
 
 def loops_of(expanded: tuple[ExpandedMetric, ...]) -> Mapping[str, Loop]:

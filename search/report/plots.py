@@ -241,7 +241,7 @@ def _points(
 
 
 @dataclass(frozen=True)
-class Axis:
+class PlotAxis:
     """One axis of parallel coordinates.
 
     Attributes:
@@ -270,7 +270,9 @@ class Polyline:
     title: str
 
 
-def parallel_plot(axes: Sequence[Axis], lines: Sequence[Polyline], *, label_text: str) -> Markup:
+def parallel_plot(
+    axes: Sequence[PlotAxis], lines: Sequence[Polyline], *, label_text: str
+) -> Markup:
     """Return parallel coordinates, an axis each, lines drawn in the order given."""
     left = 66.0
     gap = max(64.0, min(300.0, 980.0 / max(1, len(axes) - 1)))

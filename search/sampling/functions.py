@@ -18,7 +18,7 @@ MAX_EXPONENT = 300.0
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricFunctions:
     """Functions from encoded points to one metric.
 
     Attributes:
@@ -43,7 +43,7 @@ class Column:
     seen: Array
     seen_jumps: Array
 
-    def take(self, index: NDArray[np.intp]) -> Column:
+    def take(self, index: NDArray[np.intp]) -> MetricFunctions:
         """Return some of the functions, in that order; repeats are fine."""
         return replace(
             self,
@@ -55,7 +55,7 @@ class Column:
             seen_jumps=self.seen_jumps[index],
         )
 
-    def join(self, other: Column) -> Column:
+    def join(self, other: MetricFunctions) -> MetricFunctions:
         """Return these functions and others of the same metric."""
         return replace(
             self,
@@ -104,7 +104,7 @@ class Functions:
         width: Coordinates of an encoded point.
     """
 
-    columns: Sequence[Column]
+    columns: Sequence[MetricFunctions]
     width: int
 
     def __len__(self) -> int:
@@ -164,7 +164,7 @@ class _Features:
         self._points = points
         self._found: dict[bytes, Array] = {}
 
-    def of(self, column: Column) -> Array:
+    def of(self, column: MetricFunctions) -> Array:
         key = column.coordinates.tobytes()
         if key not in self._found:
             self._found[key] = column.basis.features(self._points[:, column.coordinates])

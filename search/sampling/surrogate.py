@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.basis import CONSTANT_VARIANCE, Basis
-from search.sampling.functions import Column, Functions
+from search.sampling.functions import Functions, MetricFunctions
 from search.sampling.observed import keys_of
 
 Array = NDArray[np.float64]
@@ -211,7 +211,7 @@ class _MetricModel:
         self._share = share / share.sum()
         self._inverses: dict[int, Array] = {}
 
-    def mean(self) -> Column:
+    def mean(self) -> MetricFunctions:
         """Return the mean, of the more probable form."""
         fit = self._fit
         form = int(np.argmax(self._share.sum(axis=0)))
@@ -245,7 +245,7 @@ class _MetricModel:
             float(forms.spreads[form]),
         )
 
-    def draw(self, count: int, random: np.random.Generator) -> Column:
+    def draw(self, count: int, random: np.random.Generator) -> MetricFunctions:
         """Return draws."""
         fit = self._fit
         size, seen_count = self._basis.size, len(self._seen)
@@ -276,8 +276,8 @@ class _MetricModel:
 
     def _column(
         self, weights: Array, forms: NDArray[np.intp], jump: Array, seen_jumps: Array
-    ) -> Column:
-        return Column(
+    ) -> MetricFunctions:
+        return MetricFunctions(
             self._basis,
             self.coordinates,
             weights,

@@ -29,7 +29,7 @@ from search.scenario.queries import Queries
 from search.scenario.relations import Relations
 from search.scenario.setting import Complaints, GatheredComplaints, PreparationLimits, Setting
 from search.scenario.var_checks import VarChecks
-from search.scenario.world import Judgement, World
+from search.scenario.world import EngineJudgement, World
 from search.study import StudySpec, recording_fingerprint, scenario_fingerprint
 from search.study.space import current_candidate
 from search.study.steps import ExpandedStep, expand
@@ -82,7 +82,7 @@ class ProjectCheck:
     baseline_bytes: int | None
     checks: int = 0
     tables: tuple[CheckTable, ...] = ()
-    judgement: Judgement | None = None
+    judgement: EngineJudgement | None = None
     python_models: tuple[str, ...] = ()
 
 

@@ -53,7 +53,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EngineJudgement:
     """Whether a scenario could be compiled when that was tried last.
 
     Attributes:
@@ -202,12 +202,12 @@ class World:
         with self._locked():
             files.write_durably(self.path.with_suffix(".engine"), json.dumps(document).encode())
 
-    def judgement(self) -> Judgement | None:
+    def judgement(self) -> EngineJudgement | None:
         """Return what was found out about compiling it; None when that is not known of today."""
         try:
             document = json.loads(self.path.with_suffix(".engine").read_text(encoding="utf-8"))
             if document["fingerprint"] == self.fingerprint():
-                return Judgement(document["refusal"])
+                return EngineJudgement(document["refusal"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None

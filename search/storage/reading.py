@@ -44,7 +44,7 @@ class StudyRecord:
     trials: Sequence[Trial]
 
 
-class State(Enum):
+class ReadState(Enum):
     """A trial's state, under Optuna's names."""
 
     RUNNING = 0
@@ -69,7 +69,7 @@ class PlainTrial:
     """A trial with what ``StoredTrial`` reads of it."""
 
     number: int
-    state: State
+    state: ReadState
     values: list[float] | None
     datetime_start: datetime | None
     datetime_complete: datetime | None
@@ -190,7 +190,7 @@ def _read_trials(connection: sqlite3.Connection, study_id: int) -> list[PlainTri
     return [
         PlainTrial(
             number=number,
-            state=State[state],
+            state=ReadState[state],
             values=[values[trial_id][n] for n in sorted(values[trial_id])] or None,
             datetime_start=_moment(start),
             datetime_complete=_moment(end),

@@ -43,7 +43,7 @@ _OWN = frozenset(
 _PREFIXES = (METRIC_PREFIX, attributes.VARIANCE_PREFIX)
 
 
-class State(Protocol):
+class NamedState(Protocol):
     """A trial's state: Optuna's, or one of the same name."""
 
     @property
@@ -59,7 +59,7 @@ class Trial(Protocol):
         """Its number in the study."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> NamedState:
         """How far it is."""
 
     @property

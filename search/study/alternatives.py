@@ -17,7 +17,7 @@ DIFFERENT = 0.1
 
 
 @dataclass(frozen=True)
-class Alternative:
+class OtherPlan:
     """Another plan that meets every target.
 
     Attributes:
@@ -37,7 +37,7 @@ def alternatives(
     spec: StudySpec,
     meeting: Sequence[tuple[int, Mapping[str, Scalar]]],
     most: int = MOST_ALTERNATIVES,
-) -> tuple[Alternative, ...]:
+) -> tuple[OtherPlan, ...]:
     """Return the plans that differ most from the winner and from each other.
 
     Args:
@@ -48,7 +48,7 @@ def alternatives(
     if not meeting:
         return ()
     known, rest = [meeting[0][1]], list(meeting[1:])
-    chosen: list[Alternative] = []
+    chosen: list[OtherPlan] = []
     while rest and len(chosen) < most:
         distances = [min(apart(spec, values, other) for other in known) for _, values in rest]
         farthest = max(range(len(rest)), key=distances.__getitem__)
@@ -57,7 +57,7 @@ def alternatives(
         trial, values = rest.pop(farthest)
         taken = {parameter.name for parameter in chosen}
         name = next(n for n in names(spec, known[0], values) if n not in taken)
-        chosen.append(Alternative(trial, values, name, apart(spec, values, known[0])))
+        chosen.append(OtherPlan(trial, values, name, apart(spec, values, known[0])))
         known.append(values)
     return tuple(chosen)
 

@@ -70,7 +70,7 @@ def read_yaml(text: str) -> Document:
         _check_depth(text)
         loader = _Loader(text)
         node = loader.get_single_node()
-        document.value = _Builder(loader, document).build(node, (), ()) if node else None
+        document.value = _DocumentBuilder(loader, document).build(node, (), ()) if node else None
     except _Refused as error:
         document.mistakes.append((Mistake(error.path, error.message), error.line))
     except yaml.MarkedYAMLError as error:
@@ -122,7 +122,7 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
     return f"must be YAML, but {problem}{context}{column}"
 
 
-class _Builder:
+class _DocumentBuilder:
     """Builds plain values from YAML nodes, noting lines and mistakes on the way."""
 
     def __init__(self, loader: _Loader, document: Document) -> None:

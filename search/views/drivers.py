@@ -18,7 +18,7 @@ SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Driver:
+class DrivingParameter:
     """What a parameter does to one metric at the plan.
 
     Attributes:
@@ -39,12 +39,12 @@ class Driver:
     is_evaluated: bool
 
 
-def drivers(findings: Findings) -> dict[str, list[Driver]]:
+def drivers(findings: Findings) -> dict[str, list[DrivingParameter]]:
     """Return the drivers of each metric that has effects, the strongest first, unknown ones last.
 
     Parameters that do nothing to a metric are left out.
     """
-    drivers_of: dict[str, list[Driver]] = {}
+    drivers_of: dict[str, list[DrivingParameter]] = {}
     for effect in findings.appraisal.get("effects") or ():
         driver = _driver(findings, effect)
         if driver is not None and driver.effect != 0.0:
@@ -54,7 +54,7 @@ def drivers(findings: Findings) -> dict[str, list[Driver]]:
     return drivers_of
 
 
-def _driver(findings: Findings, effect: Mapping[str, Any]) -> Driver | None:
+def _driver(findings: Findings, effect: Mapping[str, Any]) -> DrivingParameter | None:
     parameter = findings.parameters.get(effect["parameter"])
     if parameter is None:
         return None
@@ -67,7 +67,7 @@ def _driver(findings: Findings, effect: Mapping[str, Any]) -> Driver | None:
         factor = SHARE * width / (end - start)
         step = f"+{distance_text(SHARE * width, parameter.unit)}"
     ends = sorted(end * factor for end in interval) if interval else [None, None]
-    return Driver(
+    return DrivingParameter(
         parameter=name,
         effect=None if change is None else change * factor,
         low=ends[0],

@@ -14,7 +14,7 @@ TODAY, PLAN = "today", "plan"
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanView:
     """A candidate that is shown.
 
     Attributes:
@@ -67,9 +67,9 @@ class Findings:
     parameters: Mapping[str, HasRange]
     goals: tuple[Goal, ...]
     units: Mapping[str, str | None]
-    today: Plan | None
-    plan: Plan | None
-    alternatives: tuple[Plan, ...] = ()
+    today: PlanView | None
+    plan: PlanView | None
+    alternatives: tuple[PlanView, ...] = ()
     loops: Mapping[str, Loop] = field(default_factory=dict)
     appraisal: Mapping[str, Any] = field(default_factory=dict)
     is_verified: bool | None = None
@@ -88,7 +88,7 @@ class Findings:
         return list(dict.fromkeys([*names, *(known.metrics if known else ()), *self.units]))
 
     @property
-    def sides(self) -> list[Plan]:
+    def sides(self) -> list[PlanView]:
         """Today, the plan and the others, as far as they are known."""
         return [
             alternative

@@ -12,7 +12,7 @@ from search.views.targets import TargetView, short_wanted, verdict_of
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OutcomeView:
     """A metric of the plan, as text.
 
     Attributes:
@@ -49,14 +49,14 @@ class Outcome:
 OUTCOMES = ["metric", "wanted", TODAY, PLAN, "change", "8 of 10 futures", "futures met", "verdict"]
 
 
-def outcomes(findings: Findings) -> list[Outcome]:
+def outcomes(findings: Findings) -> list[OutcomeView]:
     """Return the plan's metrics, those with a target first, repetitions only with one."""
     goals = findings.goal_of
     names = [name for name in findings.metrics if name in goals or name not in findings.loops]
     return [_outcome(findings, name) for name in names]
 
 
-def _outcome(findings: Findings, name: str) -> Outcome:
+def _outcome(findings: Findings, name: str) -> OutcomeView:
     today = findings.today.metrics.get(name) if findings.today else None
     plan = findings.plan.metrics.get(name) if findings.plan else None
     unit, goal = findings.units.get(name), findings.goal_of.get(name)
@@ -72,7 +72,7 @@ def _outcome(findings: Findings, name: str) -> Outcome:
         seeds = findings.appraisal["confirmation"]
         chance = f"{spread['met']} of {len(seeds['seeds']) + seeds['failed']}"
     moved = None if today is None or plan is None else plan - today
-    return Outcome(
+    return OutcomeView(
         metric=name,
         wanted=wanted,
         today=short_with_unit(today, unit),

@@ -10,7 +10,7 @@ from typing import Any
 
 from search.study.targets import Goal
 from search.study.values import Scalar
-from search.views.drivers import Driver, drivers
+from search.views.drivers import DrivingParameter, drivers
 from search.views.findings import TODAY, Findings
 from search.views.headline import headline
 from search.views.outcomes import alternative_lines, side_names
@@ -142,7 +142,7 @@ def effects_sheet(findings: Findings) -> Sheet:
     return Sheet("effects", (*header, "effect from", "effect to", "known by"), tuple(rows))
 
 
-def _effect(one: Driver, unit: str | None) -> tuple[Value | Amount, ...]:
+def _effect(one: DrivingParameter, unit: str | None) -> tuple[Value | Amount, ...]:
     known = "evaluation" if one.is_evaluated else "estimate of the model, 95 % interval"
     if one.effect is None:
         known = "not known with its sign"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.report.plots import (
-    Axis,
     Course,
     Distance,
+    PlotAxis,
     Point,
     Polyline,
     course_plot,
@@ -68,7 +68,7 @@ def test_ticks_are_few_and_within(low: float, high: float) -> None:
 
 @pytest.mark.parametrize("count", [1, 500])
 def test_parallel_coordinates(count: int) -> None:
-    axes = [Axis(f"a<{n}", "1", "0") for n in range(3)]
+    axes = [PlotAxis(f"a<{n}", "1", "0") for n in range(3)]
     lines = [Polyline([0.0, None, n / count], str(n % 6), "t&") for n in range(count)]
     assert numbers_of(parallel_plot(axes, lines, label_text="x"))
 

@@ -9,7 +9,7 @@ from search.sampling.aims import Aims
 from search.sampling.axes import Axis, Box
 from search.sampling.basis import Basis
 from search.sampling.design import farthest, spread_points
-from search.sampling.functions import Column, Functions
+from search.sampling.functions import Functions, MetricFunctions
 from search.sampling.step import Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate
 from search.study.targets import Goal
@@ -61,13 +61,13 @@ def test_draws_agree_where_it_was_evaluated_and_differ_elsewhere() -> None:
 def test_slopes_are_those_of_the_values_without_jumps() -> None:
     random = np.random.default_rng(3)
 
-    def column(coordinates: list[int], *, is_log: bool) -> Column:
+    def column(coordinates: list[int], *, is_log: bool) -> MetricFunctions:
         basis = Basis.of(5, random).only(np.array(coordinates))
         weights = 0.1 * random.standard_normal((4, basis.size))
         weights[:, basis.parts[3]] = 0.0
         seen = np.empty((0, len(coordinates)))
         zeros, ones = np.zeros(4), np.ones(4)
-        return Column(
+        return MetricFunctions(
             basis, np.array(coordinates), weights, zeros, ones, ones == is_log, zeros, seen,
             np.empty((4, 0)),
         )  # fmt: skip

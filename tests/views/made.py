@@ -7,7 +7,7 @@ from typing import Any
 
 from search.study import StudySpec, study_from_document
 from search.study.targets import Goal
-from search.views.findings import PLAN, TODAY, Findings, Loop, Plan
+from search.views.findings import PLAN, TODAY, Findings, Loop, PlanView
 
 COST = Goal("cost", "equal", 10.0e9, tolerance=0.01, unit="USD", weight=4.0)
 GROWTH = Goal("growth", "at_most", high=0.032, tolerance=0.0, unit="fraction")
@@ -84,16 +84,16 @@ def findings(**more: Any) -> Findings:
         "goals": (COST, GROWTH),
         "units": {"cost": "USD", "growth": "fraction", **dict.fromkeys(years, "USD")},
         "loops": years,
-        "today": Plan(
+        "today": PlanView(
             TODAY, 0, {"merit": 0.04, "cola": 0.02, "timing": "january"},
             {"cost": 10.1e9, "growth": 0.041, "payroll@2026": 5e9, "payroll@2027": 5.3e9},
         ),
-        "plan": Plan(
+        "plan": PlanView(
             PLAN, 7, {"merit": 0.03, "cola": 0.02, "timing": "january"},
             {"cost": 10.02e9, "growth": 0.031, **path},
         ),
         "alternatives": (
-            Plan("keeps merit at 4 %", 9, {"merit": 0.04, "cola": 0.01, "timing": "january"},
+            PlanView("keeps merit at 4 %", 9, {"merit": 0.04, "cola": 0.01, "timing": "january"},
                  {"cost": 10.01e9, "growth": 0.03, **path}),
         ),
         "appraisal": appraisal(),

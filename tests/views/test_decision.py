@@ -9,7 +9,7 @@ from made import COST, findings
 
 from search.study.targets import Goal
 from search.views.drivers import breaking_lines, drivers, drivers_line, slopes, walk
-from search.views.findings import Findings, Plan
+from search.views.findings import Findings, PlanView
 from search.views.headline import headline, headline_metric
 from search.views.outcomes import outcomes, plans_grid, settings
 from search.views.repeats import repeated, repeated_grid
@@ -60,7 +60,7 @@ def test_plans_stand_side_by_side() -> None:
     assert not [name for name in rows if "@" in name]
     moved = {one.name: one.is_moved for one in settings(findings())}
     assert moved["merit"] == (False, True, False) and moved["cola"] == (False, False, True)
-    dear = Plan("dear", 3, {"merit": 0.05}, {"cost": 11e9, "growth": 0.03})
+    dear = PlanView("dear", 3, {"merit": 0.05}, {"cost": 11e9, "growth": 0.03})
     assert "11 bn USD (missed)" in plans_grid(findings(alternatives=(dear,))).text()
 
 
@@ -90,7 +90,7 @@ def test_the_walk_adds_up_and_keeps_what_it_does_not_know_apart() -> None:
     assert steps[0].change == pytest.approx(-80e6)
     moved = replace(
         findings(),
-        plan=Plan("plan", 7, {"merit": 0.03, "cola": 0.02, "timing": "july"}, {"cost": 10.0e9}),
+        plan=PlanView("plan", 7, {"merit": 0.03, "cola": 0.02, "timing": "july"}, {"cost": 10.0e9}),
     )
     steps = walk(moved, "cost")
     assert [step.name for step in steps] == ["merit", "timing, the rest"]
@@ -115,7 +115,7 @@ def test_risk_and_failure_are_told() -> None:
     sure = findings(appraisal={}, has_chance=False)
     assert "draws nothing at random" in risk_line(sure)
     assert "search.confirm_seeds" in risk_line(replace(sure, has_chance=True))
-    end = Plan("plan", 7, {"merit": 0.0, "cola": 0.02, "timing": "july"}, {"cost": 10e9})
+    end = PlanView("plan", 7, {"merit": 0.0, "cola": 0.02, "timing": "july"}, {"cost": 10e9})
     lines = failing_lines(findings(plan=end, is_verified=False))
     assert "merit (lower end) stands at the end of the range" in " ".join(lines)
     assert lines[0].startswith("Real dbt does not confirm the plan")

@@ -26,7 +26,7 @@ from search.scenario.compiled.flow import (
 from search.scenario.compiled.lexer import names_in
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
-from search.scenario.compiled.statements import Effect
+from search.scenario.compiled.statements import StatementEffect
 
 
 def analyse(
@@ -111,7 +111,7 @@ class _Analysis:
         handler = handlers.get(effect.kind)
         return handler(operation, effect) if handler else operation
 
-    def _create(self, operation: Operation, effect: Effect) -> Operation:
+    def _create(self, operation: Operation, effect: StatementEffect) -> Operation:
         key = self._key_of_new(operation)
         if effect.is_conditional and key in self._live:
             return operation
@@ -138,7 +138,7 @@ class _Analysis:
         reads = frozenset(meant.values())
         return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
 
-    def _modify(self, operation: Operation, effect: Effect) -> Operation:
+    def _modify(self, operation: Operation, effect: StatementEffect) -> Operation:
         key = self._key_of_existing(operation)
         base = self._live.get(key) if key else None
         if key is None or base is None:
@@ -149,7 +149,7 @@ class _Analysis:
         self._place(key, version)
         return replace(operation, reads=reads, made=version, key=key, reads_at=meant)
 
-    def _rename(self, operation: Operation, effect: Effect) -> Operation:
+    def _rename(self, operation: Operation, effect: StatementEffect) -> Operation:
         old_key = self._key_of_existing(operation)
         if old_key is None or effect.new_name is None:
             raise _unknown(operation)
@@ -158,13 +158,13 @@ class _Analysis:
         self._place(key, version)
         return replace(operation, moved=version, key=key, old_key=old_key)
 
-    def _drop(self, operation: Operation, effect: Effect) -> Operation:
+    def _drop(self, operation: Operation, effect: StatementEffect) -> Operation:
         key = self._key_of_existing(operation)
         if key is not None:
             self._remove(key)
         return operation
 
-    def _read(self, operation: Operation, effect: Effect) -> Operation:
+    def _read(self, operation: Operation, effect: StatementEffect) -> Operation:
         meant = self._with_views(self._meant(effect.names))
         return replace(operation, reads=frozenset(meant.values()), reads_at=meant)
 

@@ -173,7 +173,7 @@ def _template(
     left, right = _signed(tokenize(one.sql)), _signed(tokenize(other.sql))
     if len(left) != len(right):
         raise Unliftable(f"{_place(one)} renders other SQL for other values")
-    builder = _Builder()
+    builder = _TemplateBuilder()
     for a, b in zip(left, right, strict=True):
         if a.text == b.text:
             builder.text(a.text)
@@ -197,7 +197,7 @@ def _signed(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _lift_token(
-    builder: _Builder,
+    builder: _TemplateBuilder,
     a: Token,
     b: Token,
     statement: RecordedStatement,
@@ -254,7 +254,7 @@ def _is_clock(text: str) -> bool:
     return len(inner) >= 10 and text.startswith("'") and set(inner) <= _CLOCK_SYMBOLS
 
 
-class _Builder:
+class _TemplateBuilder:
     """Puts a template together; the mark of a run value in a text becomes a hole."""
 
     def __init__(self) -> None:

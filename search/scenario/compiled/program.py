@@ -25,7 +25,7 @@ from search.scenario.compiled.lifting import Template, bare_holes
 from search.scenario.compiled.literals import literal_kind
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.splitting import Split, split_flow
-from search.scenario.compiled.statements import Effect, effect_of
+from search.scenario.compiled.statements import StatementEffect, effect_of
 from search.scenario.plan import PlannedMetric
 from search.study.values import Scalar
 
@@ -280,7 +280,7 @@ def _statement_document(statement: RecordedStatement, template: Template) -> dic
 
 def _statement(document: Mapping[str, Any]) -> tuple[RecordedStatement, Template]:
     marker = document["marker"]
-    effect = Effect("nothing") if marker else effect_of(document["sql"])
+    effect = StatementEffect("nothing") if marker else effect_of(document["sql"])
     statement = RecordedStatement(
         sql=document["sql"],
         effect=effect,

@@ -10,7 +10,7 @@ from typing import Any
 from search.errors import RecordingError
 from search.scenario.compiled.lexer import strip_leading_comments
 from search.scenario.compiled.probes import UseLog, probe
-from search.scenario.compiled.statements import Effect, effect_of, split
+from search.scenario.compiled.statements import StatementEffect, effect_of, split
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.seeds import DrawPlaces
@@ -45,7 +45,7 @@ class RecordedStatement:
     """
 
     sql: str
-    effect: Effect
+    effect: StatementEffect
     step: str
     node: str | None = None
     marker: tuple[int, Any] | None = None
@@ -124,7 +124,7 @@ class _Tape:
     def mark(self, index: int, loop_value: Any) -> None:
         """Note that metrics are read here."""
         self.statements.append(
-            RecordedStatement("", Effect("nothing"), self.step, marker=(index, loop_value))
+            RecordedStatement("", StatementEffect("nothing"), self.step, marker=(index, loop_value))
         )
 
     def _refuse(self, node: str | None, why: str) -> None:

@@ -31,7 +31,7 @@ from search.scenario.compiled.replay_workspace import (
     ReplayWorkspace,
 )
 from search.scenario.compiled.step_times import StepTimes
-from search.scenario.compiled.walls import BeyondRecording, Walls, place_of
+from search.scenario.compiled.walls import BeyondRecording, ReplayWalls, place_of
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metrics import MetricReader
 from search.scenario.outcome import EvaluationRequest
@@ -104,7 +104,7 @@ class Replay:
         self._times = StepTimes(self._plan, program)
         self._workspace.clock = self._times.clock
         self._workspace.attachments = program.attachments
-        self._walls = Walls(self.actions, self._plan)
+        self._walls = ReplayWalls(self.actions, self._plan)
         self._thread = ConfinedThread([self._scratch])
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:

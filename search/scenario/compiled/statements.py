@@ -56,7 +56,7 @@ class RelationName:
 
 
 @dataclass(frozen=True)
-class Effect:
+class StatementEffect:
     """What a statement does.
 
     Attributes:
@@ -118,7 +118,7 @@ def _describes(words: Sequence[str]) -> bool:
     return sources == [["(", "describe"]]
 
 
-def effect_of(sql: str) -> Effect:
+def effect_of(sql: str) -> StatementEffect:
     """Return what one statement does.
 
     Raises:
@@ -127,49 +127,49 @@ def effect_of(sql: str) -> Effect:
     """
     kind = duckdb.extract_statements(sql)[0].type.name
     tokens = tokenize(sql)
-    reader = _Reader(tokens)
+    reader = _StatementReader(tokens)
     names = names_in(sql)
     if kind in ("TRANSACTION", "ANALYZE", "VACUUM", "EXPLAIN", "DETACH"):
-        return Effect("nothing")
+        return StatementEffect("nothing")
     if kind in ("SELECT", "RELATION"):
-        return Effect("read", names=names)
+        return StatementEffect("read", names=names)
     handler = _HANDLERS.get(kind)
     if handler is None:
         raise RecordingError(f"a {kind} statement cannot be replayed: {shortened(sql)}")
     return handler(kind, reader, names)
 
 
-def _set(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _set(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     if reader.at(0) == "use" or names & {"schema", "search_path"}:
         return _path(reader)
     if reader.at(1) == "variable":
         raise RecordingError("SET VARIABLE keeps a value outside the database")
-    return Effect("setting", names=names)
+    return StatementEffect("setting", names=names)
 
 
-def _path(reader: _Reader) -> Effect:
+def _path(reader: _StatementReader) -> StatementEffect:
     """Return the effect of USE and SET SCHEMA; whether it matters is judged with all statements."""
     if reader.at(0) == "use":
-        return Effect("path", target=reader.relation(1))
+        return StatementEffect("path", target=reader.relation(1))
     text = reader.string()
     if text is None or "," in text:
         raise RecordingError("what unqualified names mean must not change (SET search_path)")
-    return Effect("path", target=RelationName(tuple(text.lower().split(".")), 0, 0))
+    return StatementEffect("path", target=RelationName(tuple(text.lower().split(".")), 0, 0))
 
 
-def _attach(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _attach(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     if "read_only" not in names:
         raise RecordingError("ATTACH for writing cannot be replayed")
-    return Effect("attach", names=names)
+    return StatementEffect("attach", names=names)
 
 
-def _copy(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _copy(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     if "from" not in reader.words_until("from"):
-        return Effect("write", names=names, refusal="COPY ... TO writes a file")
-    return Effect("modify", target=reader.relation(1), names=names)
+        return StatementEffect("write", names=names, refusal="COPY ... TO writes a file")
+    return StatementEffect("modify", target=reader.relation(1), names=names)
 
 
-def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _create(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     position = 1
     is_replacing = reader.at(position) == "or"
     position += 2 if is_replacing else 0
@@ -180,10 +180,10 @@ def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     is_conditional = reader.at(position) == "if"
     position += 3 if is_conditional else 0
     if what == "schema":
-        return Effect("schema", names=names)
+        return StatementEffect("schema", names=names)
     if what == "index":
         after = reader.position_after("on")
-        return Effect("modify", target=reader.relation(after), names=names)
+        return StatementEffect("modify", target=reader.relation(after), names=names)
     kinds: dict[str | None, EffectKind] = {
         "table": "create_table",
         "view": "create_view",
@@ -192,10 +192,12 @@ def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
         "type": "create_macro",
     }
     if what == "sequence":
-        return Effect("sequence", names=names, refusal="CREATE SEQUENCE cannot be replayed")
+        return StatementEffect(
+            "sequence", names=names, refusal="CREATE SEQUENCE cannot be replayed"
+        )
     if what not in kinds:
         raise RecordingError(f"CREATE {(what or '?').upper()} cannot be replayed")
-    return Effect(
+    return StatementEffect(
         kinds[what],
         target=reader.relation(position),
         names=names,
@@ -205,18 +207,18 @@ def _create(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     )
 
 
-def _change(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _change(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     if reader.at(0) == "truncate":
         position = 2 if reader.at(1) == "table" else 1
     else:
         word = {"INSERT": "into", "DELETE": "from", "UPDATE": "update", "MERGE_INTO": "into"}[kind]
         position = reader.position_after(word, at_depth=0, following={"DELETE": "delete"}.get(kind))
-    return Effect("modify", target=reader.relation(position), names=names)
+    return StatementEffect("modify", target=reader.relation(position), names=names)
 
 
-def _alter(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _alter(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     if reader.at(0) == "comment":
-        return Effect("nothing")
+        return StatementEffect("nothing")
     what = reader.at(1)
     position = 2
     if reader.at(position) == "if":
@@ -226,26 +228,26 @@ def _alter(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
     target = reader.relation(position)
     rest = reader.words_from(target.stop)
     if rest[:2] == ["rename", "to"]:
-        return Effect("rename", target=target, new_name=rest[2], names=names)
-    return Effect("modify", target=target, names=names)
+        return StatementEffect("rename", target=target, new_name=rest[2], names=names)
+    return StatementEffect("modify", target=target, names=names)
 
 
-def _drop(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
+def _drop(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
     position = 2
     if reader.at(1) == "schema":
         raise RecordingError("DROP SCHEMA cannot be replayed")
     if reader.at(position) == "if":
         position += 2
     if reader.at(1) not in ("table", "view"):
-        return Effect("nothing")
-    return Effect("drop", target=reader.relation(position))
+        return StatementEffect("nothing")
+    return StatementEffect("drop", target=reader.relation(position))
 
 
-def _export(kind: str, reader: _Reader, names: frozenset[str]) -> Effect:
-    return Effect("write", refusal="EXPORT DATABASE writes files")
+def _export(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
+    return StatementEffect("write", refusal="EXPORT DATABASE writes files")
 
 
-_HANDLERS: Mapping[str, Callable[[str, _Reader, frozenset[str]], Effect]] = {
+_HANDLERS: Mapping[str, Callable[[str, _StatementReader, frozenset[str]], StatementEffect]] = {
     "SET": _set,
     "VARIABLE_SET": _set,
     "PRAGMA": _set,
@@ -269,7 +271,7 @@ def shortened(sql: str) -> str:
     return flat if len(flat) <= 120 else f"{flat[:117]}..."
 
 
-class _Reader:
+class _StatementReader:
     """Looks at the significant tokens of a statement, by position."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:

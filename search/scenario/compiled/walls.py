@@ -27,7 +27,7 @@ def place_of(statement: RecordedStatement | None) -> str:
     return statement.node or f"the SQL of {statement.step}"
 
 
-class Walls:
+class ReplayWalls:
     """Looks at statements before they run.
 
     A text is looked at once, and for each candidate where parameters change a string of it.

@@ -19,7 +19,7 @@ from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program import Program, load, save
 from search.scenario.compiled.recording import RecordedStatement
 from search.scenario.compiled.replay import Replay
-from search.scenario.compiled.statements import Effect, effect_of
+from search.scenario.compiled.statements import StatementEffect, effect_of
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, Profile, ScenarioPlan, TableBind
@@ -91,7 +91,7 @@ def lifted(script: Script) -> tuple[tuple[RecordedStatement, Template], ...]:
     for index, line in enumerate(script.lines):
         if isinstance(line, Mark):
             statement = RecordedStatement(
-                "", Effect("nothing"), "steps[0]", marker=(0, line.loop_value)
+                "", StatementEffect("nothing"), "steps[0]", marker=(0, line.loop_value)
             )
             found.append((statement, Template(("",))))
             continue

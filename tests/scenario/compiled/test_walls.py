@@ -18,7 +18,7 @@ from search.scenario.compiled.emission import Action
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.compiled.replay import Replay
-from search.scenario.compiled.walls import BeyondRecording, Walls
+from search.scenario.compiled.walls import BeyondRecording, ReplayWalls
 from search.scenario.evaluator import StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.system.confinement import landlock_version
@@ -78,10 +78,10 @@ def test_duckdb_and_the_kernel_hold_a_replay(isolation: str, tmp_path: Path) -> 
     ]
 
 
-def walls(compiled: Compiled, template: Template, *patterns: str) -> tuple[Walls, Action]:
+def walls(compiled: Compiled, template: Template, *patterns: str) -> tuple[ReplayWalls, Action]:
     plan = replace(compiled.plan, seen=tuple(f"glob {one}" for one in patterns))
     action = Action("run", template=template)
-    return Walls([action], plan), action
+    return ReplayWalls([action], plan), action
 
 
 def test_a_statement_is_looked_at_before_it_runs(tmp_path: Path) -> None:
