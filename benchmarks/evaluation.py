@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from search.scenario.evaluator import DbtEvaluatorFactory, Evaluator, StageClock
-from search.scenario.metrics import MetricReader
+from search.scenario.metric_reader import MetricReader
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.scenario.project import package_versions

@@ -24,7 +24,7 @@ def main() -> int:
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{extra_missing(error.name or '', 'Dagster') or error}\n")
         return EXIT_BAD_INPUT
-    from dagster_defs.places import Places
+    from dagster_defs.locations import Places
     from dagster_defs.scenarios import SCENARIOS, study_files
 
     home = os.environ.get("DAGSTER_HOME")

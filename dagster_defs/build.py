@@ -9,15 +9,15 @@ from pathlib import Path
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
+from dagster_defs.asset_checks import checks
 from dagster_defs.assets.frontier import frontier_assets
 from dagster_defs.assets.simulation import simulation_assets
 from dagster_defs.assets.tuning import tuning_assets
-from dagster_defs.checks import checks
-from dagster_defs.database import MainDatabase
 from dagster_defs.iteration import single_iteration_job
 from dagster_defs.jobs import jobs
+from dagster_defs.locations import Places
+from dagster_defs.main_database import MainDatabase
 from dagster_defs.manifest import prepared_manifest
-from dagster_defs.places import Places
 from dagster_defs.sensors import sensors
 
 

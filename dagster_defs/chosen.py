@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dagster_defs.database import MainDatabase
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
+from dagster_defs.main_database import MainDatabase
 from dagster_defs.rows import BEST_TABLE, best_values
 from dagster_defs.scenarios import load_scenario, study_files
 from dagster_defs.steps import Chosen

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from dagster_defs.build import definitions
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 
 defs = definitions(Places.from_environment())

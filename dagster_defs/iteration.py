@@ -8,7 +8,7 @@ from dagster_defs import metadata
 from dagster_defs.assets.tuning import TUNING_POOL, facts_of
 from dagster_defs.config import StudyConfig
 from dagster_defs.failures import search_failures
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from dagster_defs.scenarios import SCENARIOS, load_scenario, scenario_config
 from dagster_defs.study_process import News, run_study_in_child
 from search.commands.run import RunOptions

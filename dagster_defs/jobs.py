@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.assets.simulation import MULTI_YEAR, SINGLE_YEAR
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from dagster_defs.scenarios import scenario_config
 
 FOUNDATION = dg.AssetSelection.groups("configuration", "foundation")

@@ -74,7 +74,7 @@ def _content_of(project_dir: Path) -> str:
 
 def _build(project_dir: Path, target: Path, *, report: Report) -> None:
     from search.scenario.dbt_session import DbtSession, resolve_profile
-    from search.scenario.limits import DuckLimits
+    from search.scenario.duck_limits import DuckLimits
 
     with files.building_folder(target.parent) as private:
         profile = resolve_profile(project_dir)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dagster_defs.database import DatabaseTable
+from dagster_defs.main_database import DatabaseTable
 from dagster_defs.metadata import allowed_of
 from search.report.facts import StudyFacts
 from search.report.findings import findings_of

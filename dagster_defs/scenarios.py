@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from search.errors import SearchError, SpecError
 from search.scenario.hashing import hash_file, hash_parts
 from search.scenario.project import DbtProject

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from dagster_defs.scenarios import (
     SCENARIOS,
     inputs_fingerprint,

@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError, SpecError
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.given_vars import project_vars
-from search.scenario.limits import DuckLimits
-from search.scenario.metrics import read_metric
+from search.scenario.metric_reader import read_metric
 from search.scenario.plan import PlannedMetric, TableBind
 from search.scenario.relations import Relations, render_sql
 from search.scenario.seeds import Seeder

@@ -95,7 +95,7 @@ def main() -> None:
     """Run Dagster's web server with the gate; takes its options."""
     from starlette.middleware import Middleware
 
-    from dagster_defs.places import Places
+    from dagster_defs.locations import Places
 
     server: Any = import_module("dagster_webserver.webserver").DagsterWebserver
     ungated = server.build_middleware

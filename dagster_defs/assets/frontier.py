@@ -9,7 +9,7 @@ from dagster_defs import metadata
 from dagster_defs.assets.tuning import TUNE, TUNING_POOL
 from dagster_defs.config import StudyConfig
 from dagster_defs.failures import search_failures
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from dagster_defs.scenarios import SCENARIOS, load_scenario
 from dagster_defs.study_process import find_frontier_in_child
 from search.driver.frontier import FrontierResult

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from dagster_defs.assets.tuning import BEST, CENSUS
 from dagster_defs.chosen import choose, file_spec
-from dagster_defs.database import POOL, MainDatabase
 from dagster_defs.failures import search_failures
+from dagster_defs.locations import Places
+from dagster_defs.main_database import POOL, MainDatabase
 from dagster_defs.manifest import relations_of
-from dagster_defs.places import Places
 from dagster_defs.scenarios import SCENARIOS
 from dagster_defs.steps import Chosen, StepRun, run_steps
 

@@ -6,9 +6,9 @@ import dagster as dg
 
 from dagster_defs import metadata
 from dagster_defs.config import StudyConfig
-from dagster_defs.database import POOL, MainDatabase
 from dagster_defs.failures import search_failures
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
+from dagster_defs.main_database import POOL, MainDatabase
 from dagster_defs.progress import StudyObserver
 from dagster_defs.rows import (
     ALTERNATIVES_TABLE,

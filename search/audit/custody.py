@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.events import FILE_NAME, EventLog, read_events
-from search.audit.verify import BROKEN, LOG_MISSING, verify_trail
+from search.audit.integrity import BROKEN, LOG_MISSING, verify_trail
 from search.storage.attributes import HEAD
 from search.storage.database import GroupingStorage
 from search.storage.study_store import StudyStore

@@ -1,7 +1,7 @@
 """The append-only event log: one JSON line for each thing that happened, durable at once.
 
 Each line carries the hash of its content and of the line before, so that none can be edited,
-removed or moved unseen (``search.audit.verify``). Lines of earlier versions have no hashes; the
+removed or moved unseen (``search.audit.integrity``). Lines of earlier versions have no hashes; the
 first one with a hash covers all bytes before it.
 """
 

@@ -58,7 +58,7 @@ def submit(  # noqa: PLR0913 - one argument for each option
     """
     from dataclasses import replace
 
-    from search.workers.ray.jobs import JobClient, job_of, use_token
+    from search.workers.ray.cluster_jobs import JobClient, job_of, use_token
     from search.workers.ray.upload import plan_upload
 
     use_token()

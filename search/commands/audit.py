@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.audit.anchor import Anchor
-from search.audit.verify import Checked, verify_trail
+from search.audit.integrity import Checked, verify_trail
 from search.parameter_sets.journal import Journal
 from search.storage.existing import existing_storage
 from search.study import StudySpec

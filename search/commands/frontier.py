@@ -20,9 +20,9 @@ from search.parameter_sets.candidates import StoredStudy, stored_study
 from search.parameter_sets.journal import Journal
 from search.report.frontier import write_plot
 from search.storage.attributes import FINGERPRINTS, FRONTIERS
+from search.storage.evaluations import ResultCache, ResultKey
 from search.storage.existing import existing_storage
 from search.storage.lock import StudyLock
-from search.storage.results import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.trials import read_trials
 from search.study import StudySpec

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search.commands.clean import LIMIT_VARIABLE, cache_limit, keep_within
-from search.commands.session import Session
+from search.commands.run_session import Session
 from search.commands.version_run import VersionRun
 from search.commands.workbench import prepared_workbench, require_same_inputs, tell_passing_key
 from search.driver.continuation import OnChange, version_to_run

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from search.audit.records import RunRecord
-from search.commands.session import Session
+from search.commands.run_session import Session
 from search.driver.engine import Engine
 from search.driver.results import RunResult
 from search.sampling.choice import choose_sampler

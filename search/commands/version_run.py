@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.commands.run_record import ending, run_record
-from search.commands.session import Session
+from search.commands.run_session import Session
 from search.driver.appraiser import Appraiser
 from search.driver.engine import Engine
 from search.driver.futures import Futures
@@ -26,7 +26,7 @@ from search.sampling.choice import choose_sampler
 from search.scenario.input_content import changes
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.attributes import FINGERPRINTS, INPUTS, RUN_ID, SPEC
-from search.storage.results import ResultCache, ResultKey
+from search.storage.evaluations import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion
 from search.study import StudySpec, expand_metrics

@@ -23,7 +23,7 @@ from search.errors import SpecError
 from search.sampling.choice import target_sampler
 from search.sampling.diagnosis import BindingBound, Diagnosis
 from search.sampling.quality import ModelQuality
-from search.storage.results import CACHE
+from search.storage.evaluations import CACHE
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec

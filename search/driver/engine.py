@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search.errors import RecordingError, ScenarioError, SpecError
-from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
+from search.scenario.compiled.draws import SEED_ADVICE, drawing_files
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program import CheckPoint, Program
 from search.scenario.compiled.program_evaluator import DivergenceFinder, ProgramEvaluatorFactory

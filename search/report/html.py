@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from search.audit.records import TrialMetric
 from search.errors import AuditError
-from search.report.appraisal import (
+from search.report.appraisal_sections import (
     confirmation_section,
     diagnosis_section,
     effects_section,

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.driver.results import Evaluation, RunResult
 from search.report.findings import findings_of_run
-from search.report.tables import parameters_table
+from search.report.parameter_table import parameters_table
 from search.scenario.verdict import Verification
 from search.study import StudySpec, expand_metrics
 from search.study.budget import format_bytes

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.study.grid import grid_value, rounded
+from search.study.stepped_range import grid_value, rounded
 
 Array = NDArray[np.float64]
 

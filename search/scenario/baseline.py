@@ -20,9 +20,9 @@ import duckdb
 from search.errors import DatabaseError, ProjectError, ScenarioError
 from search.scenario import setup_files
 from search.scenario.baseline_recipe import FORMAT_VERSION, BaselineRecipe
+from search.scenario.duck_limits import DuckLimits, connect
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes, hash_file
-from search.scenario.limits import DuckLimits, connect
 from search.scenario.project import package_versions
 from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import ProjectError
+from search.scenario.duck_limits import RESOURCE_SETTINGS
 from search.scenario.hashing import hash_file, hash_parts
 from search.scenario.held_clock import HeldClock
-from search.scenario.limits import RESOURCE_SETTINGS
 from search.scenario.plan import Profile
 from search.scenario.project import package_versions
 from search.study.steps import ExpandedStep

@@ -15,9 +15,9 @@ from typing import Any
 
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.clock import BATCHES, ClockRead
+from search.scenario.duck_limits import strip_resource_settings
 from search.scenario.file_names import who_is
 from search.scenario.held_clock import held_datetime, hold_clock
-from search.scenario.limits import strip_resource_settings
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import StatementObserver, StatementRewriter
 from search.scenario.python_reads import run_noticing_all

@@ -33,7 +33,7 @@ from search.scenario.dbt_results import (
     stopped_error,
 )
 from search.scenario.dbt_switches import switches_off
-from search.scenario.limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
+from search.scenario.duck_limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import Profile, StatementObserver, StatementRewriter
 from search.scenario.read_log import ReadLog

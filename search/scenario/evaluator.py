@@ -14,8 +14,8 @@ import duckdb
 
 from search.errors import ScenarioError, SearchError
 from search.scenario.belongings import Belonging
-from search.scenario.limits import DuckLimits
-from search.scenario.metrics import MetricReader
+from search.scenario.duck_limits import DuckLimits
+from search.scenario.metric_reader import MetricReader
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
 from search.scenario.plan import ScenarioPlan, StatementObserver
 from search.scenario.process import peak_memory_bytes, reset_peak_memory, worker_name

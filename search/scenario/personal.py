@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from search.scenario.limits import DEFAULT_CONFIG
+from search.scenario.duck_limits import DEFAULT_CONFIG
 
 _PERSONAL = re.compile(
     r"salar|compensation|wage|payroll|(^|_)(pay|income|bonus|birth|gender|employee_id|person|email"

@@ -19,13 +19,13 @@ import duckdb
 from packaging.version import Version
 
 from search.errors import DatabaseError
-from search.scenario.held_clock import hold_clock
-from search.scenario.limits import (
+from search.scenario.duck_limits import (
     RESOURCE_SETTINGS,
     DuckLimits,
     hide_progress_bar,
     open_error,
 )
+from search.scenario.held_clock import hold_clock
 from search.scenario.plan import Profile
 
 DBTS_OWN = ("secrets", "plugins", "filesystems", "use_credential_provider")

@@ -13,10 +13,10 @@ from search.errors import SearchError, SpecError
 from search.scenario import input_content
 from search.scenario.answers import AnswerCache
 from search.scenario.baseline import WORLDS
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes
 from search.scenario.held_clock import HeldClock
-from search.scenario.limits import DuckLimits
 from search.scenario.plan import Profile, VarBind
 from search.scenario.project import DbtProject
 from search.study import StudySpec

@@ -18,9 +18,9 @@ import duckdb
 
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.dbt_session import DbtSession
+from search.scenario.duck_limits import DuckLimits, strip_resource_settings
 from search.scenario.file_log import file_log
 from search.scenario.held_clock import HeldClock
-from search.scenario.limits import DuckLimits, strip_resource_settings
 from search.scenario.plan import Profile, StatementObserver
 from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations, render_sql

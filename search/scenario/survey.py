@@ -17,8 +17,8 @@ import yaml
 
 from search.errors import ProjectError, ScenarioError
 from search.scenario.dbt_session import DbtSession, resolve_profile
+from search.scenario.duck_limits import DuckLimits, connect
 from search.scenario.given_vars import project_vars
-from search.scenario.limits import DuckLimits, connect
 from search.scenario.node_lineage import NodeLineage
 from search.scenario.project import TEXT_SUFFIXES, DbtProject
 from search.scenario.survey_numbers import Mart, SeedCell, cells_of, mart_of, promise

@@ -15,8 +15,8 @@ from search.scenario.plan import TableBind
 from search.scenario.relations import Relations
 from search.scenario.session import ACCESS_ADVICE
 from search.scenario.writes import outside_writes
-from search.study.grid import free_decimals, grid_count, grid_value
 from search.study.parameters import BindSpec, ParameterSpec
+from search.study.stepped_range import free_decimals, grid_count, grid_value
 from search.study.values import Scalar
 
 MAX_SAMPLES = 10

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from search.errors import SpecError
 from search.study.active import resolve_active
-from search.study.checks import check_sections
+from search.study.cross_checks import check_sections
 from search.study.messages import translate
 from search.study.mistakes import Mistake, did_you_mean, dotted, given, one_line
 from search.study.models import StudySpec

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from search.study.apply import ApplySpec
-from search.study.checks import check_sections
+from search.study.cross_checks import check_sections
 from search.study.goals import MetricSpec, TargetSpec
 from search.study.mistakes import given, wrong, wrongs
 from search.study.parameters import ParameterSpec

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from search.study.grid import MAX_GRID_POINTS, grid_count, is_on_grid, nearest_highs
 from search.study.mistakes import Mistake, given, wrong, wrongs
 from search.study.scenario import repeated
+from search.study.stepped_range import MAX_GRID_POINTS, grid_count, is_on_grid, nearest_highs
 from search.study.values import MAX_WHOLE, Identifier, Items, Model, Number, Scalar, ScalarValue
 
 _NAME = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"[^";]+")'

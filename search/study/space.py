@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from search.errors import SpecError
 from search.study.constraints import Constraint
 from search.study.fingerprint import canonical_json
-from search.study.grid import grid_count, grid_index, grid_value, rounded
 from search.study.mistakes import did_you_mean, given, listed
 from search.study.models import StudySpec
 from search.study.parameters import ParameterSpec, same_scalar
 from search.study.percent import FRACTION, fraction_of
+from search.study.stepped_range import grid_count, grid_index, grid_value, rounded
 from search.study.values import Scalar, value_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search.errors import SpecError
-from search.study.checks import target_metrics
+from search.study.cross_checks import target_metrics
 from search.study.figures import signed, with_unit
 from search.study.metrics import ExpandedMetric, expand_metrics
 from search.study.models import StudySpec

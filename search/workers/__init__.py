@@ -49,7 +49,7 @@ def make_pool(
         raise SpecError(f"workers and retries must be at least 0, but got {workers=}, {retries=}")
     if workers == 0:
         return InlinePool(retries=retries)
-    from search.workers.ray.pool import RayPool
+    from search.workers.ray.ray_pool import RayPool
 
     return RayPool(
         workers=workers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.storage.results import ResultCache
+from search.storage.evaluations import ResultCache
 from search.workers.contract import EvaluatorFactory, WorkerPool
 
 

@@ -19,7 +19,7 @@ import harness
 from search.audit import canonical
 from search.audit.anchor import Anchor
 from search.audit.events import FILE_NAME, digest_of, read_events
-from search.audit.verify import BROKEN, Checked, verify_trail
+from search.audit.integrity import BROKEN, Checked, verify_trail
 from search.errors import AuditError, SpecError
 from search.storage.existing import existing_storage
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from dagster_folders import copy_of_project
 
 from dagster_defs.__main__ import main
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 
 
 @pytest.fixture(scope="session")

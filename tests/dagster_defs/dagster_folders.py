@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.build import definitions
-from dagster_defs.places import ROOT, Places
+from dagster_defs.locations import ROOT, Places
 
 STUDY_ASSETS = (
     "tune_compensation_parameters",

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from dagster_defs.places import ROOT, Places
+from dagster_defs.locations import ROOT, Places
 
 START_SECONDS = 120.0
 MODULE = "dagster_defs.definitions"

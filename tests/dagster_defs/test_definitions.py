@@ -14,7 +14,7 @@ import pytest
 from dagster_folders import copy_of_project, run_python, start_python
 
 from dagster_defs.build import definitions
-from dagster_defs.places import ROOT, Places
+from dagster_defs.locations import ROOT, Places
 
 pytestmark = pytest.mark.dagster
 

@@ -13,7 +13,7 @@ import pytest
 from dagster_folders import checks_of, metadata_of
 
 from dagster_defs.build import definitions
-from dagster_defs.places import ROOT, Places
+from dagster_defs.locations import ROOT, Places
 
 pytestmark = [pytest.mark.dagster, pytest.mark.dbt, pytest.mark.ray]
 

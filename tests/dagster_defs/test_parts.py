@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from dagster_defs.__main__ import main
-from dagster_defs.checks import faults_result
+from dagster_defs.asset_checks import faults_result
 from dagster_defs.config import Sampler, StudyConfig
-from dagster_defs.places import ROOT, Places
+from dagster_defs.locations import ROOT, Places
 from dagster_defs.scenarios import load_scenario, study_files, tags_of
 from dagster_defs.sensors import sensors
 from dagster_defs.steps import Chosen, Comparison

@@ -20,7 +20,7 @@ from dagster_server import Server, dagster_dev, eventually, processes_of
 from studies import copy_project, stored_trials, tiny_document, write_study
 
 from dagster_defs.__main__ import main
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 from search.audit.reader import AuditReader
 
 pytestmark = [pytest.mark.dagster, pytest.mark.dbt, pytest.mark.ray]

@@ -13,7 +13,7 @@ import pytest
 from dagster_folders import STUDY_ASSETS, checks_of, materialize, metadata_of
 
 from dagster_defs.build import definitions
-from dagster_defs.places import Places
+from dagster_defs.locations import Places
 
 NEVER = {"v": {"value": 1000.0}}
 TUNE = STUDY_ASSETS[0]

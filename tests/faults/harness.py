@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scenario"))
 from studies import FormulaFactory, tiny_document, write_study
 
 from search.audit import events as events_module
+from search.audit.integrity import verify_trail
 from search.audit.reader import AuditReader
 from search.audit.records import RunRecord
-from search.audit.verify import verify_trail
 from search.driver.loop import Driver
 from search.driver.progress import SilentProgress
 from search.driver.recorder import StudyRecorder

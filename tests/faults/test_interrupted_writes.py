@@ -16,7 +16,7 @@ from interrupting import interrupted_at
 
 from search.audit import canonical
 from search.audit.events import FILE_NAME, EventLog, digest_of, read_events
-from search.audit.verify import verify_trail
+from search.audit.integrity import verify_trail
 from search.parameter_sets import commit as commit_module
 from search.parameter_sets.commit import commit, exclusive
 from search.parameter_sets.working_copy import FileChange

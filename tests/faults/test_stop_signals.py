@@ -21,7 +21,7 @@ import pytest
 from studies import copy_project, stored_trials, tiny_document, write_study
 
 from search.audit.events import read_events
-from search.audit.verify import verify_trail
+from search.audit.integrity import verify_trail
 from search.storage.existing import existing_storage
 
 pytestmark = pytest.mark.fault

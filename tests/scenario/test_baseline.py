@@ -19,7 +19,7 @@ from search.errors import DatabaseError, ProjectError
 from search.scenario import baseline as room
 from search.scenario.baseline import Baseline, check_database, ensure_baseline
 from search.scenario.baseline_recipe import BaselineRecipe, input_files
-from search.scenario.limits import DuckLimits
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.plan import Profile
 from search.scenario.relations import Relations
 from search.study.steps import ExpandedStep

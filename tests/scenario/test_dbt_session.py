@@ -10,7 +10,7 @@ from studies import MIB, copy_project
 
 from search.errors import ScenarioError
 from search.scenario.dbt_session import DbtSession, resolve_profile
-from search.scenario.limits import DuckLimits
+from search.scenario.duck_limits import DuckLimits
 
 pytestmark = pytest.mark.dbt
 

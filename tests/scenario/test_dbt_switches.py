@@ -12,7 +12,7 @@ from search.scenario.dbt_switches import (
     unused_switches,
     unused_text,
 )
-from search.scenario.limits import DuckLimits
+from search.scenario.duck_limits import DuckLimits
 
 HARMLESS = frozenset(
     "CLEAN_PROJECT_FILES_ONLY DEBUG EXPORT_SAVED_QUERIES INCLUDE_SAVED_QUERY LOG_CACHE_EVENTS"

@@ -14,7 +14,7 @@ from studies import MIB, copy_project
 
 from search.errors import DatabaseError
 from search.scenario.dbt_session import DbtSession, resolve_profile
-from search.scenario.limits import DuckLimits
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.plan import Profile
 from search.scenario.session import attach_sql, dbts_connection
 

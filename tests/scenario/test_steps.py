@@ -14,8 +14,8 @@ from dagster_defs.steps import Chosen, StepRun, run_steps
 from search.errors import SearchError, SpecError
 from search.scenario.baseline import ensure_baseline
 from search.scenario.baseline_recipe import BaselineRecipe
-from search.scenario.limits import DuckLimits
-from search.scenario.metrics import read_metric
+from search.scenario.duck_limits import DuckLimits
+from search.scenario.metric_reader import read_metric
 from search.scenario.plan import PlannedMetric, Profile
 from search.scenario.relations import Relations
 from search.scenario.steps import StepPlace, StepRunner, authors_connection

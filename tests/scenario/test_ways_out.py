@@ -22,8 +22,8 @@ from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.compiled.source import Source
 from search.scenario.data_checks import plan_check, run_check
-from search.scenario.limits import DuckLimits
-from search.scenario.metrics import read_metric
+from search.scenario.duck_limits import DuckLimits
+from search.scenario.metric_reader import read_metric
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, Profile
 from search.scenario.relations import Relations

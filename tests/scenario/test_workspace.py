@@ -19,7 +19,7 @@ from search.scenario.compiled.replay_workspace import (
     OverlayWorkspace,
     ReplayWorkspace,
 )
-from search.scenario.limits import DuckLimits
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.plan import Profile, ScenarioPlan
 from search.scenario.relations import Relations
 from search.scenario.workspace import FileCopyWorkspace

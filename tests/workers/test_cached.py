@@ -10,7 +10,7 @@ from pool_contract import PoolContract, attempts, collect, request_of, submit_al
 from worker_fakes import FakeFactory
 
 from search.scenario.outcome import EvaluationRequest
-from search.storage.results import CACHE, ResultCache, ResultKey
+from search.storage.evaluations import CACHE, ResultCache, ResultKey
 from search.workers import InlinePool, WorkerPool
 from search.workers.cached import CachedPool
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.commands.doctor.check_result import CheckResult
-from search.commands.doctor.places import nearest_existing
+from search.commands.doctor.writable_places import nearest_existing
 from search.study import StudySpec
 from search.study.budget import MemoryPlan, format_bytes
 

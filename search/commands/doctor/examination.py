@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from search.commands.doctor import disk, environment, places, project, study
+from search.commands.doctor import disk, environment, project, study, writable_places
 from search.commands.doctor.check_result import CheckResult, finding_of, guarded
 from search.errors import SearchError
 from search.study import StudySpec
@@ -32,7 +32,7 @@ def examine(load: Callable[[], StudySpec], results: Path) -> list[CheckResult]:
         )
     needs_ray = spec is None or spec.resources.workers != 0
     findings += guarded("imports", lambda: environment.imports(needs_ray=needs_ray))
-    findings += guarded("results", lambda: places.results_folder(results))
+    findings += guarded("results", lambda: writable_places.results_folder(results))
     if spec is not None:
         findings += _examine_study(spec, results)
     return findings
@@ -57,9 +57,9 @@ def _examine_study(spec: StudySpec, results: Path) -> list[CheckResult]:
     if plan is not None:
         known = plan
         findings += guarded("memory", lambda: study.memory(spec, known))
-    findings += guarded("storage", lambda: places.storage(spec, results))
-    findings += guarded("lock", lambda: places.lock(spec, results))
-    findings += guarded("scratch", lambda: places.scratch(spec))
+    findings += guarded("storage", lambda: writable_places.storage(spec, results))
+    findings += guarded("lock", lambda: writable_places.lock(spec, results))
+    findings += guarded("scratch", lambda: writable_places.scratch(spec))
     check, of_project = project.dbt_project(spec, results, plan)
     findings += of_project
     if plan is not None:

@@ -90,7 +90,7 @@ def who_evaluates(spec: StudySpec, check: ProjectCheck) -> CheckResult:
 
 def _draws(spec: StudySpec) -> Iterator[str]:
     """Yield which files draw at random without a seed."""
-    from search.scenario.compiled.chance import SEED_ADVICE, drawing_files
+    from search.scenario.compiled.draws import SEED_ADVICE, drawing_files
     from search.scenario.project import DbtProject
 
     if spec.scenario.engine_seed is None:

@@ -13,17 +13,17 @@ from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.checking import check
 from search.scenario.compiled.flow import BaselineRelation, Key
 from search.scenario.compiled.hoisting import hoist, read_baseline
-from search.scenario.compiled.judging import (
-    judge_chance,
-    refuse_data_dependent_text,
-    refuse_what_cannot_be_replayed,
-)
 from search.scenario.compiled.lifting import Unliftable, agrees, bare_holes, lift
 from search.scenario.compiled.literals import literal_kind, unrecorded_kinds
 from search.scenario.compiled.point_recorder import PointRecorder, Values
 from search.scenario.compiled.probes import is_watched
 from search.scenario.compiled.program import Program, save
 from search.scenario.compiled.recording import Recording
+from search.scenario.compiled.refusals import (
+    judge_chance,
+    refuse_data_dependent_text,
+    refuse_what_cannot_be_replayed,
+)
 from search.scenario.compiled.source import MAX_STATIC_VALUES, Source, all_values
 from search.scenario.compiled.variants import NeedsVariants
 from search.scenario.evaluator import DbtEvaluatorFactory

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from search.scenario.compiled.chance import Draw, draws_of
+from search.scenario.compiled.draws import Draw, draws_of
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.recording import RecordedStatement
 

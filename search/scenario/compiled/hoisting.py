@@ -14,8 +14,8 @@ from search.scenario.compiled.lifting import hole_texts
 from search.scenario.compiled.program import HOISTED_FILE, Program
 from search.scenario.compiled.replay import author_schema, perform
 from search.scenario.compiled.step_times import StepTimes
+from search.scenario.duck_limits import connect
 from search.scenario.evaluator import DbtEvaluatorFactory
-from search.scenario.limits import connect
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed

@@ -33,7 +33,7 @@ from search.scenario.compiled.replay_workspace import (
 from search.scenario.compiled.step_times import StepTimes
 from search.scenario.compiled.walls import BeyondRecording, ReplayWalls, place_of
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
-from search.scenario.metrics import MetricReader
+from search.scenario.metric_reader import MetricReader
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.outside_reads import refuse_outside_reads
 from search.scenario.own_files import OwnFiles

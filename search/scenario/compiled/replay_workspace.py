@@ -12,8 +12,8 @@ import duckdb
 
 from search.scenario.compiled.emission import BASELINE, HOISTED, quoted
 from search.scenario.compiled.program import HOISTED_FILE
+from search.scenario.duck_limits import DuckLimits
 from search.scenario.held_clock import HeldClock
-from search.scenario.limits import DuckLimits
 from search.scenario.plan import ScenarioPlan
 from search.scenario.session import (
     escaped,

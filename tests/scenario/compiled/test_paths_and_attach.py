@@ -11,7 +11,7 @@ from dbt_scenario import Around, Mini, by_dbt, by_replay
 from sql_scenario import CATALOG, Compiled, Script
 
 from search.errors import RecordingError, ScenarioError
-from search.scenario.compiled.judging import refuse_what_cannot_be_replayed
+from search.scenario.compiled.refusals import refuse_what_cannot_be_replayed
 from search.scenario.compiled.statements import effect_of
 
 

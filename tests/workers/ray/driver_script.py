@@ -15,7 +15,7 @@ from types import FrameType
 from worker_fakes import FakeFactory
 
 from search.scenario.outcome import EvaluationRequest
-from search.workers.ray.pool import RayPool
+from search.workers.ray.ray_pool import RayPool
 
 
 def stop(number: int, frame: FrameType | None) -> None:

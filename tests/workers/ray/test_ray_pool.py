@@ -20,7 +20,7 @@ from search.scenario.outcome import Outcome
 from search.system.memory import MemorySampler
 from search.workers import WorkerPool, make_pool
 from search.workers.ray.host import ALLOCATOR
-from search.workers.ray.pool import RayPool
+from search.workers.ray.ray_pool import RayPool
 from search.workers.ray.supervision import Allowance
 from search.workers.watchdog import MemoryWatchdog, data_limit_bytes
 

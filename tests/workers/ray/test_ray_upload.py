@@ -10,7 +10,7 @@ import pytest
 
 from search.errors import JobError
 from search.workers.ray import upload as ray_upload
-from search.workers.ray.jobs import job_of
+from search.workers.ray.cluster_jobs import job_of
 from search.workers.ray.lasting import JOB_VARIABLE, require_lasting
 from search.workers.ray.upload import plan_upload
 

@@ -10,7 +10,7 @@ import pytest
 
 from search.errors import StorageError
 from search.scenario.outcome import EvaluationRequest, Failure, Outcome
-from search.storage.results import CACHE, ResultCache, ResultKey
+from search.storage.evaluations import CACHE, ResultCache, ResultKey
 
 KEY = ResultKey("abc", threads=1)
 METRICS = {"cost": 0.1 + 0.2, "heads": -0.0, "huge": 1.7e308}

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from search.errors import ScenarioError
-from search.scenario.metrics import MetricReader, combine, read_metric
+from search.scenario.metric_reader import MetricReader, combine, read_metric
 from search.scenario.plan import PlannedMetric
 
 

@@ -12,12 +12,12 @@ from pydantic_core import PydanticCustomError
 from search.study.apply import ApplySpec, unknown_scenario_vars
 from search.study.constraints import Constraint, Expression
 from search.study.goals import MetricSpec, TargetSpec
-from search.study.grid import grid_count
 from search.study.metrics import ExpandedMetric, expand_each
 from search.study.mistakes import Mistake, did_you_mean, given, listed
 from search.study.parameters import ParameterSpec
 from search.study.scenario import ScenarioSpec
 from search.study.settings import PREFERENCES, ResourcesSpec, SearchSpec
+from search.study.stepped_range import grid_count
 from search.study.values import value_text
 
 Sections = Mapping[str, Any]

@@ -8,11 +8,11 @@ import dagster as dg
 from dagster_defs import metadata
 from dagster_defs.assets.tuning import ANCHOR, RESULTS, TUNE, facts_of
 from dagster_defs.chosen import choose, spec_of_run
-from dagster_defs.database import POOL, MainDatabase
 from dagster_defs.failures import search_failures
+from dagster_defs.locations import Places
+from dagster_defs.main_database import POOL, MainDatabase
 from dagster_defs.manifest import relations_of
-from dagster_defs.places import Places
-from dagster_defs.quality import audit_gaps, not_reproduced, out_of_bounds
+from dagster_defs.reliance import audit_gaps, not_reproduced, out_of_bounds
 from dagster_defs.scenarios import SCENARIOS
 from dagster_defs.steps import compare_metrics
 from search.report.facts import StudyFacts

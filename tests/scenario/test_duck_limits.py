@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from search.errors import DatabaseError
-from search.scenario.limits import DuckLimits, connect, strip_resource_settings
+from search.scenario.duck_limits import DuckLimits, connect, strip_resource_settings
 
 MIB = 2**20
 

@@ -11,7 +11,7 @@ from dbt_scenario import Mini, silent, turns
 from isolations import ISOLATIONS
 
 from search.errors import RecordingError, SpecError
-from search.scenario.compiled.chance import drawing_files, draws_of
+from search.scenario.compiled.draws import drawing_files, draws_of
 from search.scenario.compiled.library import Library
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.compiled.source import Source

@@ -17,7 +17,7 @@ import pytest
 from studies import copy_project, run_search, tiny_document, write_study
 
 from search.audit.events import EventLog, digest_of
-from search.audit.verify import Checked, verify_trail
+from search.audit.integrity import Checked, verify_trail
 from search.cli.leaving import exit_code
 from search.cli.main import main
 from search.storage.existing import existing_storage

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 
 from search.errors import RecordingError
-from search.scenario.compiled.chance import SEED_ADVICE, Draw, draws_of, listed, seeds_itself
+from search.scenario.compiled.draws import SEED_ADVICE, Draw, draws_of, listed, seeds_itself
 from search.scenario.compiled.flow import MAIN_SCHEMA, Operation
 from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.program import Program
