@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rooms import ORDER, SEARCH, arrows, imported, is_wrong, sums
+from rooms import ORDER, SEARCH, arrows, imported, is_wrong, nodes_of, sums
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,7 +136,7 @@ WRITES_NAMES = ("storage/attributes.py", "study/metrics.py", "audit/records.py")
 def nodes() -> Iterator[tuple[str, ast.AST]]:
     for file in sorted(SEARCH.rglob("*.py")):
         name = file.relative_to(SEARCH).as_posix()
-        yield from ((name, node) for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        yield from ((name, node) for node in nodes_of(file))
 
 
 def test_trial_attributes_are_read_by_stored_trial_alone() -> None:
@@ -174,3 +174,65 @@ def test_optunas_insides_are_in_one_file() -> None:
         and any(part.startswith("_") for part in (node.module or "").split("."))
     ]
     assert {name for name, _ in imports} == {"storage/vendor.py"}
+
+
+# --- a name for one thing -------------------------------------------------------------
+
+SAME_THING = {
+    "audit": "the audit of a trail",
+    "checks": "the checks of a study file",
+    "clean": "what is removed",
+    "explorer": "the sliders of the page",
+    "export": "tables as files to take along",
+    "findings": "what a study found",
+    "frontier": "the plan for each value of a target",
+    "in_force": "``current: active``",
+    "init": "a first study",
+    "parameters": "the parameters of a study",
+    "progress": "what a running study tells",
+    "project": "a dbt project",
+    "results": "what a run leaves",
+    "sets": "parameter sets",
+    "steps": "the steps of a scenario",
+    "targets": "the targets of a study",
+    "timeline": "when a run did what",
+    "vendor": "the insides of another package",
+}
+"""Names of modules that several rooms have, since each does its part for the same thing."""
+OURS = sorted(file for base in (SEARCH, ROOT / "dagster_defs") for file in base.rglob("*.py"))
+
+
+def several(places: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for name, file in places:
+        by_name.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    return {name: files for name, files in by_name.items() if len(files) > 1}
+
+
+def test_two_classes_do_not_share_a_name() -> None:
+    classes = (
+        (node.name, file)
+        for file in OURS
+        for node in nodes_of(file)
+        if isinstance(node, ast.ClassDef)
+    )
+    assert several(classes) == {}
+
+
+def test_modules_that_share_a_name_are_about_one_thing() -> None:
+    shared = several((file.stem, file) for file in OURS if not file.stem.startswith("__"))
+    assert set(shared) == set(SAME_THING)
+
+
+# --- files that one reads in a sitting ------------------------------------------------
+
+MOST_LINES = 400
+KNOWN_LONG = {"search/sampling/nearer.py", "search/sampling/proposal.py"}
+
+
+def test_no_file_is_long() -> None:
+    lines = {
+        str(file.relative_to(ROOT)): file.read_text(encoding="utf-8").count("\n") for file in OURS
+    }
+    long = {file: count for file, count in lines.items() if count > MOST_LINES}
+    assert {file: count for file, count in long.items() if file not in KNOWN_LONG} == {}
