@@ -8,7 +8,7 @@ from typing import Literal
 
 from search.commands.repeat import changed_inputs, spec_of_trials
 from search.commands.workbench import open_workbench, requests_of
-from search.driver.engine import cannot_be_compiled, source_of
+from search.driver.engine import cannot_be_compiled, source_of, unseeded_draws
 from search.driver.progress import Progress
 from search.driver.results import EngineComparison, Evaluation
 from search.errors import OUTSIDE, RecordingError, ScenarioError
@@ -75,6 +75,11 @@ def evaluate_once(
             )
         fingerprints = bench.prepared.plan.fingerprints
         warnings = bench.warnings()
+        if outcomes[0].engine == "dbt":  # the compiled engine refuses what nothing repeats
+            draws = unseeded_draws(bench.reference, spec)
+            for text in draws:
+                progress.note(f"warning: {text}")
+            warnings = (*warnings, *draws)
     failure = next(
         (replicate.failure for replicate in outcomes if replicate.failure is not None), None
     )

@@ -75,7 +75,7 @@ def prepare_engine(
     """
     asked = spec.resources.engine
     if asked == "dbt":
-        return _reference(factory, spec, _draws(factory, spec), report)
+        return _reference(factory, spec, unseeded_draws(factory, spec), report)
     library = Library.of(source_of(factory, spec, recorders), programs)
     try:
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
@@ -177,7 +177,7 @@ def _world_warnings(factory: DbtEvaluatorFactory) -> tuple[str, ...]:
     return world.warnings() if world is not None else ()
 
 
-def _draws(factory: DbtEvaluatorFactory, spec: StudySpec) -> tuple[str, ...]:
+def unseeded_draws(factory: DbtEvaluatorFactory, spec: StudySpec) -> tuple[str, ...]:
     """Return who draws at random without a seed, as far as the project's files tell."""
     if spec.scenario.engine_seed is not None:
         return ()

@@ -53,3 +53,14 @@ def test_what_cannot_be_compiled_is_refused_when_it_is_asked_for(tmp_path: Path)
     spec = load_study(write_study(project, document))
     with pytest.raises(RecordingError, match=r"parameter x \(\* in model\.\w+\.looks\)"):
         evaluate((spec, tmp_path / "results"), "compiled")
+
+
+def test_a_project_that_draws_without_a_seed_is_told(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    (project / "models" / "drawn.sql").write_text("select random() + {{ var('x') }} as v")
+    document = dbt_document(metrics={"v": {"sql": "select v from {{ ref('drawn') }}"}})
+    for seed in (None, 4):
+        document["scenario"]["seed"] = seed
+        spec = load_study(write_study(project, document))
+        told = evaluate((spec, tmp_path / "results"), "dbt").warnings
+        assert any("random()" in text and "drawn" in text for text in told) is (seed is None)
