@@ -38,6 +38,12 @@ def die(how, *, report):
     os.kill(os.getpid(), how)
 
 
+def leave(*, report):
+    sys.stderr.write("ImportError: no such name\\nnanobind: leaked 2 types!\\n - leaked type x\\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
 def crash(*, report):
     raise ValueError("a bug")
 
@@ -142,6 +148,12 @@ def test_errors_cross_with_all_their_fields(helpers: object) -> None:
 def test_a_killed_child_is_told_with_its_last_words(helpers: object) -> None:
     with pytest.raises(WorkerError, match="something about memory.*killed by SIGKILL"):
         run_in_child(helpers.die, signal.SIGKILL, report=silent)  # type: ignore[attr-defined]
+
+
+def test_what_bindings_say_of_themselves_is_no_last_word(helpers: Any) -> None:
+    with pytest.raises(WorkerError, match="ImportError: no such name") as told:
+        run_in_child(helpers.leave, report=silent)
+    assert "leaked" not in str(told.value)
 
 
 @pytest.mark.fault
