@@ -2,6 +2,8 @@
 
 Python tells its audit hooks of each file that is opened. A hook stays for the life of the process;
 outside of an invocation it does nothing. What a library opens without Python, the kernel tells.
+There is no event for a look at ``os.environ``, so its class tells while dbt works, where code of
+the project looks: what libraries ask the environment for is theirs.
 
 Source:
     https://docs.python.org/3/library/audit_events.html, event ``open``.
@@ -12,7 +14,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ _PROJECTS = frozenset({".sql", ".yml", ".yaml", ".md"})
 """Suffixes of what dbt opens to read the project."""
 _PROGRAMS = tuple({sys.prefix, sys.base_prefix, sys.exec_prefix, "/usr", "/etc", "/lib"})
 _COOKIE = ".user.yml"
+_BETWEEN = (os.getenv.__code__.co_filename, Mapping.get.__code__.co_filename)
+"""Where ``os.getenv`` and ``os.environ.get`` are written."""
+_OURS = str(Path(__file__).parents[1])
+_ENVIRON: Any = type(os.environ)
+_look_up = _ENVIRON.__getitem__
 _listening: list[ReadLog] = []
 _is_hooked = False
 
@@ -36,6 +43,7 @@ def noticing_python(log: ReadLog) -> Iterator[None]:
     global _is_hooked
     if not _is_hooked:
         sys.addaudithook(_on_event)
+        _ENVIRON.__getitem__ = _looked_up
         _is_hooked = True
     _listening.append(log)
     try:
@@ -55,6 +63,25 @@ def _on_event(event: str, args: tuple[Any, ...]) -> None:
     elif event == "socket.connect" and isinstance(args[1], tuple):
         for log in tuple(_listening):
             log.files.add(f"tcp://{args[1][0]}:{args[1][1]}")
+
+
+def _looked_up(environ: Any, name: str) -> Any:
+    """Look a variable up in place of ``os.environ``, and notice it."""
+    if _listening and environ is os.environ and _is_asked_by_project():
+        for log in tuple(_listening):
+            log.env.add(name)
+    return _look_up(environ, name)
+
+
+def _is_asked_by_project() -> bool:
+    """Whether code that is neither a library's nor ours looks at the environment."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename in _BETWEEN:
+        if frame.f_code.co_name == "copy":
+            return False  # for a program that is started with the same variables
+        frame = frame.f_back  # type: ignore[assignment]
+    place = "" if frame is None else frame.f_code.co_filename
+    return not place.startswith((*_PROGRAMS, _OURS, "<frozen"))
 
 
 def _take(path: str | bytes, log: ReadLog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 from pathlib import Path
 
@@ -51,3 +52,28 @@ def test_whoever_asks_the_network_is_told(tmp_path: Path) -> None:
         socket.create_connection(server.getsockname()).close()
         port = server.getsockname()[1]
     assert list(log.inputs()) == [("remote", f"tcp://127.0.0.1:{port}")]
+
+
+def test_variables_that_code_of_the_project_looks_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Computed names and missing ones too; what libraries ask for is theirs."""
+    monkeypatch.setenv("MADE_RATE", "3")
+    (tmp_path / "fetch.py").write_text(
+        "import os, subprocess\n"
+        "def rate():\n"
+        "    return os.environ['MADE_' + 'RATE'], os.getenv('MADE_NOT', '2')\n"
+        "def library():\n"
+        "    return subprocess.run(['true'], env=os.environ.copy()), os.path.expanduser('~/x')\n"
+    )
+    spec = importlib.util.spec_from_file_location("fetch", tmp_path / "fetch.py")
+    assert spec is not None and spec.loader is not None
+    fetch = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fetch)
+    log = ReadLog(tmp_path / "project")
+    with noticing_python(log):
+        fetch.library()
+        assert log.env == set()
+        assert fetch.rate() == ("3", "2")
+    assert fetch.rate() == ("3", "2")
+    assert log.env == {"MADE_RATE", "MADE_NOT"}

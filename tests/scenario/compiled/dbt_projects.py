@@ -112,6 +112,7 @@ class MadeProject:
                 self.profile,
                 {"other.duckdb": OTHER} if "attach" in self.world else {},
                 self.seed,
+                may_read=False,
             ),
         )
 

@@ -48,6 +48,7 @@ class Around:
         profile: More for the profile's target.
         databases: Further databases in the project's folder, by file name: SQL that makes them.
         seed: What seeds DuckDB before each statement that draws, or None.
+        may_read: Whether SQL of the study may read any file, not only through dbt's models.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Around:
     profile: Mapping[str, Any] = field(default_factory=dict)
     databases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: int | None = None
+    may_read: bool = True
 
 
 class Mini:
@@ -139,7 +141,7 @@ class Mini:
             var_binds=tuple(VarBind(name, name) for name in parameters if name not in around.cells),
             table_binds=tuple(around.cells.values()),
             replication_var=None,
-            allow_external_access=True,
+            allow_external_access=around.may_read,
             fingerprints={"scenario": hash_parts([str(folder)])},
             seed=around.seed,
             world=self.world,
