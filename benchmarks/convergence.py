@@ -42,7 +42,8 @@ from search.scenario.evaluator import Evaluator
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.study import StudySpec, load_study
-from search.study.space import candidate_key, canonical, current_candidate, distributions
+from search.study.fingerprint import candidate_key
+from search.study.space import canonical, current_candidate, distributions
 from search.study.targets import Goal, all_met
 from search.system.child import Report
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits

@@ -32,6 +32,7 @@ from search.study.targets import (
     all_met,
     goals_of,
     is_met,
+    is_resolved,
     variance,
 )
 
@@ -234,7 +235,7 @@ def _can_rank(complete: Sequence[StoredTrial], goals: Sequence[Goal]) -> bool:
     wanted = {goal.metric for goal in goals}
     return (
         bool(goals)
-        and all(map(_is_resolved, goals))
+        and all(map(is_resolved, goals))
         and all(wanted <= set(trial.metrics) for trial in complete)
     )
 
@@ -313,7 +314,7 @@ def _metrics(
                 variance=trial.variances.get(name),
             )
             continue
-        is_known = _is_resolved(goal)
+        is_known = is_resolved(goal)
         computed = variance(goal, value) if is_known else None
         yield TrialMetric(
             study=study,
@@ -386,7 +387,3 @@ def _iterations(
             best_trial_so_far=so_far.number if so_far else None,
             best_loss_so_far=so_far.loss if so_far else None,
         )
-
-
-def _is_resolved(goal: Goal) -> bool:
-    return goal.kind != "equal" or goal.value is not None

@@ -13,6 +13,7 @@ from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, not_there
 from search.audit.views import metric_names, parameter_kinds, statements_by_view
 from search.errors import AuditError
 from search.system import files
+from search.system.sql_text import literal, quoted
 
 OPTIONS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
 """File name's end to what DuckDB's COPY takes."""
@@ -69,9 +70,9 @@ def _export(database: Path, folder: Path, formats: Sequence[str]) -> list[Path]:
                 for kind in formats:
                     target = folder / f"{name}.{kind}"
                     temporary = files.temporary_path(target)
-                    place = str(temporary).replace("'", "''")
+                    place = literal(temporary)
                     query = _without_formulas(writer, name) if kind == "csv" else f'FROM "{name}"'
-                    writer.execute(f"COPY ({query}) TO '{place}' ({OPTIONS[kind]})")
+                    writer.execute(f"COPY ({query}) TO {place} ({OPTIONS[kind]})")
                     written[temporary] = target
     except (duckdb.Error, AuditError) as error:
         for temporary in written:
@@ -137,13 +138,13 @@ def _without_formulas(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Return the query of a table with an apostrophe before what a spreadsheet would run."""
     columns = []
     for name, kind, *_ in connection.execute(f'DESCRIBE "{table}"').fetchall():
-        column = '"' + name.replace('"', '""') + '"'
-        shown = '"' + ("'" + name if name[:1] in _RISKY else name).replace('"', '""') + '"'
+        column = quoted(name)
+        shown = quoted(f"'{name}" if name[:1] in _RISKY else name)
         if kind.startswith(_HARMLESS):
             columns.append(f"{column} AS {shown}")
             continue
         text = f"CAST({column} AS VARCHAR)"
-        risky = f"{text}[1] IN ({', '.join(f'chr({ord(one)})' for one in _RISKY)})"
+        risky = f"{text}[1] IN ({', '.join(f'chr({ord(sign)})' for sign in _RISKY)})"
         is_text = f"TRY_CAST({text} AS DOUBLE) IS NULL"
         columns.append(
             f"CASE WHEN {risky} AND {is_text} THEN chr(39) || {text} ELSE {text} END AS {shown}"

@@ -21,6 +21,7 @@ from search.audit.schema import (
 from search.audit.views import view_statements
 from search.errors import AuditError
 from search.system import files
+from search.system.sql_text import literal
 
 BLOCK_BYTES = 16 * 1024
 """DuckDB's smallest block: many small tables take a tenth of the room of its default."""
@@ -106,9 +107,9 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: Table, arrow: pa
         connection.register("published_rows", arrow)
         connection.execute(f"INSERT INTO {table.name} SELECT * FROM published_rows")
         connection.unregister("published_rows")
-    comments = [f"COMMENT ON TABLE {table.name} IS {_quoted(table.comment)}"]
+    comments = [f"COMMENT ON TABLE {table.name} IS {literal(table.comment)}"]
     comments += [
-        f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_quoted(column.comment)}'
+        f'COMMENT ON COLUMN {table.name}."{column.name}" IS {literal(column.comment)}'
         for column in table.columns
     ]
     connection.execute("; ".join(comments))
@@ -122,7 +123,3 @@ def _replace_parquet(folder: Path, arrows: dict[str, pa.Table]) -> None:
         pq.write_table(arrow, temporary, compression="zstd")
         replacements[temporary] = target
     files.replace_durably(replacements)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -28,6 +28,7 @@ from search.audit.records import (
 )
 from search.audit.schema import DATABASE_NAME, MEMORY_LIMIT, TABLES, Table, not_there
 from search.errors import AuditError
+from search.system.sql_text import literal
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -227,8 +228,7 @@ class AuditReader:
         )
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            path = str(self.path).replace("'", "''")
-            connection.execute(f"ATTACH '{path}' AS audit (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(self.path)} AS audit (READ_ONLY)")
             connection.execute("USE audit")
             # The file may be somebody else's: its views reach no other file.
             connection.execute("SET enable_external_access = false")

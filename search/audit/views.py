@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import duckdb
 
 from search.audit.schema import AuditTables
+from search.system.sql_text import literal, quoted
 
 
 def view_statements(tables: AuditTables) -> list[str]:
@@ -118,10 +119,8 @@ def _trial_summary(parameters: Mapping[str, bool], metrics: Collection[str]) -> 
 
 def _pivoted(alias: str, value: str, key: str, name: str, *, prefix: str) -> str:
     table = {"p": "trial_parameters", "m": "trial_metrics"}[alias]
-    text = name.replace("'", "''")
-    column = f"{prefix}_{name}".replace('"', '""')
     return (
         f"(SELECT any_value({alias}.{value}) FROM {table} AS {alias} "
         f"WHERE {alias}.study = t.study AND {alias}.trial = t.trial "
-        f"AND {alias}.{key} = '{text}') AS \"{column}\""
+        f"AND {alias}.{key} = {literal(name)}) AS {quoted(f'{prefix}_{name}')}"
     )

@@ -17,7 +17,7 @@ from search.cli.cluster import submit
 from search.cli.dashboard import dashboard
 from search.cli.export import export
 from search.cli.frontier import frontier
-from search.cli.grouped import GroupedCommands, complete_trials
+from search.cli.grouped import GroupedCommands
 from search.cli.init import init
 from search.cli.leaving import complain, exit_code
 from search.cli.options import RESULTS_VARIABLE as RESULTS_VARIABLE
@@ -31,6 +31,7 @@ from search.cli.options import (
     results_option,
     study_argument,
     told_results,
+    trial_option,
     var_option,
     workers_option,
 )
@@ -141,12 +142,7 @@ def _workbook(result: Any) -> Path | None:
 )  # fmt: skip
 @var_option
 @told_results
-@click.option(
-    "--from-trial",
-    type=click.IntRange(min=0),
-    shell_complete=complete_trials,
-    help="Take the candidate of this trial.",
-)
+@trial_option("--from-trial", "Take the candidate of this trial.")
 @click.option(
     "--engine", type=click.Choice(["dbt", "compiled", "both"]),
     help="What evaluates; both compares and says where dbt gives something else.",
@@ -297,12 +293,7 @@ def explain(
 @main.command()
 @study_argument
 @told_results
-@click.option(
-    "--trial",
-    type=click.IntRange(min=0),
-    shell_complete=complete_trials,
-    help="The trial; the best one when left out.",
-)
+@trial_option("--trial", "The trial; the best one when left out.")
 def verify(study: Path, results: Path, as_json: bool, trial: int | None) -> int:
     """Evaluate a trial of STUDY through real dbt with its tests, and compare the metrics."""
     from search.commands.verify import verify_trial

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from search.cli.grouped import complete_studies
+from search.cli.grouped import complete_studies, complete_trials
 
 RESULTS_VARIABLE = "SCENARIO_SEARCH_RESULTS"
 
@@ -40,6 +40,13 @@ json_option = click.option(
 )
 
 Decorator = Callable[[Any], Any]
+
+
+def trial_option(flag: str, help_text: str) -> Decorator:
+    """Return an option that takes a trial's number, which a shell completes."""
+    return click.option(
+        flag, type=click.IntRange(min=0), shell_complete=complete_trials, help=help_text
+    )
 
 
 def together(*options: Decorator) -> Decorator:

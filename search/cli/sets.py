@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from search.cli.grouped import complete_trials
 from search.cli.options import (
     decision,
     json_option,
@@ -18,18 +17,14 @@ from search.cli.options import (
     results_of,
     study_argument,
     told_results,
+    trial_option,
 )
 from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
 
 @click.command()
 @study_argument
-@click.option(
-    "--trial",
-    type=click.IntRange(min=0),
-    shell_complete=complete_trials,
-    help="Apply this trial, not the best one.",
-)
+@trial_option("--trial", "Apply this trial, not the best one.")
 @click.option(
     "--alternative",
     type=click.IntRange(min=1),

@@ -15,8 +15,9 @@ from search.storage.attributes import FINGERPRINTS
 from search.storage.trials import read_trials
 from search.study import StudySpec, expand_metrics
 from search.study.figures import signed, with_unit
+from search.study.fingerprint import candidate_key
 from search.study.replication import over_replications
-from search.study.space import candidate_key, canonical, validate_candidate
+from search.study.space import canonical, validate_candidate
 from search.study.values import Scalar
 from search.views.findings import Findings, PlanView
 from search.views.grid import Grid

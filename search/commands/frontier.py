@@ -29,7 +29,7 @@ from search.study import StudySpec
 from search.study.preference import Preference
 from search.study.replication import over_replications
 from search.study.space import validate_candidate
-from search.study.targets import Goal, objective_goals
+from search.study.targets import Goal, is_resolved, objective_goals
 from search.study.values import Scalar
 from search.study.vary import OPTION, Vary, levels_of, parse_varies
 from search.system.memory import cores
@@ -123,8 +123,7 @@ def _goals(spec: StudySpec, stored: StoredStudy) -> tuple[Goal, ...]:
             f"{OPTION} goes with one metric to minimise or maximise at most, but got {names}; give "
             "all but one of them a value"
         )
-    is_resolved = all(goal.kind != "equal" or goal.value is not None for goal in goals)
-    if stored.name is None or not is_resolved or not _complete(spec, stored):
+    if stored.name is None or not all(map(is_resolved, goals)) or not _complete(spec, stored):
         raise ResultsMissingError(
             f"study {spec.study} has evaluated nothing yet; start it with `scenario-search run`, "
             "then the frontier, which goes on from there"

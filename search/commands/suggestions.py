@@ -12,7 +12,7 @@ import yaml
 
 from search.errors import SpecError
 from search.scenario.survey import SeenVar, Survey
-from search.scenario.survey_numbers import Mart, SeedCell, quoted
+from search.scenario.survey_numbers import Mart, SeedCell, plain_or_quoted
 from search.study.figures import number_text
 from search.study.mistakes import did_you_mean, listed
 from search.study.percent import fraction_of
@@ -91,7 +91,7 @@ class Aim:
     @property
     def sql(self) -> str:
         """The metric's query."""
-        what = "count(*)" if self.column is None else f"{self.how}({quoted(self.column)})"
+        what = "count(*)" if self.column is None else f"{self.how}({plain_or_quoted(self.column)})"
         return f"select {what} from {{{{ ref('{self.mart.name}') }}}}"
 
     @property

@@ -27,15 +27,10 @@ from search.storage.evaluations import CACHE
 from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.study import StudySpec
+from search.study.fingerprint import candidate_key
 from search.study.ranking import pareto_front
 from search.study.replication import over_replications
-from search.study.space import (
-    Candidate,
-    candidate_key,
-    canonical,
-    constraints_hold,
-    proposed,
-)
+from search.study.space import Candidate, canonical, constraints_hold, proposed
 from search.study.values import Scalar
 from search.workers import WorkerPool
 

@@ -18,7 +18,8 @@ from search.driver.standings import Standings
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.chance import window
-from search.study.odds import FEW, MANY, Odds, Scouted, plan_key
+from search.study.fingerprint import candidate_key
+from search.study.odds import FEW, MANY, Odds, Scouted
 from search.study.preference import SCOUTED
 from search.study.targets import Goal, all_met, effective, is_met
 
@@ -206,7 +207,7 @@ class Scout:
         }
         if len(known) < 2 or len(known) <= before:
             return False
-        scouted = Scouted(plan_key(trial.values), dict(trial.metrics), known)
+        scouted = Scouted(candidate_key(trial.values), dict(trial.metrics), known)
         self.odds = self.odds.adding(scouted)
         self._store.set_attributes({SCOUTED: self.odds.documents()})
         return True

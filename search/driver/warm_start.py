@@ -13,9 +13,10 @@ from search.storage.study_store import StudyStore
 from search.storage.trials import StoredTrial, read_trials
 from search.storage.versions import latest_version
 from search.study import StudySpec
+from search.study.fingerprint import candidate_key
 from search.study.mistakes import did_you_mean
 from search.study.ranking import rank_key
-from search.study.space import candidate_key, canonical, constraints_hold, current_candidate
+from search.study.space import canonical, constraints_hold, current_candidate
 from search.study.targets import Goal
 from search.study.values import Scalar
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from search.report.shapes import Shape, box, dot, label, line, nice_ticks, path, polygon, svg
+from search.report.shapes import (
+    Shape,
+    box,
+    dot,
+    label,
+    line,
+    nice_ticks,
+    path,
+    polygon,
+    shortened,
+    svg,
+)
 from search.study.figures import short_change, short_number, short_with_unit, with_unit
 
 LEFT, RIGHT, TOP, BOTTOM = 76.0, 14.0, 14.0, 26.0
@@ -128,7 +139,7 @@ def bars_chart(
     letters = max(3, int(step / 6.5))
     for place, text in enumerate(places):
         middle = LEFT + (place + 0.5) * step
-        shapes.append(label(middle, height - 8, _short(text, letters), anchor="middle"))
+        shapes.append(label(middle, height - 8, shortened(text, letters), anchor="middle"))
         for number, course in enumerate(lines):
             value = course.values[place]
             if value is None or not math.isfinite(value):
@@ -189,7 +200,7 @@ def walk_chart(
             label(
                 left - 8,
                 top + 13,
-                _short(name, 26),
+                shortened(name, 26),
                 anchor="end",
                 look="strong" if is_total else None,
             )
@@ -247,7 +258,9 @@ def tornado_chart(
     shapes: list[Shape] = []
     for number, bar in enumerate(bars):
         top = 6 + number * GAP
-        shapes.append(label(left - 8, top + 8, _short(bar.name, 30), anchor="end", look="strong"))
+        shapes.append(
+            label(left - 8, top + 8, shortened(bar.name, 30), anchor="end", look="strong")
+        )
         shapes.append(label(left - 8, top + 20, bar.note, anchor="end"))
         if bar.value is None:
             shapes.append(label(middle + 6, top + 13, "not known"))
@@ -349,9 +362,11 @@ def plans_chart(tracks: Sequence[Track], *, label_text: str, width: float = 760)
     shapes: list[Shape] = []
     for number, track in enumerate(tracks):
         at = 18 + number * gap
-        shapes.append(label(left - 72, at + 4, _short(track.name, 26), anchor="end", look="strong"))
-        shapes.append(label(left - 8, at + 4, _short(track.low, 12), anchor="end"))
-        shapes.append(label(width - right + 8, at + 4, _short(track.high, 12)))
+        shapes.append(
+            label(left - 72, at + 4, shortened(track.name, 26), anchor="end", look="strong")
+        )
+        shapes.append(label(left - 8, at + 4, shortened(track.low, 12), anchor="end"))
+        shapes.append(label(width - right + 8, at + 4, shortened(track.high, 12)))
         shapes.append(box(left, at - 3, width - left - right, 6, "track", 3))
         order = [*range(2, len(track.places)), 0, 1]
         for side in order:
@@ -369,7 +384,3 @@ def plans_chart(tracks: Sequence[Track], *, label_text: str, width: float = 760)
                 words = str(side - 1)
                 shapes.append(label(x, at - 5.5, words, anchor="middle", look="number"))
     return svg(width, 18 + len(tracks) * gap, shapes, label=label_text)
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

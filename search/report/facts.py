@@ -19,7 +19,7 @@ from search.audit.records import (
 )
 from search.scenario.verdict import Verification
 from search.study import StudySpec
-from search.study.targets import Goal, is_distance, violation
+from search.study.targets import Goal, is_distance, is_resolved, violation
 from search.study.values import Scalar
 
 
@@ -97,7 +97,7 @@ class Target:
     @property
     def is_resolved(self) -> bool:
         """Whether distances from the target are known."""
-        return self.goal.kind != "equal" or self.goal.value is not None
+        return is_resolved(self.goal)
 
     def is_absolute(self, value: float) -> bool:
         """Whether the variance is in the metric's unit, since the target or bound is 0."""

@@ -16,7 +16,7 @@ from search.report.facts import StudyFacts
 from search.report.render import environment, part, policy
 from search.report.style import CSS, JS
 from search.study.figures import number_text, with_unit
-from search.study.values import Scalar
+from search.study.values import Scalar, value_text
 from search.views.grid import Grid
 from search.views.text import duration_text
 
@@ -231,9 +231,9 @@ def what_if_words(facts: StudyFacts, values: dict[str, Any], trial: int | None =
         known = facts.document.get("scenario", {}).get("vars") or {}
         for name, value in known.items():
             if isinstance(value, str | int | float):  # others are the study file's
-                words += ["--var", f"{name}={_literal(value)}"]
+                words += ["--var", f"{name}={value_text(value)}"]
     for name, value in values.items():
-        words += ["--set", f"{name}={_literal(value)}"]
+        words += ["--set", f"{name}={value_text(value)}"]
     return [*words, *_results(facts)]
 
 
@@ -243,7 +243,3 @@ def _evaluate(facts: StudyFacts) -> list[str]:
 
 def _results(facts: StudyFacts) -> list[str]:
     return ["--results", str(facts.folder.absolute().parent)]
-
-
-def _literal(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

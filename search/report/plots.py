@@ -21,6 +21,7 @@ from search.report.shapes import (
     path,
     pixels,
     polygon,
+    shortened,
     strokes,
     svg,
 )
@@ -294,15 +295,15 @@ def parallel_plot(
     for number, axis in enumerate(axes):
         at = left + gap * number
         parts.append(line(at, top, at, floor, "axis"))
-        name = _short(axis.name, 24)
+        name = shortened(axis.name, 24)
         if is_slanted:
             turned = f"translate({pixels(at)} {pixels(top - 22)}) rotate(-40)"
             parts.append(label(0, 0, name, look="strong", transform=turned))
         else:
             parts.append(label(at, top - 24, name, anchor="middle", look="strong"))
         most = 9 if is_slanted else 16
-        parts.append(label(at, top - 8, _short(axis.top, most), anchor="middle"))
-        parts.append(label(at, floor + 16, _short(axis.bottom, most), anchor="middle"))
+        parts.append(label(at, top - 8, shortened(axis.top, most), anchor="middle"))
+        parts.append(label(at, floor + 16, shortened(axis.bottom, most), anchor="middle"))
     if len(lines) > MANY_POINTS:
         parts += _merged(lines, points)
     else:
@@ -328,10 +329,6 @@ def _merged(
             parts.append(strokes("".join(steps), f"l l{course.kind}"))
             steps = []
     return parts
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def stacked_bar(shares: Sequence[float], *, label_text: str, width: float = 1100) -> Markup:

@@ -129,3 +129,8 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
             break
         ticks.append(float(f"{number * step:.12g}"))
     return ticks
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text of at most that many letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -18,9 +18,9 @@ from search.sampling.feasible import FeasibleSampler, GridOrderSampler, Proposed
 from search.sampling.history import metrics_of_trial
 from search.sampling.target import TargetSampler
 from search.study import StudySpec
+from search.study.fingerprint import candidate_key
 from search.study.odds import Odds
 from search.study.space import (
-    candidate_key,
     canonical,
     constraint_margins,
     constraints_hold,

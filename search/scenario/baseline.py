@@ -21,6 +21,7 @@ from search.errors import DatabaseError, ProjectError, ScenarioError
 from search.scenario import setup_files
 from search.scenario.baseline_recipe import FORMAT_VERSION, BaselineRecipe
 from search.scenario.duck_limits import DuckLimits, connect
+from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.given_vars import project_vars
 from search.scenario.hashing import FileHashes, hash_file
 from search.scenario.project import package_versions
@@ -221,8 +222,9 @@ def _build(recipe: BaselineRecipe, place: StepPlace, report: Report) -> SetupFil
                 f"the baseline cannot be built: {step.name}{where}: {error.message}"
             ) from error
         except duckdb.Error as error:
-            text = str(error).split("\n\n", 1)[0].replace("\n", " ")
-            raise ProjectError(f"the baseline cannot be built: {step.name}: {text}") from error
+            raise ProjectError(
+                f"the baseline cannot be built: {step.name}: {first_paragraph(error)}"
+            ) from error
     for note in runner.notes:
         report(f"  {note}")
     with connect(database, place.limits) as connection:

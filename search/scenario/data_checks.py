@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from search.errors import SpecError
+from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.session import ACCESS_ADVICE
 from search.scenario.writes import outside_writes
 from search.study.scenario import CheckSpec
@@ -109,9 +110,9 @@ def run_check(connection: Any, check: DataCheck, mistaken: Mistaken) -> CheckTab
         columns = tuple(str(column[0]) for column in cursor.description or ())
         fetched: Sequence[Sequence[Any]] = cursor.fetchmany(MAX_ROWS + 1)
     except duckdb.PermissionException as error:
-        raise mistaken(f"{key}.sql", f"{_first(error)}; {ACCESS_ADVICE}") from error
+        raise mistaken(f"{key}.sql", f"{first_paragraph(error)}; {ACCESS_ADVICE}") from error
     except duckdb.Error as error:
-        raise mistaken(f"{key}.sql", f"its SQL fails: {_first(error)}") from error
+        raise mistaken(f"{key}.sql", f"its SQL fails: {first_paragraph(error)}") from error
     rows = tuple(tuple(_cell(value) for value in row) for row in fetched[:MAX_ROWS])
     table = CheckTable(check.name, check.message, columns, rows, len(fetched) > MAX_ROWS)
     if check.is_shown:
@@ -140,7 +141,3 @@ def _cell(value: Any) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     line = " ".join(text.split("\n"))
     return line if len(line) <= _MAX_CELL else line[: _MAX_CELL - 3] + "..."
-
-
-def _first(error: Exception) -> str:
-    return str(error).split("\n\n", 1)[0].replace("\n", " ")

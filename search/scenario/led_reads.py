@@ -20,6 +20,7 @@ from search.scenario.file_names import (
 )
 from search.scenario.writes import REFUSAL, plain_text
 from search.scenario.written_files import WrittenFiles
+from search.system.sql_text import literal
 
 _LONGEST_PATH = 4096
 _QUOTE = re.compile(r"['\"]")
@@ -215,7 +216,4 @@ class LedReads:
 
 def _with_paths(tokens: list[Token], new: Mapping[int, str]) -> str:
     """Return the text of tokens with other paths in place of some strings, by their number."""
-    return "".join(
-        "'" + new[i].replace("'", "''") + "'" if i in new else token.text
-        for i, token in enumerate(tokens)
-    )
+    return "".join(literal(new[i]) if i in new else token.text for i, token in enumerate(tokens))

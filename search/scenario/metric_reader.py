@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError
+from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.plan import PlannedMetric
 from search.scenario.seeds import metric_place, set_seed
 from search.scenario.session import ACCESS_ADVICE
@@ -32,9 +33,9 @@ def read_metric(connection: Any, metric: PlannedMetric) -> float:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.PermissionException as error:
-        raise _wrong(metric, f"{_first_paragraph(error)}; {ACCESS_ADVICE}") from error
+        raise _wrong(metric, f"{first_paragraph(error)}; {ACCESS_ADVICE}") from error
     except duckdb.Error as error:
-        raise _wrong(metric, f"its SQL fails: {_first_paragraph(error)}") from error
+        raise _wrong(metric, f"its SQL fails: {first_paragraph(error)}") from error
     if len(rows) != 1:
         count = "two or more" if rows else "none"
         raise _wrong(metric, f"its SQL must yield one row, but yields {count}")
@@ -132,7 +133,3 @@ def _reduction(metric: PlannedMetric) -> str:
 
 def _wrong(metric: PlannedMetric, message: str) -> ScenarioError:
     return ScenarioError(f"{message} ({metric.sql})", stage="metric", model=metric.name)
-
-
-def _first_paragraph(error: Exception) -> str:
-    return str(error).split("\n\n", 1)[0].replace("\n", " ")

@@ -15,6 +15,7 @@ from search.scenario.setup_files import SetupFiles
 from search.scenario.world import World
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
+from search.system.sql_text import quoted
 
 StatementObserver = Callable[[str, Any, str | None, str | None], None]
 """Takes SQL text, bound values, dbt's node id and the id of dbt's invocation."""
@@ -69,8 +70,7 @@ class TableBind:
 
     def update_sql(self) -> str:
         """Return the UPDATE with the value as its one SQL parameter."""
-        column = '"' + self.column.replace('"', '""') + '"'
-        return f"update {self.relation} set {column} = ? where {self.where}"
+        return f"update {self.relation} set {quoted(self.column)} = ? where {self.where}"
 
 
 @dataclass(frozen=True)

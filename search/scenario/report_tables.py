@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from datetime import time as clock_time
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import duckdb
 
 from search.errors import OUTSIDE, ScenarioError, SearchError
+from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
@@ -47,6 +49,15 @@ class _ReportingEvaluator(DbtEvaluator):
         super().__init__(factory)
         self._spec = spec
         self.tables: dict[str, Rows] = {}
+
+    def tables_of(self, request: EvaluationRequest) -> Mapping[str, Rows]:
+        """Evaluate a candidate, and return its tables.
+
+        Raises:
+            SearchError: If the evaluation, a step or a table fails.
+        """
+        self.measure(request, StageClock())
+        return dict(self.tables)
 
     def _learn(self, since: float) -> None:
         """Learn nothing: what a report reads decides no metric."""
@@ -93,9 +104,11 @@ def _read(connection: Any, sql: str, key: str) -> Rows:
         columns = [str(column[0]) for column in cursor.description or ()]
         rows = cursor.fetchmany(MAX_ROWS + 1)
     except duckdb.PermissionException as error:
-        raise ScenarioError(f"{key}: {_first(error)}; {ACCESS_ADVICE}", stage=OUTSIDE) from error
+        raise ScenarioError(
+            f"{key}: {first_paragraph(error)}; {ACCESS_ADVICE}", stage=OUTSIDE
+        ) from error
     except duckdb.Error as error:
-        text = f"{key}: its SQL fails: {_first(error)}"
+        text = f"{key}: its SQL fails: {first_paragraph(error)}"
         raise ScenarioError(text, stage="metric") from error
     return {
         "columns": columns,
@@ -148,8 +161,12 @@ def plan_tables(
         runner: Has the trial's database.
         candidate_vars: The trial's dbt vars.
     """
+    return _caught(trial, lambda: _tables_of(spec, plan, runner, candidate_vars))
+
+
+def _caught(trial: int, read: Callable[[], Mapping[str, Rows]]) -> PlanTables:
     try:
-        return PlanTables(trial, _tables_of(spec, plan, runner, candidate_vars))
+        return PlanTables(trial, read())
     except (SearchError, duckdb.Error, OSError) as error:
         return PlanTables(trial, {}, str(error))
 
@@ -183,17 +200,7 @@ def read_tables(
             if position >= needed and passed * (position + 1) / max(position, 1) > seconds:
                 break
             report(f"reading the report's tables of trial {request.trial}")
-            failure = None
-            try:
-                evaluator.measure(request, StageClock())
-            except (SearchError, duckdb.Error, OSError) as error:
-                failure = str(error)
-            tables = {} if failure else dict(evaluator.tables)
-            read.append(PlanTables(request.trial, tables, failure))
+            read.append(_caught(request.trial, partial(evaluator.tables_of, request)))
     finally:
         evaluator.close()
     return read
-
-
-def _first(error: Exception) -> str:
-    return str(error).split("\n\n", 1)[0].replace("\n", " ")

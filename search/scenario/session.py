@@ -25,8 +25,10 @@ from search.scenario.duck_limits import (
     hide_progress_bar,
     open_error,
 )
+from search.scenario.duckdb_errors import first_line
 from search.scenario.held_clock import hold_clock
 from search.scenario.plan import Profile
+from search.system.sql_text import escaped
 
 DBTS_OWN = ("secrets", "plugins", "filesystems", "use_credential_provider")
 """Keys of a profile that dbt-duckdb itself puts into effect: it has the code for each."""
@@ -68,7 +70,7 @@ def set_up_instance(connection: Any, profile: Profile, project_dir: Path) -> Non
         except duckdb.Error as error:
             raise DatabaseError(
                 f"extension {name} of the profile must be installed, but cannot be loaded: "
-                f"{_first_line(error)}; install it once: duckdb -c 'install {name}'"
+                f"{first_line(error)}; install it once: duckdb -c 'install {name}'"
             ) from error
     if any(output.get(key) for key in DBTS_OWN):
         from search.scenario.dbt_insides import configure_connection
@@ -80,7 +82,7 @@ def set_up_instance(connection: Any, profile: Profile, project_dir: Path) -> Non
         except duckdb.Error as error:
             raise DatabaseError(
                 f"database {attachment.get('path')} of the profile's attach must be readable: "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
 
 
@@ -215,12 +217,3 @@ def working_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-def escaped(value: object) -> str:
-    """Return text as it must stand between the quotes of an SQL string."""
-    return str(value).replace("'", "''")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

@@ -19,6 +19,7 @@ import duckdb
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.dbt_session import DbtSession
 from search.scenario.duck_limits import DuckLimits, strip_resource_settings
+from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.file_log import file_log
 from search.scenario.held_clock import HeldClock
 from search.scenario.plan import Profile, StatementObserver
@@ -171,7 +172,9 @@ class StepRunner:
                 seeder = self.seeder
                 connection.execute(allowed if seeder is None else seeder.seeded(allowed, None))
             except duckdb.PermissionException as error:
-                raise ScenarioError(f"{_first(error)}; {ACCESS_ADVICE}", stage=OUTSIDE) from error
+                raise ScenarioError(
+                    f"{first_paragraph(error)}; {ACCESS_ADVICE}", stage=OUTSIDE
+                ) from error
         if self._observer is not None:
             self._observer(told, None, None, None)
 
@@ -258,7 +261,3 @@ def refuse_outside_writes(sql: str) -> None:
             + ("; attach it with (read_only)" if write.kind == "attach" else ""),
             stage=OUTSIDE,
         )
-
-
-def _first(error: Exception) -> str:
-    return str(error).split("\n\n", 1)[0].replace("\n", " ")

@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 
 from search.scenario.node_lineage import NodeLineage
+from search.study.values import is_number
+from search.system.sql_text import literal, quoted
 
 MAX_SEED_ROWS = 200
 """Seeds above that hold data, and no settings that somebody moves."""
@@ -74,7 +76,7 @@ def mart_of(connection: Any, node: Any, lineage: NodeLineage) -> Mart | None:
     numbers = [name for name, kind in _columns(connection, node.relation_name) if is_numeric(kind)]
     if not numbers:
         return None
-    sums = ", ".join(f"sum({quoted(name)})::double" for name in numbers)
+    sums = ", ".join(f"sum({plain_or_quoted(name)})::double" for name in numbers)
     rows, *values = connection.execute(
         f"select count(*), {sums} from {node.relation_name}"
     ).fetchone()
@@ -129,21 +131,21 @@ def _key(
 
 def _condition(row: Mapping[str, Any], key: Sequence[str]) -> str:
     parts = [
-        f"{quoted(name)} = {row[name] if _is_number(row[name]) else _text(row[name])}"
+        f"{plain_or_quoted(name)} = {row[name] if is_number(row[name]) else literal(row[name])}"
         for name in key
     ]
     return " and ".join(parts) or "true"
 
 
-def quoted(name: str) -> str:
+def plain_or_quoted(name: str) -> str:
     """Return a column's name as SQL takes it, in quotes where it must be.
 
     Example:
-        >>> quoted("pay"), quoted("Net Pay"), quoted("select")
-        ('pay', '"Net Pay"', '"select"')
+        >>> [plain_or_quoted(name) for name in ("pay", "Net Pay", "select")]
+        ['pay', '"Net Pay"', '"select"']
     """
     is_plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None and name not in _reserved()
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return name if is_plain else quoted(name)
 
 
 @cache
@@ -169,11 +171,3 @@ def is_numeric(kind: str) -> bool:
 def _columns(connection: Any, relation: str) -> list[tuple[str, str]]:
     rows = connection.execute(f"describe select * from {relation}").fetchall()
     return [(row[0], row[1]) for row in rows]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _text(value: Any) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -18,6 +18,7 @@ from search.scenario.writes import outside_writes
 from search.study.parameters import BindSpec, ParameterSpec
 from search.study.stepped_range import free_decimals, grid_count, grid_value
 from search.study.values import Scalar
+from search.system.sql_text import quoted
 
 MAX_SAMPLES = 10
 """Points of a grid that are tried in a cell's type: they show its decimals, both ends its width."""
@@ -196,7 +197,7 @@ def _in_cell(connection: Any, value: Scalar, kind: str) -> Any:
 
 
 def _differs_today(connection: Any, bind: TableBind, parameter: ParameterSpec) -> str | None:
-    column = '"' + bind.column.replace('"', '""') + '"'
+    column = quoted(bind.column)
     rows = connection.execute(
         f"select distinct {column} from {bind.relation} where {bind.where} limit 4"
     ).fetchall()
@@ -211,4 +212,4 @@ def _differs_today(connection: Any, bind: TableBind, parameter: ParameterSpec) -
 
 
 def _quoted(name: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return ".".join(map(quoted, name.split(".")))

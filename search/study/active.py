@@ -13,6 +13,7 @@ from typing import Any
 
 from search.study.in_force import value_in_force
 from search.study.mistakes import Mistake
+from search.study.values import as_mapping
 
 ACTIVE = "active"
 FOLDER = "parameter_sets"
@@ -39,7 +40,7 @@ def resolve_active(document: dict[str, Any], file: Path) -> tuple[frozenset[str]
     """
     asked = {
         name: parameter
-        for name, parameter in _mapping(document.get("parameters")).items()
+        for name, parameter in as_mapping(document.get("parameters")).items()
         if isinstance(parameter, dict) and _asks(parameter)
     }
     if not asked:
@@ -102,10 +103,10 @@ def _used_by_dbt(
     """Return what dbt uses for a parameter's var by itself; None for cells of a table."""
     binds = parameter.get("bind")
     bind = binds[0] if isinstance(binds, list) and binds else binds
-    var, project = _mapping(bind).get("var"), _project(document, file)
+    var, project = as_mapping(bind).get("var"), _project(document, file)
     if not isinstance(var, str) or project is None:
         return None
-    scenario_vars = _mapping(_mapping(document.get("scenario")).get("vars"))
+    scenario_vars = as_mapping(as_mapping(document.get("scenario")).get("vars"))
     used = value_in_force(
         var, project=project, scenario_vars=scenario_vars, apply=document.get("apply")
     )
@@ -115,12 +116,8 @@ def _used_by_dbt(
 
 
 def _project(document: Mapping[str, Any], file: Path) -> Path | None:
-    project = _mapping(document.get("scenario")).get("dbt_project")
+    project = as_mapping(document.get("scenario")).get("dbt_project")
     if not isinstance(project, str):
         return None
     folder = Path(project).expanduser()
     return folder if folder.is_absolute() else file.absolute().parent / folder
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, dict) else {}

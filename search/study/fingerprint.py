@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.study.models import StudySpec
+from search.study.values import Scalar
 
 _PARAMETER_TEXT = ("unit", "description")
 
@@ -19,6 +20,16 @@ def canonical_json(value: Any) -> str:
         ValueError: If a number is not finite.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def candidate_key(values: Mapping[str, Scalar]) -> str:
+    """Return a text that is equal for equal canonical candidates.
+
+    Example:
+        >>> candidate_key({"merit": 0.035, "age": 40})
+        '{"age":40,"merit":0.035}'
+    """
+    return canonical_json(dict(values))
 
 
 def scenario_fingerprint(spec: StudySpec) -> str:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from search.study.chance import NORMAL, WANTED, Noise, noise_of, window
-from search.study.fingerprint import canonical_json
+from search.study.fingerprint import candidate_key
 from search.study.normal import box_probability
 from search.study.targets import Goal, resolve_goals
 from search.study.values import Scalar
@@ -37,7 +37,7 @@ class Scouted:
     """A plan that was evaluated under other seeds than those of the search.
 
     Attributes:
-        key: The plan, as ``plan_key`` has it.
+        key: The plan, as ``candidate_key`` has it.
         searched: Metrics under the search's seeds.
         seeds: Metrics under each of the other seeds.
     """
@@ -53,11 +53,6 @@ class Scouted:
     def document(self) -> dict[str, Any]:
         """Return it as JSON-safe values."""
         return {"plan": self.key, "searched": dict(self.searched), "seeds": dict(self.seeds)}
-
-
-def plan_key(values: Mapping[str, Scalar]) -> str:
-    """Return a text that is equal for equal plans."""
-    return canonical_json(dict(values))
 
 
 @dataclass(frozen=True)
@@ -89,8 +84,8 @@ class Odds:
 
     def seeds_of(self, values: Mapping[str, Scalar]) -> int:
         """Return under how many other seeds a plan was evaluated."""
-        one = self._by_key.get(plan_key(values))
-        return len(one.seeds) if one else 0
+        scouted = self._by_key.get(candidate_key(values))
+        return len(scouted.seeds) if scouted else 0
 
     def adding(self, scouted: Scouted) -> Odds:
         """Return the odds with a plan more, or with more of its seeds."""
@@ -132,7 +127,7 @@ class Odds:
             values: The plan.
             metrics: What came out under the seeds of the search.
         """
-        own = self._by_key.get(plan_key(values))
+        own = self._by_key.get(candidate_key(values))
         if own is None or len(own.seeds) < 2:
             return dict(metrics)
         judged = {goal.metric: own.mean(goal.metric) - goal.shift for goal in goals if goal.shift}
@@ -140,7 +135,7 @@ class Odds:
 
     def own_noise(self, values: Mapping[str, Scalar]) -> dict[str, Noise]:
         """Return what the seed does to each metric of a plan; empty where it is not scouted."""
-        own = self._by_key.get(plan_key(values))
+        own = self._by_key.get(candidate_key(values))
         if own is None or len(own.seeds) < 2:
             return {}
         among = self._among(own)
@@ -173,9 +168,9 @@ class Odds:
         goals = [goal for goal in goals if not goal.is_objective]
         if not goals:
             return 1.0
-        key = (plan_key(values), tuple(goals), tuple(metrics[goal.metric] for goal in goals))
+        key = (candidate_key(values), tuple(goals), tuple(metrics[goal.metric] for goal in goals))
         if key not in self._chances:
-            self._chances[key] = self._chance(goals, plan_key(values), metrics)
+            self._chances[key] = self._chance(goals, candidate_key(values), metrics)
         return self._chances[key]
 
     @cached_property

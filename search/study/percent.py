@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from search.study.figures import number_text, with_unit
+from search.study.values import as_mapping
 
 if TYPE_CHECKING:
     from search.study.models import StudySpec
@@ -41,11 +42,14 @@ def read_percentages(document: dict[str, Any]) -> None:
     Args:
         document: The study file as plain values; changed in place.
     """
-    parameters, metrics = _mapping(document.get("parameters")), _mapping(document.get("metrics"))
+    parameters, metrics = (
+        as_mapping(document.get("parameters")),
+        as_mapping(document.get("metrics")),
+    )
     for parameter in parameters.values():
         if _unit(parameter) == FRACTION:
             _read(parameter, _OF_PARAMETERS)
-    for name, target in _mapping(document.get("targets")).items():
+    for name, target in as_mapping(document.get("targets")).items():
         metric = metrics.get(name, metrics.get(str(name).partition("@")[0]))
         keys = _OF_TARGETS if _unit(metric) == FRACTION else ()
         _read(target, ("tolerance", "change", *keys))
@@ -141,10 +145,6 @@ def _fractions(spec: StudySpec) -> Iterator[tuple[str, float]]:
             for value in numbers if isinstance(level, dict | tuple) else (level,):
                 if value is not None:
                     yield f"targets.{name}.{key}", float(value)
-
-
-def _mapping(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _unit(of: Any) -> Any:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from search.errors import SpecError
 from search.study.constraints import Constraint
-from search.study.fingerprint import canonical_json
 from search.study.mistakes import did_you_mean, given, listed
 from search.study.models import StudySpec
 from search.study.parameters import ParameterSpec, same_scalar
@@ -106,16 +105,6 @@ def proposed(spec: StudySpec, values: Mapping[str, Any]) -> Candidate:
             low, high = parameter.bounds
             candidate[name] = rounded(float(candidate[name]), low, high, is_log=parameter.log)
     return candidate
-
-
-def candidate_key(values: Mapping[str, Scalar]) -> str:
-    """Return a text that is equal for equal canonical candidates.
-
-    Example:
-        >>> candidate_key({"merit": 0.035, "age": 40})
-        '{"age":40,"merit":0.035}'
-    """
-    return canonical_json(dict(values))
 
 
 def validate_candidate(

@@ -370,3 +370,8 @@ def _bound_text(goal: Goal, unit: str) -> str:
     if goal.kind == "between":
         return f"between {low} and {high}{unit}"
     return f"at most {high}{unit}" if goal.kind == "at_most" else f"at least {low}{unit}"
+
+
+def is_resolved(goal: Goal) -> bool:
+    """Return whether distances from a target are known: a change needs today's metric."""
+    return goal.kind != "equal" or goal.value is not None

@@ -38,6 +38,16 @@ def is_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None and len(text) <= 80
 
 
+def is_number(value: object) -> bool:
+    """Return whether a value is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_mapping(value: Any) -> dict[Any, Any]:
+    """Return a part of a document that should be a mapping; an empty one when it is not."""
+    return value if isinstance(value, dict) else {}
+
+
 def value_text(value: Scalar) -> str:
     """Return a scalar as it stands in YAML and in names such as ``growth@2026``.
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.study.figures import short_change, short_with_unit, with_unit
-from search.study.values import Scalar
+from search.study.figures import short_with_unit, with_unit
+from search.study.values import is_number
 from search.views.findings import Findings, spoken
 from search.views.headline import distance_text
 from search.views.targets import accepted_band
@@ -63,7 +63,7 @@ def _driver(findings: Findings, effect: Mapping[str, Any]) -> DrivingParameter |
     interval = effect.get("interval") if effect.get("evaluated") is None else None
     factor, step = 1.0, f"{with_unit(start, parameter.unit)} to {with_unit(end, parameter.unit)}"
     width = _width(parameter.low, parameter.high)
-    if width is not None and _is_number(start) and _is_number(end) and end != start:
+    if width is not None and is_number(start) and is_number(end) and end != start:
         factor = SHARE * width / (end - start)
         step = f"+{distance_text(SHARE * width, parameter.unit)}"
     ends = sorted(end * factor for end in interval) if interval else [None, None]
@@ -96,7 +96,7 @@ def slopes(findings: Findings, metric: str) -> dict[str, float]:
         change = known_effect(effect)
         if effect["metric"] != metric or change is None:
             continue
-        if _is_number(start) and _is_number(end) and end != start:
+        if is_number(start) and is_number(end) and end != start:
             steepness[effect["parameter"]] = change / (end - start)
     return steepness
 
@@ -135,7 +135,7 @@ def walk(findings: Findings, metric: str) -> list[WalkStep]:
         if before == after or before is None or after is None:
             continue
         what = f"{with_unit(before, parameter.unit)} to {with_unit(after, parameter.unit)}"
-        if name in known and _is_number(before) and _is_number(after):
+        if name in known and is_number(before) and is_number(after):
             steps.append(WalkStep(name, known[name] * (float(after) - float(before)), what))
         else:
             unknown.append(name)
@@ -162,7 +162,7 @@ def breaking_lines(findings: Findings) -> list[str]:
         for name, slope in slopes(findings, goal.metric).items():
             parameter, value = findings.parameters[name], plan.values.get(name)
             width = _width(parameter.low, parameter.high)
-            if not width or not slope or not _is_number(value):
+            if not width or not slope or not is_number(value):
                 continue
             for end in band:
                 move = (end - achieved) / slope
@@ -184,20 +184,5 @@ def breaking_lines(findings: Findings) -> list[str]:
     return lines
 
 
-def drivers_line(findings: Findings, metric: str, most: int = 3) -> str:
-    """Return what moves a metric most, in a sentence; empty when nothing is known."""
-    known = [driver for driver in drivers(findings).get(metric, ()) if driver.effect is not None]
-    unit = findings.units.get(metric)
-    parts = [
-        f"{driver.parameter} ({driver.step}: {short_change(driver.effect, unit)})"
-        for driver in known
-    ]
-    return f"{spoken(metric)} is moved most by {', '.join(parts[:most])}." if parts else ""
-
-
 def _width(low: float | None, high: float | None) -> float | None:
     return None if low is None or high is None or high <= low else float(high) - float(low)
-
-
-def _is_number(value: Scalar | None) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

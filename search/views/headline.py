@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from search.study.figures import short_with_unit, signed
-from search.study.targets import Goal
+from search.study.targets import Goal, is_resolved
 from search.views.findings import Findings, spoken
-from search.views.targets import is_resolved, tolerance_text, verdict_of
+from search.views.targets import tolerance_text, verdict_of
 
 CURRENCIES = frozenset(
     "AED ARS AUD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KRW MAD MXN "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from search.study.figures import number_text, short_with_unit, with_unit
-from search.study.targets import Goal, is_distance, is_met, off_text, variance
+from search.study.targets import Goal, is_distance, is_met, is_resolved, off_text, variance
 
 UNKNOWN = "-"
 """Shown where there is no value."""
@@ -121,20 +121,6 @@ def target_document(goal: Goal, achieved: float | None) -> dict[str, Any]:
 
 
 HEADER = ["target", "wanted", "tolerance", "current", "achieved", "variance", "verdict"]
-
-
-def target_views(
-    goals: tuple[Goal, ...], current: Mapping[str, float], achieved: Mapping[str, float]
-) -> list[TargetView]:
-    """Return every target with what two candidates yield."""
-    return [
-        TargetView.of(goal, current.get(goal.metric), achieved.get(goal.metric)) for goal in goals
-    ]
-
-
-def is_resolved(goal: Goal) -> bool:
-    """Return whether distances from a target are known: a change needs today's metric."""
-    return goal.kind != "equal" or goal.value is not None
 
 
 def verdict_of(goal: Goal, achieved: float | None) -> bool | None:

@@ -6,10 +6,11 @@ from collections import deque
 
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.evaluations import ResultCache
-from search.workers.contract import EvaluatorFactory, WorkerPool
+from search.workers.contract import WorkerPool
+from search.workers.passing import PassingPool
 
 
-class CachedPool(WorkerPool):
+class CachedPool(PassingPool):
     """Answers from a cache what it can, and passes on the rest.
 
     Args:
@@ -22,18 +23,10 @@ class CachedPool(WorkerPool):
     """
 
     def __init__(self, pool: WorkerPool, cache: ResultCache) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._cache = cache
         self._known: deque[Outcome] = deque()
         self.hits = 0
-
-    def start(self) -> None:
-        """Start the pool behind."""
-        self._pool.start()
-
-    def open(self, factory: EvaluatorFactory) -> None:
-        """Open the pool behind."""
-        self._pool.open(factory)
 
     def submit(self, request: EvaluationRequest) -> None:
         """Look the request up, or queue it."""
@@ -65,11 +58,6 @@ class CachedPool(WorkerPool):
     def in_flight(self) -> int:
         """Requests whose outcome was not returned yet."""
         return self._pool.in_flight + len(self._known)
-
-    @property
-    def size(self) -> int:
-        """How many requests are evaluated at the same time."""
-        return self._pool.size
 
     def close(self) -> None:
         """Drop what was looked up and close the pool behind."""

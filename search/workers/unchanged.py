@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from search.errors import ProjectError
-from search.scenario.outcome import EvaluationRequest, Outcome
-from search.workers.contract import EvaluatorFactory, WorkerPool
+from search.scenario.outcome import Outcome
+from search.workers.contract import WorkerPool
+from search.workers.passing import PassingPool
 
 Files = Callable[[], Iterable[Path]]
 _Mark = tuple[int, int, int, int]
@@ -66,7 +67,7 @@ class Unchanged:
             )
 
 
-class UnchangedPool(WorkerPool):
+class UnchangedPool(PassingPool):
     """Passes on outcomes as long as what they were evaluated with has not changed.
 
     Args:
@@ -76,21 +77,9 @@ class UnchangedPool(WorkerPool):
     """
 
     def __init__(self, pool: WorkerPool, unchanged: Unchanged, forget: Callable[[], None]) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._unchanged = unchanged
         self._forget = forget
-
-    def start(self) -> None:
-        """Start the pool behind."""
-        self._pool.start()
-
-    def open(self, factory: EvaluatorFactory) -> None:
-        """Open the pool behind."""
-        self._pool.open(factory)
-
-    def submit(self, request: EvaluationRequest) -> None:
-        """Queue the request."""
-        self._pool.submit(request)
 
     def next_outcome(self, timeout_seconds: float | None = None) -> Outcome | None:
         """Return the next outcome, once it is known that nothing changed meanwhile."""
@@ -99,20 +88,6 @@ class UnchangedPool(WorkerPool):
     def ready_outcome(self) -> Outcome | None:
         """Return an outcome that has come in, once it is known that nothing changed meanwhile."""
         return self._true(self._pool.ready_outcome())
-
-    @property
-    def in_flight(self) -> int:
-        """Requests whose outcome was not returned yet."""
-        return self._pool.in_flight
-
-    @property
-    def size(self) -> int:
-        """How many requests are evaluated at the same time."""
-        return self._pool.size
-
-    def close(self) -> None:
-        """Close the pool behind."""
-        self._pool.close()
 
     def _true(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is not None:

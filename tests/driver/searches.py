@@ -16,8 +16,9 @@ from search.scenario.outcome import Outcome
 from search.storage.database import open_storage
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
+from search.study.fingerprint import candidate_key
 from search.study.ranking import directions
-from search.study.space import candidate_key, canonical
+from search.study.space import canonical
 from search.study.targets import goals_of
 from search.workers import InlinePool, WorkerPool
 from search.workers.spool import Spool

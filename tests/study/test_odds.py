@@ -8,18 +8,9 @@ import random
 import pytest
 
 from search.study.chance import NORMAL, Noise
+from search.study.fingerprint import candidate_key
 from search.study.normal import box_probability
-from search.study.odds import (
-    MANY,
-    Odds,
-    Scouted,
-    careful,
-    plan_key,
-    predictive,
-    room,
-    shares,
-    with_margins,
-)
+from search.study.odds import MANY, Odds, Scouted, careful, predictive, room, shares, with_margins
 from search.study.targets import Goal, effective, violation
 
 INF = math.inf
@@ -37,7 +28,7 @@ def scouted(x: float, mean: float, *, seeds: int = MANY, searched: float = 10.0)
     values = [drawn.gauss(0.0, 1.0) for _ in range(seeds)]
     middle = sum(values) / seeds
     metrics = {str(i): {"v": mean + value - middle} for i, value in enumerate(values)}
-    return Scouted(plan_key({"x": x}), {"v": searched}, metrics)
+    return Scouted(candidate_key({"x": x}), {"v": searched}, metrics)
 
 
 def test_the_probability_of_a_box_equals_what_is_known() -> None:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from search.errors import SpecError
 from search.sampling.history import axes_of
 from search.study import StudySpec, study_from_document
+from search.study.fingerprint import candidate_key
 from search.study.space import (
     TableUpdate,
-    candidate_key,
     canonical,
     constraint_margins,
     constraints_hold,

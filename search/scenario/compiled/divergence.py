@@ -9,13 +9,14 @@ from typing import Any
 
 import duckdb
 
-from search.scenario.compiled.emission import Action, quoted, sql_name
+from search.scenario.compiled.emission import Action, sql_name
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.replay import OVERLAY, Replay
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.study.steps import ExpandedStep
 from search.system.scratch import create_scratch, remove_scratch
+from search.system.sql_text import literal, quoted
 
 DBT = "__dbt"
 """Catalog of dbt's result beside the replay's."""
@@ -139,8 +140,7 @@ class _Comparison:
         if self.first is not None or action.key is None or action.operation not in self._last:
             return
         if not self._is_attached:
-            path = str(self._kept).replace("'", "''")
-            connection.execute(f"attach '{path}' as {quoted(DBT)} (read_only)")
+            connection.execute(f"attach {literal(self._kept)} as {quoted(DBT)} (read_only)")
             self._is_attached = True
         ours, theirs = sql_name(action.key), sql_name(action.key, DBT)
         columns = _columns(connection, theirs)

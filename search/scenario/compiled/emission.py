@@ -20,6 +20,7 @@ from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.splitting import Split
 from search.scenario.compiled.statements import RelationName, effect_of
+from search.system.sql_text import quoted
 
 ActionKind = Literal["run", "bind", "own", "drop", "rename", "export", "read"]
 
@@ -112,16 +113,6 @@ def sql_name(key: Key, catalog: str | None = None) -> str:
     schema, name = key
     parts = [schema, name] if catalog is None or schema == TEMP_SCHEMA else [catalog, schema, name]
     return ".".join(map(quoted, parts))
-
-
-def quoted(identifier: str) -> str:
-    """Return an identifier as it must stand in SQL.
-
-    Example:
-        >>> quoted('odd "name')
-        '"odd ""name"'
-    """
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 class _Emitter:

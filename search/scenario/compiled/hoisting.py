@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from search.errors import RecordingError
-from search.scenario.compiled.emission import HOISTED, hoist_actions, quoted
+from search.scenario.compiled.emission import HOISTED, hoist_actions
 from search.scenario.compiled.flow import BaselineRelation
 from search.scenario.compiled.lifting import hole_texts
 from search.scenario.compiled.program import HOISTED_FILE, Program
@@ -19,8 +19,9 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import ScenarioPlan
 from search.scenario.seeds import set_seed
-from search.scenario.session import dbts_connection, escaped
+from search.scenario.session import dbts_connection
 from search.system.confinement import run_confined
+from search.system.sql_text import escaped, quoted
 
 
 def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:

@@ -12,14 +12,7 @@ from typing import Any
 import duckdb
 
 from search.errors import ScenarioError
-from search.scenario.compiled.emission import (
-    BASELINE,
-    HOISTED,
-    Action,
-    quoted,
-    replay_actions,
-    sql_name,
-)
+from search.scenario.compiled.emission import BASELINE, HOISTED, Action, replay_actions, sql_name
 from search.scenario.compiled.flow import TEMP_SCHEMA
 from search.scenario.compiled.lifting import Template, hole_texts
 from search.scenario.compiled.parsing import ParsedStatements
@@ -32,6 +25,7 @@ from search.scenario.compiled.replay_workspace import (
 )
 from search.scenario.compiled.step_times import StepTimes
 from search.scenario.compiled.walls import BeyondRecording, ReplayWalls, place_of
+from search.scenario.duckdb_errors import first_line
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
 from search.scenario.metric_reader import MetricReader
 from search.scenario.outcome import EvaluationRequest
@@ -42,6 +36,7 @@ from search.scenario.seeds import set_seed
 from search.study.values import Scalar
 from search.system.confinement import ConfinedThread
 from search.system.scratch import create_scratch, remove_scratch
+from search.system.sql_text import quoted
 
 OVERLAY, COPY = "overlay", "copy"
 _CONDITION = re.compile(
@@ -194,7 +189,7 @@ class Replay:
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.PermissionException as error:
-            raise BeyondRecording(f"{place_of(statement)}: {_first_line(error)}") from error
+            raise BeyondRecording(f"{place_of(statement)}: {first_line(error)}") from error
         except duckdb.Error as error:
             step = statement.step if statement else None
             model = statement.node if statement else None
@@ -304,7 +299,3 @@ def own_table(connection: Any, key: tuple[str, str], source: str, definition: st
         return
     connection.execute(definition)
     connection.execute(f"insert into {name} from {source}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

@@ -10,19 +10,14 @@ from typing import Any
 
 import duckdb
 
-from search.scenario.compiled.emission import BASELINE, HOISTED, quoted
+from search.scenario.compiled.emission import BASELINE, HOISTED
 from search.scenario.compiled.program import HOISTED_FILE
 from search.scenario.duck_limits import DuckLimits
 from search.scenario.held_clock import HeldClock
 from search.scenario.plan import ScenarioPlan
-from search.scenario.session import (
-    escaped,
-    open_options,
-    reach_only,
-    set_up_cursor,
-    set_up_instance,
-)
+from search.scenario.session import open_options, reach_only, set_up_cursor, set_up_instance
 from search.scenario.workspace import copy_error
+from search.system.sql_text import escaped, quoted
 
 EXTENSION = ".duckdb_extension"
 INSTANCE = "__instance"
