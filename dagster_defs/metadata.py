@@ -154,8 +154,8 @@ def image(title: str, picture: str) -> dg.MetadataValue[Any]:
 
 def image_text(title: str, picture: str) -> str:
     """Return Markdown that shows an SVG file."""
-    data = base64.b64encode(picture.encode()).decode()
-    return f"![{title}](data:image/svg+xml;base64,{data})"
+    encoded = base64.b64encode(picture.encode()).decode()
+    return f"![{title}](data:image/svg+xml;base64,{encoded})"
 
 
 def places_of(facts: StudyFacts) -> dict[str, Any]:

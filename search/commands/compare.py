@@ -90,18 +90,18 @@ def compare_candidates(
     ]
 
 
-def _side(spec: StudySpec, one: NamedCandidate, known: Mapping[str, Side]) -> Side:
-    lacking = [name for name in spec.parameters if name not in one.values]
+def _side(spec: StudySpec, candidate: NamedCandidate, known: Mapping[str, Side]) -> Side:
+    lacking = [name for name in spec.parameters if name not in candidate.values]
     if lacking:
         raise SpecError(
-            f"a candidate needs a value for each parameter, but {one.label} has none, or several, "
-            f"for {', '.join(lacking)}"
+            f"a candidate needs a value for each parameter, but {candidate.label} has none, or "
+            f"several, for {', '.join(lacking)}"
         )
-    values = canonical(spec, {name: one.values[name] for name in spec.parameters})
+    values = canonical(spec, {name: candidate.values[name] for name in spec.parameters})
     stored = known.get(candidate_key(values))
     if stored is not None:
-        return replace(stored, label=one.label)
-    return Side(one.label, validate_candidate(spec, values), {}, "evaluated")
+        return replace(stored, label=candidate.label)
+    return Side(candidate.label, validate_candidate(spec, values), {}, "evaluated")
 
 
 def _known(spec: StudySpec, stored: StoredStudy) -> dict[str, Side]:

@@ -46,13 +46,15 @@ def comparison_html(
     return page(f"{findings.study} - comparison", head, sections)
 
 
-def _path(one: Repeated, names: Sequence[str]) -> tuple[str, str, Markup]:
+def _path(repeated: Repeated, names: Sequence[str]) -> tuple[str, str, Markup]:
     lines = [
-        Line(name, [point.sides[i] for point in one.points], LOOKS[min(i, len(LOOKS) - 1)])
+        Line(name, [point.sides[i] for point in repeated.points], LOOKS[min(i, len(LOOKS) - 1)])
         for i, name in enumerate(names)
     ]
-    places = [str(point.value) for point in one.points]
+    places = [str(point.value) for point in repeated.points]
     bands = [None for _ in places]
-    chart = path_chart(places, lines, bands, unit=one.unit, label_text=f"{one.key} by {one.loop}")
-    unit = "" if one.unit in (None, "fraction") else str(one.unit)
-    return f"{spoken(one.key).capitalize()} by {spoken(one.loop)}", unit, chart
+    chart = path_chart(
+        places, lines, bands, unit=repeated.unit, label_text=f"{repeated.key} by {repeated.loop}"
+    )
+    unit = "" if repeated.unit in (None, "fraction") else str(repeated.unit)
+    return f"{spoken(repeated.key).capitalize()} by {spoken(repeated.loop)}", unit, chart

@@ -140,30 +140,34 @@ def _tornado(findings: Findings, metric: str) -> list[Figure]:
     return [(f"What moves {spoken(metric)}", f"1 % of each range; {what}", chart)]
 
 
-def _bar(one: DrivingParameter) -> Bar:
-    return Bar(one.parameter, one.effect, one.low, one.high, one.step)
+def _bar(driving: DrivingParameter) -> Bar:
+    return Bar(driving.parameter, driving.effect, driving.low, driving.high, driving.step)
 
 
-def _path(findings: Findings, one: Repeated) -> Figure:
+def _path(findings: Findings, repeated: Repeated) -> Figure:
     names = side_names(findings)
-    sides = range(len(one.points[0].sides))
+    sides = range(len(repeated.points[0].sides))
     lines = [
         Line(
             names[side] if side < len(names) else "",
-            [point.sides[side] for point in one.points],
+            [point.sides[side] for point in repeated.points],
             LOOKS[min(side, len(LOOKS) - 1)],
         )
         for side in (*sides[2:], *sides[:2])
     ]
-    bands = [None if point.goal is None else accepted_band(point.goal) for point in one.points]
+    bands = [None if point.goal is None else accepted_band(point.goal) for point in repeated.points]
     chart = path_chart(
-        [str(point.value) for point in one.points],
+        [str(point.value) for point in repeated.points],
         lines,
         bands,
-        unit=one.unit,
-        label_text=f"{one.key} by {one.loop}",
+        unit=repeated.unit,
+        label_text=f"{repeated.key} by {repeated.loop}",
     )
-    return f"{spoken(one.key).capitalize()} by {spoken(one.loop)}", _unit(one.unit), chart
+    return (
+        f"{spoken(repeated.key).capitalize()} by {spoken(repeated.loop)}",
+        _unit(repeated.unit),
+        chart,
+    )
 
 
 def _sides(findings: Findings) -> Markup:

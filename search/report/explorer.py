@@ -112,20 +112,20 @@ def _values(facts: StudyFacts, trial: int, names: Sequence[str]) -> list[float] 
     return known if len(known) == len(names) else None
 
 
-def _parameter(one: ParameterFacts, findings: Findings) -> Mapping[str, Any]:
+def _parameter(parameter: ParameterFacts, findings: Findings) -> Mapping[str, Any]:
     def at(side: Any) -> Scalar | None:
-        value: Scalar | None = side.values.get(one.name) if side is not None else None
+        value: Scalar | None = side.values.get(parameter.name) if side is not None else None
         return value
 
     return {
-        "name": one.name,
-        "unit": one.unit,
-        "low": one.low,
-        "high": one.high,
-        "step": one.step,
-        "log": one.is_log,
-        "choices": None if one.choices is None else list(one.choices),
-        "today": at(findings.today) if findings.today is not None else one.current,
+        "name": parameter.name,
+        "unit": parameter.unit,
+        "low": parameter.low,
+        "high": parameter.high,
+        "step": parameter.step,
+        "log": parameter.is_log,
+        "choices": None if parameter.choices is None else list(parameter.choices),
+        "today": at(findings.today) if findings.today is not None else parameter.current,
         "plan": at(findings.plan),
     }
 

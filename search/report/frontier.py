@@ -28,8 +28,8 @@ def frontier_document(result: FrontierResult) -> dict[str, Any]:
     return {
         "study": result.study,
         "vary": [
-            {"metric": one.metric, "low": one.low, "high": one.high, "count": one.count}
-            for one in result.varies
+            {"metric": vary.metric, "low": vary.low, "high": vary.high, "count": vary.count}
+            for vary in result.varies
         ],
         "points": [
             {name: value for name, value in point.document().items() if name != "evaluated"}
@@ -44,7 +44,7 @@ def frontier_document(result: FrontierResult) -> dict[str, Any]:
 
 def frontier_text(spec: StudySpec, result: FrontierResult) -> str:
     """Return a frontier for people."""
-    names = " and ".join(one.metric for one in result.varies)
+    names = " and ".join(vary.metric for vary in result.varies)
     met = sum(point.is_met for point in result.points)
     parts = [
         f"{result.study}: {names} varied, every target met at {met} of "
@@ -69,20 +69,20 @@ def frontier_text(spec: StudySpec, result: FrontierResult) -> str:
 
 
 def _at(varies: Sequence[Vary], point: FrontierPoint) -> str:
-    return ", ".join(f"{one.metric} {one.shown(point.levels[one.metric])}" for one in varies)
+    return ", ".join(f"{vary.metric} {vary.shown(point.levels[vary.metric])}" for vary in varies)
 
 
 def _tables(spec: StudySpec, result: FrontierResult) -> list[str]:
     """Return the points with parameters, and with metrics, in as many tables as 80 columns need."""
     units = {metric.name: metric.unit for metric in expand_metrics(spec)}
-    varied = [(f"{one.metric} wanted", [one.shown(p.levels[one.metric]) for p in result.points])
-              for one in result.varies]  # fmt: skip
+    varied = [(f"{vary.metric} wanted", [vary.shown(p.levels[vary.metric]) for p in result.points])
+              for vary in result.varies]  # fmt: skip
     columns = [
-        (name, [with_unit(point.values[name], one.unit) for point in result.points])
-        for name, one in spec.parameters.items()
+        (name, [with_unit(point.values[name], parameter.unit) for point in result.points])
+        for name, parameter in spec.parameters.items()
     ]
     wanted = [goal.metric for goal in result.goals]
-    wanted += [one.metric for one in result.varies if one.metric not in wanted]
+    wanted += [vary.metric for vary in result.varies if vary.metric not in wanted]
     columns += [
         (name, [with_unit(point.metrics.get(name), units.get(name)) for point in result.points])
         for name in wanted
@@ -98,8 +98,10 @@ def _tables(spec: StudySpec, result: FrontierResult) -> list[str]:
         chosen.append(column)
     tables.append(chosen)
     return [
-        table_text([name for name, _ in one], list(zip(*(cells for _, cells in one), strict=True)))
-        for one in tables
+        table_text(
+            [name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True))
+        )
+        for columns in tables
     ]
 
 
@@ -125,7 +127,7 @@ def _map_text(result: FrontierResult) -> str:
 
 def plot_path(folder: Path, varies: Sequence[Vary]) -> Path:
     """Return where the plot of a frontier stands."""
-    return folder / f"frontier-{'-'.join(one.metric for one in varies)}.svg"
+    return folder / f"frontier-{'-'.join(vary.metric for vary in varies)}.svg"
 
 
 def write_plot(spec: StudySpec, result: FrontierResult) -> Path:
@@ -147,20 +149,21 @@ def _plot(spec: StudySpec, result: FrontierResult) -> Any:
     """Return one lane for each parameter: its value at each point, hollow where targets miss."""
     points = result.points
     axis = result.varies[-1] if len(result.varies) == 1 else None
-    title = " and ".join(one.metric for one in result.varies)
+    title = " and ".join(vary.metric for vary in result.varies)
     parts = [label(LEFT, TOP - 18, f"parameters along {title}", look="strong")]
     step = PLOT / max(1, len(points) - 1)
-    for row, (name, one) in enumerate(spec.parameters.items()):
+    for row, (name, parameter) in enumerate(spec.parameters.items()):
         floor = TOP + (row + 1) * LANE - 14
-        shares = [moved_share(one, point.values[name]) for point in points]
+        shares = [moved_share(parameter, point.values[name]) for point in points]
         places = [(LEFT + i * step, floor - share * (LANE - 26)) for i, share in enumerate(shares)]
         parts.append(line(LEFT, floor, LEFT + PLOT, floor, "axis"))
         parts.append(label(LEFT - 12, floor - 14, name, anchor="end", look="strong"))
-        shown = [with_unit(points[i].values[name], one.unit) for i in (0, -1)]
+        shown = [with_unit(points[i].values[name], parameter.unit) for i in (0, -1)]
         parts.append(label(LEFT - 12, floor + 1, f"{shown[0]} to {shown[1]}", anchor="end"))
         parts.append(path(places, "l lbest"))
         for place, point in zip(places, points, strict=True):
-            tip = f"{_at(result.varies, point)}: {name} {with_unit(point.values[name], one.unit)}"
+            value = with_unit(point.values[name], parameter.unit)
+            tip = f"{_at(result.varies, point)}: {name} {value}"
             look = "mark" if point.is_met else "p lnow"
             parts.append(dot(*place, 5.0, look, tip if point.is_met else f"{tip} (missed)"))
     base = TOP + len(spec.parameters) * LANE
@@ -186,7 +189,7 @@ def _cells(result: FrontierResult, base: float) -> list[Any]:
 def moved_share(parameter: Any, value: Any) -> float:
     """Return where a value lies in its parameter's range, 0 to 1; a choice by its place."""
     if parameter.choices is not None:
-        place: Mapping[Any, int] = {one: i for i, one in enumerate(parameter.choices)}
+        place: Mapping[Any, int] = {choice: i for i, choice in enumerate(parameter.choices)}
         return place.get(value, 0) / max(1, len(place) - 1)
     low = min(float(bound) for bound in parameter.bounds)
     at_low = moved(parameter, low)

@@ -284,10 +284,10 @@ def parallel_plot(
     floor = top + 240
     width = left * 2 + gap * (len(axes) - 1) + (70 if is_slanted else 0)
 
-    def points(one: Polyline) -> list[tuple[float, float]]:
+    def points(course: Polyline) -> list[tuple[float, float]]:
         return [
             (left + gap * number, floor - share * (floor - top))
-            for number, share in enumerate(one.positions)
+            for number, share in enumerate(course.positions)
             if share is not None
         ]
 

@@ -91,13 +91,13 @@ def _runs(version: StudyRecord) -> list[dict[str, Any]]:
     return sorted(runs, key=lambda run: str(run.get("started_at")))
 
 
-def _version_document(one: StudyRecord) -> dict[str, Any]:
+def _version_document(stored: StudyRecord) -> dict[str, Any]:
     keys = ("run_id", "state", "started_at", "finished_at", "user_name", "host", "pid", "reason")
     return {
-        "name": one.version.name,
-        "version": one.version.version,
-        "trials": len(one.trials),
-        "runs": [{key: run.get(key) for key in keys} for run in _runs(one)],
+        "name": stored.version.name,
+        "version": stored.version.version,
+        "trials": len(stored.trials),
+        "runs": [{key: run.get(key) for key in keys} for run in _runs(stored)],
     }
 
 

@@ -218,10 +218,10 @@ def process_state(
             submitted.wait()
         return submitted
 
-    def validate_once(cls: Any, data: Any) -> None:
-        document = (cls, repr(data))
+    def validate_once(cls: Any, mapping: Any) -> None:
+        document = (cls, repr(mapping))
         if document not in _VALID:
-            validate.__func__(cls, data)
+            validate.__func__(cls, mapping)
             if len(_VALID) >= _MAX_VALID:
                 _VALID.clear()
             _VALID.add(document)

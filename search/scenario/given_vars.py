@@ -198,15 +198,15 @@ def _without_digits(name: str) -> str:
     return re.sub(r"\d", "", name.lower())
 
 
-def _distance(one: str, other: str) -> int:
+def _distance(name: str, other: str) -> int:
     """Return how many letters to add, drop, change or swap lead from one name to the other."""
     before: list[int] = []
     row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
+    for i, a in enumerate(name, start=1):
         following = [i]
         for j, b in enumerate(other, start=1):
             cost = min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+            if i > 1 and j > 1 and a == other[j - 2] and name[i - 2] == b:
                 cost = min(cost, before[j - 2] + 1)
             following.append(cost)
         before, row = row, following

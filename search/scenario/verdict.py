@@ -126,5 +126,5 @@ class Verification:
         return f"{said}; {'; '.join(self.tests.texts())} ({self.seconds:.1f} s)"
 
 
-def _counted(names: Sequence[str], one: str, several: str) -> str:
-    return f"1 test {one}" if len(names) == 1 else f"{len(names)} tests {several}"
+def _counted(names: Sequence[str], single: str, several: str) -> str:
+    return f"1 test {single}" if len(names) == 1 else f"{len(names)} tests {several}"

@@ -62,10 +62,10 @@ def alternatives(
     return tuple(chosen)
 
 
-def apart(spec: StudySpec, one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
+def apart(spec: StudySpec, candidate: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
     """Return how many ranges of parameters lie between two candidates, summed."""
     return sum(
-        moved(parameter.model_copy(update={"current": other[name]}), one[name])
+        moved(parameter.model_copy(update={"current": other[name]}), candidate[name])
         for name, parameter in spec.parameters.items()
     )
 

@@ -130,20 +130,20 @@ def _read(path: Path) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise SpecError("must be a regular file, but it is a device or pipe", file=shown)
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         text = f"must be a study file, but there is none{_neighbour(path)}"
         raise SpecError(text, file=shown) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpecError(f"must be readable, but reading fails: {reason}", file=shown) from error
-    if len(data) > MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise SpecError(f"must be at most {MAX_BYTES} bytes, but is larger", file=shown)
     try:
-        return data.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
         text = f"must be UTF-8 text, but byte {error.start} is {byte:#04x}; save the file as UTF-8"
         raise SpecError(text, file=shown, line=line) from error
 

@@ -81,8 +81,8 @@ def expand(
             is_last = position == len(values)
             for number, (place, part) in enumerate(parts, start=1):
                 full_name = f"{place} {loop_name}={value_text(value)}"
-                one = _one(part, full_name, index, (loop_name, value), is_last=is_last)
-                expanded.append(replace(one, goes_on=number < len(parts)))
+                step_once = _one(part, full_name, index, (loop_name, value), is_last=is_last)
+                expanded.append(replace(step_once, goes_on=number < len(parts)))
     return tuple(expanded)
 
 

@@ -39,15 +39,15 @@ def merge_vars_file(document: dict[str, Any], file: Path) -> tuple[frozenset[str
 def _vars_of(place: Path) -> tuple[dict[str, Any], str | None]:
     """Return the vars of a file, or what is wrong with it."""
     try:
-        data = place.read_bytes() if place.stat().st_size <= MAX_BYTES else None
+        content = place.read_bytes() if place.stat().st_size <= MAX_BYTES else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         text = f"must be a YAML file of vars, but {place} cannot be read: {reason}"
         return {}, text + _near(place)
-    if data is None:
+    if content is None:
         return {}, f"must be at most {MAX_BYTES} bytes, but {place} is larger"
     try:
-        document = read_yaml(data.decode("utf-8-sig"))
+        document = read_yaml(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return {}, f"must be UTF-8 text, but {place} is not"
     if document.mistakes:

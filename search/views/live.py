@@ -59,11 +59,14 @@ class LiveView:
             seconds: Since the start.
         """
         rows = []
-        one = self.standing
-        if one is not None:
-            done = f"{one.iteration} of {one.max_iterations}, {one.done} of {one.size} trials"
+        standing = self.standing
+        if standing is not None:
+            done = f"{standing.iteration} of {standing.max_iterations}, "
+            done += f"{standing.done} of {standing.size} trials"
             failed = (
-                f", {one.failed} of {counted(one.trials, 'trial')} failed" if one.failed else ""
+                f", {standing.failed} of {counted(standing.trials, 'trial')} failed"
+                if standing.failed
+                else ""
             )
             rows.append(("iteration", done + failed))
         if self.best:
@@ -72,7 +75,7 @@ class LiveView:
         if self.trials:
             rows.append(("trials", "\n".join(self.trials)))
         rows.append(("now", self.now))
-        left = "" if one is None or one.seconds_left is None else one.seconds_left
+        left = "" if standing is None or standing.seconds_left is None else standing.seconds_left
         time = duration_text(seconds)
         if left != "":
             time += f", at most {duration_text(float(left))} of search left, then verification"

@@ -19,9 +19,9 @@ UNSET = "unset"
 """Shown where a parameter has no value of its own, or several."""
 
 
-def set_document(one: ParameterSet, *, is_active: bool) -> dict[str, Any]:
+def set_document(applied: ParameterSet, *, is_active: bool) -> dict[str, Any]:
     """Return a set for programs."""
-    document = one.model_dump(
+    document = applied.model_dump(
         mode="json", exclude={"images", "previous", "format_version"}, exclude_none=True
     )
     return document | {"active": is_active}

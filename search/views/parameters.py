@@ -50,14 +50,14 @@ class HasRange(Protocol):
     def current(self) -> Scalar | None: ...
 
 
-def parameter_view(name: str, one: HasRange, value: Scalar | None) -> ParameterView:
+def parameter_view(name: str, parameter: HasRange, value: Scalar | None) -> ParameterView:
     """Return a parameter with a candidate's value."""
     return ParameterView(
         name=name,
-        current=with_unit(one.current, one.unit),
-        best=with_unit(value, one.unit),
-        change=change_text(one.current, value, one.unit),
-        allowed=allowed_text(one.low, one.high, one.choices, one.unit),
+        current=with_unit(parameter.current, parameter.unit),
+        best=with_unit(value, parameter.unit),
+        change=change_text(parameter.current, value, parameter.unit),
+        allowed=allowed_text(parameter.low, parameter.high, parameter.choices, parameter.unit),
     )
 
 

@@ -67,13 +67,13 @@ def repeated(findings: Findings) -> list[Repeated]:
     return alike
 
 
-def repeated_grid(findings: Findings, one: Repeated) -> Grid:
+def repeated_grid(findings: Findings, repeated: Repeated) -> Grid:
     """Return a metric's repetitions as a table."""
-    has_goals = any(point.goal is not None for point in one.points)
+    has_goals = any(point.goal is not None for point in repeated.points)
     rows = []
-    for point in one.points:
-        cells = [short_with_unit(value, one.unit) for value in point.sides]
+    for point in repeated.points:
+        cells = [short_with_unit(value, repeated.unit) for value in point.sides]
         wanted = [short_wanted(point.goal) if point.goal else "-"] if has_goals else []
         rows.append((str(point.value), *wanted, *cells))
-    header = (one.loop, *(["wanted"] if has_goals else []), *side_names(findings))
+    header = (repeated.loop, *(["wanted"] if has_goals else []), *side_names(findings))
     return Grid(header, tuple(rows))

@@ -142,11 +142,11 @@ def effects_sheet(findings: Findings) -> Sheet:
     return Sheet("effects", (*header, "effect from", "effect to", "known by"), tuple(rows))
 
 
-def _effect(one: DrivingParameter, unit: str | None) -> tuple[Value | Amount, ...]:
-    known = "evaluation" if one.is_evaluated else "estimate of the model, 95 % interval"
-    if one.effect is None:
+def _effect(driving: DrivingParameter, unit: str | None) -> tuple[Value | Amount, ...]:
+    known = "evaluation" if driving.is_evaluated else "estimate of the model, 95 % interval"
+    if driving.effect is None:
         known = "not known with its sign"
-    ends = [Amount(value, unit) for value in (one.effect, one.low, one.high)]
+    ends = [Amount(value, unit) for value in (driving.effect, driving.low, driving.high)]
     return (unit, *ends, known)
 
 

@@ -57,9 +57,9 @@ def terminal() -> Terminal:
 
 
 @contextmanager
-def writing_for(one: Terminal) -> Iterator[None]:
+def writing_for(terminal: Terminal) -> Iterator[None]:
     """Write text for a terminal meanwhile."""
-    token = _TERMINAL.set(one)
+    token = _TERMINAL.set(terminal)
     try:
         yield
     finally:

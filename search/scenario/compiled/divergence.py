@@ -175,10 +175,10 @@ def _columns(connection: Any, relation: str) -> dict[str, str]:
 
 
 def _differing(connection: Any, ours: str, theirs: str, columns: str) -> int:
-    one, other = (f"select {columns} from {name}" for name in (ours, theirs))
+    mine, other = (f"select {columns} from {name}" for name in (ours, theirs))
     return _count(
         connection,
-        f"(({one} except all {other}) union all ({other} except all {one}))",
+        f"(({mine} except all {other}) union all ({other} except all {mine}))",
     )
 
 

@@ -137,14 +137,17 @@ def _made(statements: Iterable[RecordedStatement]) -> frozenset[str]:
 
 
 def _refuse_holes_in_names(
-    one: RecordedStatement, other: RecordedStatement, template: Template, relations: Collection[str]
+    first: RecordedStatement,
+    second: RecordedStatement,
+    template: Template,
+    relations: Collection[str],
 ) -> None:
     """Refuse values in names of relations: what depends on what would hold for one value."""
-    left, right = _signed(tokenize(one.sql)), _signed(tokenize(other.sql))
+    left, right = _signed(tokenize(first.sql)), _signed(tokenize(second.sql))
     for a, b in zip(left, right, strict=True):
         if a.text != b.text and (a.name in relations or b.name in relations):
             raise Unliftable(
-                f"{_place(one)} names another relation for other values: {a.text} and {b.text}",
+                f"{_place(first)} names another relation for other values: {a.text} and {b.text}",
                 sorted(template.parameters),
             )
 
@@ -163,22 +166,22 @@ def _place(statement: RecordedStatement) -> str:
 
 
 def _template(
-    one: RecordedStatement,
-    other: RecordedStatement,
+    first: RecordedStatement,
+    second: RecordedStatement,
     first_texts: Mapping[str, str],
     second_texts: Mapping[str, str],
 ) -> Template:
-    if one.sql == other.sql and RUN_VALUE not in one.sql:
-        return Template((one.sql,))
-    left, right = _signed(tokenize(one.sql)), _signed(tokenize(other.sql))
+    if first.sql == second.sql and RUN_VALUE not in first.sql:
+        return Template((first.sql,))
+    left, right = _signed(tokenize(first.sql)), _signed(tokenize(second.sql))
     if len(left) != len(right):
-        raise Unliftable(f"{_place(one)} renders other SQL for other values")
+        raise Unliftable(f"{_place(first)} renders other SQL for other values")
     builder = _TemplateBuilder()
     for a, b in zip(left, right, strict=True):
         if a.text == b.text:
             builder.text(a.text)
         else:
-            _lift_token(builder, a, b, one, first_texts, second_texts)
+            _lift_token(builder, a, b, first, first_texts, second_texts)
     return builder.build()
 
 
@@ -220,7 +223,7 @@ def _lift_token(
 
 
 def _readings(
-    one: str, other: str, first_texts: Mapping[str, str], second_texts: Mapping[str, str]
+    first: str, second: str, first_texts: Mapping[str, str], second_texts: Mapping[str, str]
 ) -> list[Template]:
     """Return the templates that give one text at the first values and the other at the second.
 
@@ -236,15 +239,15 @@ def _readings(
         while True:
             for name in names:
                 left, right = first_texts[name], second_texts[name]
-                if one.startswith(left, i) and other.startswith(right, j):
-                    pieces = (*made.pieces[:-1], one[start:i], "")
+                if first.startswith(left, i) and second.startswith(right, j):
+                    pieces = (*made.pieces[:-1], first[start:i], "")
                     longer = Template(pieces, (*made.holes, name))
                     waiting.append((i + len(left), i + len(left), j + len(right), longer))
-            if i >= len(one) or j >= len(other) or one[i] != other[j]:
+            if i >= len(first) or j >= len(second) or first[i] != second[j]:
                 break
             i, j = i + 1, j + 1
-        if i == len(one) and j == len(other) and made.holes:
-            readings.append(Template((*made.pieces[:-1], one[start:i]), made.holes))
+        if i == len(first) and j == len(second) and made.holes:
+            readings.append(Template((*made.pieces[:-1], first[start:i]), made.holes))
     return []
 
 

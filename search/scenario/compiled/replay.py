@@ -183,7 +183,11 @@ class Replay:
                 if self._seed is not None and statement is not None and statement.place:
                     connection.execute(set_seed(self._seed, statement.place))
                 self._walls.require_known(action, texts)
-                perform(connection, action, lambda one: self._parsed.of(one, texts, connection))
+                perform(
+                    connection,
+                    action,
+                    lambda template: self._parsed.of(template, texts, connection),
+                )
                 if statement is not None and statement.is_test:
                     refuse_failing_test(connection, statement)
         except duckdb.OutOfMemoryException:
@@ -230,8 +234,8 @@ def refuse_failing_test(connection: Any, statement: RecordedStatement) -> None:
     if not outcome.get("should_error"):
         return
     count = outcome.get("failures")
-    found = _CONDITION.search(statement.sql)
-    limit = f" if {found[2].removeprefix(found[1]).strip()}" if found else ""
+    condition = _CONDITION.search(statement.sql)
+    limit = f" if {condition[2].removeprefix(condition[1]).strip()}" if condition else ""
     raise ScenarioError(
         f"Got {count} {'result' if count == 1 else 'results'}, configured to fail{limit}",
         stage="step",
