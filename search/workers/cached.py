@@ -7,7 +7,7 @@ from collections import deque
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.evaluations import ResultCache
 from search.workers.contract import WorkerPool
-from search.workers.passing import PassingPool
+from search.workers.passing_pool import PassingPool
 
 
 class CachedPool(PassingPool):

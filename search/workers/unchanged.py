@@ -14,7 +14,7 @@ from pathlib import Path
 from search.errors import ProjectError
 from search.scenario.outcome import Outcome
 from search.workers.contract import WorkerPool
-from search.workers.passing import PassingPool
+from search.workers.passing_pool import PassingPool
 
 Files = Callable[[], Iterable[Path]]
 _Mark = tuple[int, int, int, int]
