@@ -59,8 +59,8 @@ def compare_candidates(
     """Return the named candidates with their metrics, the one to compare with first.
 
     A complete trial with the same values tells the metrics, and otherwise they are evaluated.
-    When something is evaluated and the scenario is not the trials' any more, all are, so that
-    no difference comes from the scenario.
+    When the scenario is not the trials' any more, all are, so that no number is an old one and no
+    difference comes from the scenario.
 
     Args:
         spec: The study.
@@ -80,9 +80,6 @@ def compare_candidates(
         _side(spec, candidate, {} if is_fresh else _known(spec, candidates.stored))
         for candidate in named
     ]
-    missing = [side for side in sides if not side.metrics]
-    if not missing:
-        return sides
     evaluated = _evaluated(spec, sides, candidates.stored, results, progress)
     return [
         replace(evaluated.get(candidate_key(dict(side.values)), side), label=side.label)
@@ -138,8 +135,10 @@ def _evaluated(
         by_key = {candidate_key(dict(side.values)): side for side in wanted}
         numbered = [(number, side.values) for number, side in enumerate(by_key.values())]
         requests = requests_of(spec, numbered)
-        outcomes: list[Outcome] = bench.call(
-            evaluate_all, bench.reference, spec, bench.programs, requests
+        outcomes: list[Outcome] = (
+            bench.call(evaluate_all, bench.reference, spec, bench.programs, requests)
+            if requests
+            else []
         )
     replications = spec.scenario.replications
     done: dict[str, Side] = {}

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from studies import copy_project, tiny_document, write_study
 
+from search.commands.compare import Side, compare_candidates
+from search.commands.evaluate import evaluate_once
+from search.commands.explain import explain_study
 from search.commands.run import RunOptions, run_study
 from search.driver.progress import Progress
-from search.driver.results import RunResult
+from search.driver.results import Evaluation, RunResult
 from search.errors import ProjectError
 from search.study import load_study
 
@@ -87,3 +90,33 @@ def test_a_change_while_it_runs_is_told(engine: str, project: Path, without_chil
     assert again.study == "tiny"
     assert again.end.best is not None
     assert again.end.best.values["x"] * 10 == again.end.best.metrics["v"]
+
+
+@pytest.mark.dbt
+def test_no_command_shows_an_old_number_for_new_content(
+    project: Path, without_children: None
+) -> None:
+    """What a trial gave under other content is compared with nothing and repeated as different."""
+    results = project.parent / "results"
+    _run(project, Noted())
+    spec = load_study(project / "study.yml")
+
+    def compared(progress: Noted) -> list[Side]:
+        return compare_candidates(spec, "trial:0", ["trial:1"], results=results, progress=progress)
+
+    def repeated() -> Evaluation:
+        return evaluate_once(spec, assignments=[], from_trial=1, results=results, progress=Noted())
+
+    for side in compared(Noted()):
+        assert side.source.startswith("trial") and side.metrics["v"] == side.values["x"] * 10
+    assert repeated().matches_trial is True
+    (project.parent / "sales.csv").write_text("a\n20\n")
+    told = Noted()
+    for side in compared(told):
+        assert side.source == "evaluated" and side.metrics["v"] == side.values["x"] * 20
+    assert any("the scenario has changed" in note for note in told.notes)
+    again = repeated()
+    assert again.metrics["v"] == again.values["x"] * 20
+    assert again.matches_trial is False and again.differs
+    explained = explain_study(spec, results, Noted())
+    assert explained.why_not is None and explained.statements

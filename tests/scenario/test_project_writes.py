@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.preparation import prepare
 from search.study import StudySpec
+from search.system.child import run_in_child
 from search.system.confinement import landlock_version
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
@@ -229,4 +231,31 @@ def test_what_the_setup_writes_each_candidate_reads_in_both_engines(
     assert [one.metrics["v"] for one in evaluate(engine.factory, 1.0, 2.0)] == [34.0, 67.0]
     again = factory_of(spec, tmp_path / "results" / ".cache")
     assert again.plan.setup_files == factory.plan.setup_files is not None
+    assert checksums(tmp_path / "project", outside) == before
+
+
+def measured(factory: DbtEvaluatorFactory, xs: list[float], *, report: object) -> list[object]:
+    """Evaluate in a process of its own; return metrics, or why there are none."""
+    return [one.metrics.get("v", one.failure) for one in evaluate(factory, *xs)]
+
+
+def test_two_workers_never_see_each_others_files(
+    write: Callable[..., StudySpec], tmp_path: Path, outside: Path
+) -> None:
+    models = {name: MODELS[name] for name in ("exported.sql", "again.sql", "hooked.sql")}
+    models["loose.sql"] = (
+        "{{ config(materialized='table') }} select a from read_csv('out.csv')"
+        " -- depends_on: {{ ref('hooked') }}"
+    )
+    metric = "select (select a from {{ ref('again') }}) + (select a from {{ ref('loose') }}) * 100"
+    spec = write(models, metric)
+    before = checksums(tmp_path / "project", outside)
+    factory = factory_of(spec, tmp_path / "results" / ".cache")
+    halves = [[2.0, 3.0, 4.0], [5.0, 6.0, 7.0]]
+    with ThreadPoolExecutor(2) as both:
+        at_once = [
+            both.submit(run_in_child, measured, factory, xs, report=lambda line: None)
+            for xs in halves
+        ]
+        assert [one.result() for one in at_once] == [[x * 110 for x in xs] for xs in halves]
     assert checksums(tmp_path / "project", outside) == before
