@@ -198,6 +198,7 @@ def process_state(
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments import Environment
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper, LocalEnvironment
+    from dbt.graph.queue import GraphQueue
     from dbt.graph.thread_pool import DbtThreadPool
     from dbt_common.dataclass_schema import dbtClassMixin
     from dbt_common.tests import enable_test_caching
@@ -206,6 +207,7 @@ def process_state(
     dbts_thread = threading.current_thread()
     execute: Any = DuckDBCursorWrapper.execute
     submit: Any = DbtThreadPool.apply_async
+    wait: Any = GraphQueue.wait_until_something_was_done
     validate: Any = vars(dbtClassMixin)["validate"]
     python_job: Any = vars(Environment)["run_python_job"]
 
@@ -217,6 +219,13 @@ def process_state(
         if threading.current_thread() is dbts_thread:  # and not a node with parts of its own
             submitted.wait()
         return submitted
+
+    def unfinished(self: Any) -> int:
+        # With fail_fast dbt waits for the next end of a node: here there may be none to come.
+        with self.lock:
+            if not self.inner.unfinished_tasks:
+                return 0
+        return int(wait(self))
 
     def validate_once(cls: Any, mapping: Any) -> None:
         document = (cls, repr(mapping))
@@ -237,6 +246,7 @@ def process_state(
         (LocalEnvironment, "load_source", sender.noticing(vars(LocalEnvironment)["load_source"])),
         (Environment, "run_python_job", classmethod(sender.noticing(python_job.__func__))),
         (DbtThreadPool, "apply_async", one_after_the_other),
+        (GraphQueue, "wait_until_something_was_done", unfinished),
         *([] if moment is None else _clock_changes(moment, sender)),
     ]
     manager: Any = DuckDBConnectionManager

@@ -20,6 +20,7 @@ def test_everything_is_put_back_and_a_plugin_stores_nothing(tmp_path: Path) -> N
     import tempfile
 
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper, LocalEnvironment
+    from dbt.graph.queue import GraphQueue
     from dbt.graph.thread_pool import DbtThreadPool
     from dbt_common.dataclass_schema import dbtClassMixin
 
@@ -27,6 +28,7 @@ def test_everything_is_put_back_and_a_plugin_stores_nothing(tmp_path: Path) -> N
         DuckDBCursorWrapper,
         LocalEnvironment,
         DbtThreadPool,
+        GraphQueue,
         dbtClassMixin,
     )
     before = [dict(vars(owner)) for owner in owners], tempfile.tempdir, Path.cwd()

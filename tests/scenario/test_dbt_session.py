@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from studies import MIB, copy_project
 
 from search.errors import ScenarioError
@@ -78,3 +79,30 @@ def test_nothing_of_ours_stays_in_dbts_classes(session: DbtSession) -> None:
     before = vars(dbtClassMixin)["validate"]
     session.run("run", dbt_vars=VALUES)
     assert vars(dbtClassMixin)["validate"] is before
+
+
+def test_the_config_block_of_profiles_yml_counts_as_for_dbt(project: Path, tmp_path: Path) -> None:
+    """Global flags stand there in older projects."""
+    document = yaml.safe_load((project / "dbt_project.yml").read_text())
+    document.pop("flags")  # dbt refuses both
+    (project / "dbt_project.yml").write_text(yaml.safe_dump(document))
+    profiles = project / "profiles.yml"
+    text = profiles.read_text()
+    (project / "models" / "fct_result.sql").write_text(
+        "select {{ 7 if flags.FAIL_FAST else 5 }} + {{ var('x') }} as result"
+    )
+    for number, (config, expected) in enumerate(
+        [("", 7), ("config: {fail_fast: true, send_anonymous_usage_stats: false}\n", 9)]
+    ):
+        profiles.write_text(config + text)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        session = DbtSession(
+            project_dir=project,
+            profile=resolve_profile(project),
+            database=folder / "tiny.duckdb",
+            home=folder / "home",
+            limits=DuckLimits(200 * MIB, 1, folder / "spill", 200 * MIB),
+        )
+        session.run("run", dbt_vars=VALUES)
+        assert result(folder) == [(expected,)]

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from studies import copy_project, dbt_document, load
 
+from search.commands.evaluate import evaluate_all
 from search.driver.engine import prepare_engine
 from search.scenario.compiled.recording import RecordingEvaluator
 from search.scenario.evaluator import DbtEvaluatorFactory
@@ -234,11 +235,6 @@ def test_what_the_setup_writes_each_candidate_reads_in_both_engines(
     assert checksums(tmp_path / "project", outside) == before
 
 
-def measured(factory: DbtEvaluatorFactory, xs: list[float], *, report: object) -> list[object]:
-    """Evaluate in a process of its own; return metrics, or why there are none."""
-    return [one.metrics.get("v", one.failure) for one in evaluate(factory, *xs)]
-
-
 def test_two_workers_never_see_each_others_files(
     write: Callable[..., StudySpec], tmp_path: Path, outside: Path
 ) -> None:
@@ -253,9 +249,11 @@ def test_two_workers_never_see_each_others_files(
     factory = factory_of(spec, tmp_path / "results" / ".cache")
     halves = [[2.0, 3.0, 4.0], [5.0, 6.0, 7.0]]
     with ThreadPoolExecutor(2) as both:
-        at_once = [
-            both.submit(run_in_child, measured, factory, xs, report=lambda line: None)
-            for xs in halves
-        ]
-        assert [one.result() for one in at_once] == [[x * 110 for x in xs] for xs in halves]
+        at_once = []
+        for xs in halves:
+            requests = [EvaluationRequest(0, {"x": x, "rate": 1.0}) for x in xs]
+            call = (evaluate_all, factory, spec, tmp_path / "programs", requests, "dbt")
+            at_once.append(both.submit(run_in_child, *call, report=lambda line: None))
+        found = [[one.metrics["v"] for one in half.result()] for half in at_once]
+    assert found == [[x * 110 for x in xs] for xs in halves]
     assert checksums(tmp_path / "project", outside) == before
