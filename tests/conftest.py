@@ -50,24 +50,30 @@ collect_ignore = ["dagster_defs/shop/definitions.py"]
 """A code location of its own; it needs the manifest that its test makes."""
 
 LONGEST = (
-    "docs/test_commands.py",
     "dagster_defs/test_jobs.py",
-    "simulation/test_bad_input.py",
-    "simulation/test_reproducibility.py",
-    "simulation/test_oracle.py",
+    "docs/test_commands.py",
     "cli/test_cli.py",
+    "simulation/test_reproducibility.py",
+    "simulation/test_hazard_fit.py",
+    "simulation/test_bad_input.py",
+    "scenario/compiled/test_literals.py",
+    "dagster_defs/test_tuning.py",
+    "commands/test_run.py",
+    "faults/test_stop_signals.py",
     "dagster_defs/test_server.py",
     "workers/ray/test_ray_faults.py",
     "workers/ray/test_ray_pool.py",
     "workers/ray/test_ray_jobs.py",
     "docs/test_cluster_commands.py",
     "workers/ray/test_nodes.py",
-    "scenario/compiled/test_interpreter.py",
+    "workers/ray/test_network.py",
+    "storage/test_postgresql.py",
     "scenario/compiled/test_beyond.py",
+    "scenario/compiled/test_interpreter.py",
     "scenario/test_retail.py",
     "faults/test_driver_faults.py",
 )
-"""By processor time, the first ones from 240 to 25 s; a file that is not there does nothing."""
+"""By processor time, the first ones from 150 to 25 s; a file that is not there does nothing."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

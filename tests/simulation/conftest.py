@@ -1,5 +1,7 @@
 """Real dbt runs of the simulation in ``dbt/``, each in a process and a folder of its own.
 
+The processes are forks of one that has imported dbt and read the project: ``warm_dbt.py``.
+
 Databases are built once a session and copied: parsing the project costs seconds, the years of a
 few hundred people do not.
 """
@@ -10,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,26 +25,31 @@ DBT_PROJECT = Path(__file__).parents[2] / "dbt"
 EMPLOYEES = 300
 YEARS = (2026, 2027, 2028)
 
-# One process runs all invocations, because importing dbt takes longer than a small year.
-RUNNER = """
-import json, sys
-from dbt.cli.main import dbtRunner
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-runner = dbtRunner()
-outcomes = []
-for arguments in json.load(sys.stdin):
-    outcome = runner.invoke(arguments)
-    DuckDBConnectionManager.close_all_connections()
-    nodes = getattr(outcome.result, "results", None) or []
-    failed = [n for n in nodes if n.status in ("error", "fail")]
-    # An operation's result has no node, only its message.
-    names = [n.node.name if hasattr(n, "node") else "operation" for n in failed]
-    messages = [f"{name}: {n.message}" for name, n in zip(names, failed)]
-    if outcome.exception:
-        messages.append(str(outcome.exception))
-    outcomes.append({"success": outcome.success, "messages": messages})
-print("OUTCOMES" + json.dumps(outcomes))
-"""
+
+class WarmDbt:
+    """A process that has dbt imported and forks for each request; importing takes seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        program = Path(__file__).with_name("warm_dbt.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(program), str(DBT_PROJECT), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"WORKFORCE_DB": ":memory:", "DO_NOT_TRACK": "1"},
+        )
+
+    def ask(self, request: dict[str, Any]) -> int:
+        """Run a request's dbt commands and return the exit code of their process."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
 @dataclass
@@ -49,6 +57,7 @@ class Simulation:
     """A database of the simulation and the dbt invocations that change it."""
 
     folder: Path
+    dbt: WarmDbt = field(repr=False)
     output: str = field(default="", repr=False)
     project: Path = DBT_PROJECT
 
@@ -61,7 +70,7 @@ class Simulation:
         """Return the simulation on a copy of the database."""
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.database, folder / "workforce.duckdb")
-        return Simulation(folder)
+        return Simulation(folder, self.dbt)
 
     def invoke(self, *commands: tuple[list[str], dict[str, Any]]) -> list[dict[str, Any]]:
         """Run dbt commands with vars, one after the other, and return their outcomes."""
@@ -75,19 +84,20 @@ class Simulation:
             ]
             for command, variables in commands
         ]
-        process = subprocess.run(
-            [sys.executable, "-c", RUNNER],
-            input=json.dumps(arguments),
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=os.environ | {"WORKFORCE_DB": str(self.database), "DO_NOT_TRACK": "1"},
-            timeout=500,
-            check=False,
+        output, outcomes = self.folder / "output.txt", self.folder / "outcomes.json"
+        outcomes.unlink(missing_ok=True)
+        self.dbt.ask(
+            {
+                "commands": arguments,
+                "folder": str(self.folder),
+                "environment": {"WORKFORCE_DB": str(self.database)},
+                "output": str(output),
+                "outcomes": str(outcomes),
+            }
         )
-        self.output = process.stdout + process.stderr
-        assert "OUTCOMES" in process.stdout, self.output
-        return json.loads(process.stdout.rsplit("OUTCOMES", 1)[1])
+        self.output = output.read_text(errors="replace")
+        assert outcomes.exists(), self.output
+        return json.loads(outcomes.read_text())
 
     def run(self, *commands: tuple[list[str], dict[str, Any]]) -> None:
         """Run dbt commands with vars that must all succeed."""
@@ -125,9 +135,17 @@ def years() -> Any:
 
 
 @pytest.fixture(scope="session")
-def foundation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
+def warm_dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
+    """dbt, imported and acquainted with the project."""
+    warm = WarmDbt(tmp_path_factory.mktemp("warm_dbt"))
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def foundation(warm_dbt: WarmDbt, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A database with seeds and staging only. Copy before writing."""
-    simulation = Simulation(tmp_path_factory.mktemp("foundation"))
+    simulation = Simulation(tmp_path_factory.mktemp("foundation"), warm_dbt)
     simulation.run(*SETUP)
     return simulation
 

@@ -206,7 +206,7 @@ def test_fitted_seeds_are_seeds_that_the_simulation_reads(fitted, tmp_path):
     for file in folder.glob("con*.csv"):
         shutil.copy(file, project / "seeds")
     shutil.copy(folder / "comp_levers.csv", project / "seeds")
-    own = type(simulation)(tmp_path, project=project)
+    own = type(simulation)(tmp_path, simulation.dbt, project=project)
     own.run((["seed"], {}), (["run", "--select", "tag:foundation"], {}))
     read = (
         "select age_band, any_value(termination_multiplier)::double from {} group by 1 order by 1"

@@ -17,7 +17,7 @@ def _rows(simulation, table, where="true"):
 
 
 def test_plain_build_on_two_threads_equals_single_steps_on_one(stepwise, tmp_path):
-    plain = type(stepwise)(tmp_path)
+    plain = type(stepwise)(tmp_path, stepwise.dbt)
     build = ["build", "--resource-type", "seed", "--resource-type", "model", "--threads", "2"]
     plain.run(*((build, {"simulation_year": y}) for y in (2026, 2027, 2028)))
     for table in FACTS:
@@ -25,7 +25,7 @@ def test_plain_build_on_two_threads_equals_single_steps_on_one(stepwise, tmp_pat
 
 
 def test_build_with_every_test_passes_on_the_smallest_company(tmp_path, stepwise):
-    simulation = type(stepwise)(tmp_path)
+    simulation = type(stepwise)(tmp_path, stepwise.dbt)
     simulation.run((["build"], {"census_employees": 100, "cola_rate": 0.031, "random_seed": 7}))
     assert simulation.query("select count(distinct metric) from fct_optimization_metrics") == [(9,)]
 
