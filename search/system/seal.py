@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from search.system import files
+
 KEY_FILE_VARIABLE = "SCENARIO_SEARCH_KEY_FILE"
 """Names another key file: one that people who share results share too."""
 PASSING_KEY_VARIABLE = "SCENARIO_SEARCH_PASSING_KEY"
@@ -127,7 +129,7 @@ def _made(path: Path) -> bytes | None:
             os.link(draft, path)
         except FileExistsError:  # another process was first, unless what is there is torn
             if _read(path) is None:
-                os.replace(draft, path)
+                files.replace_durably({draft: path})
     finally:
         draft.unlink(missing_ok=True)
     return _read(path)

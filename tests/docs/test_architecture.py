@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 PURE = ("study", "errors.py")
 HEAVY = ("ray", "duckdb", "dbt", "dagster", "optuna", "pyarrow", "sqlalchemy")
+DBT = {"dbt", "dbt_common"}
 KNOWS_OPTUNA = "study/space.py"
 """The one pure file that makes Optuna's distributions of parameters."""
 
@@ -102,9 +103,11 @@ def test_an_arrow_that_points_up_is_seen(tmp_path: Path) -> None:
     assert wrong == [("sampling", "scenario"), ("study", "driver")]
 
 
-def test_dbt_is_imported_by_one_file() -> None:
-    files = [file for file in sorted(SEARCH.rglob("*.py")) if "dbt.cli.main" in set(imported(file))]
-    assert [file.name for file in files] == ["dbt_session.py"]
+def test_dbt_is_imported_by_three_files_and_invoked_by_one() -> None:
+    names = {file.name: set(imported(file)) for file in files_of("scenario")}
+    ours = {file for file, known in names.items() if {n.split(".")[0] for n in known} & DBT}
+    assert ours == {"dbt_session.py", "dbt_insides.py", "dbt_reads.py"}
+    assert [file for file, known in names.items() if "dbt.cli.main" in known] == ["dbt_session.py"]
 
 
 def test_reading_a_study_file_loads_no_engine() -> None:
