@@ -8,7 +8,7 @@ import pytest
 from made import COST, findings
 
 from search.study.targets import Goal
-from search.views.drivers import breaking_lines, drivers, drivers_line, slopes, walk
+from search.views.drivers import breaking_lines, drivers, slopes, walk
 from search.views.findings import Findings, PlanView
 from search.views.headline import headline, headline_metric
 from search.views.outcomes import outcomes, plans_grid, settings
@@ -79,9 +79,6 @@ def test_effects_are_compared_by_a_hundredth_of_the_range_and_sorted() -> None:
     assert cost[0].effect == pytest.approx(8e6 / 0.001 * 0.0008)
     assert cost[1].effect == pytest.approx(9e6 / 0.001 * 0.0004)
     assert cost[2].effect is None, "an effect of unknown sign has no figure"
-    assert drivers_line(findings(), "cost").startswith(
-        "cost is moved most by merit (+0.08 points: +6.4 m USD), cola"
-    )
 
 
 def test_the_walk_adds_up_and_keeps_what_it_does_not_know_apart() -> None:
