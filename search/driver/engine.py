@@ -17,6 +17,7 @@ from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import preflight, scenario_problem
 from search.scenario.project import DbtProject
+from search.scenario.report_tables import PlanTables, TablesAside, report_world
 from search.scenario.verification import differing
 from search.study import StudySpec
 from search.study.space import current_candidate
@@ -38,6 +39,7 @@ class Engine:
         first: dbt's own outcome of the current candidate, when it is at hand.
         warnings: What the user should know, one sentence each.
         plan: The prepared scenario, with the fingerprint of all that it was seen to read.
+        today: The report's tables of the current candidate, when it was recorded just now.
     """
 
     factory: EvaluatorFactory
@@ -46,6 +48,7 @@ class Engine:
     first: Outcome | None
     warnings: tuple[str, ...] = ()
     plan: ScenarioPlan | None = None
+    today: PlanTables | None = None
 
 
 def prepare_engine(
@@ -76,7 +79,13 @@ def prepare_engine(
     asked = spec.resources.engine
     if asked == "dbt":
         return _reference(factory, spec, unseeded_draws(factory, spec), report)
-    library = Library.of(source_of(factory, spec, recorders), programs)
+    source = source_of(factory, spec, recorders)
+    aside = None
+    if spec.report.tables:
+        world = report_world(factory.plan, spec.report)
+        aside = TablesAside(spec.report, current_candidate(spec), world)
+        source = replace(source, aside=aside)
+    library = Library.of(source, programs)
     try:
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
     except RecordingError as error:
@@ -103,6 +112,7 @@ def prepare_engine(
         first=_first_outcome(program, spec),
         warnings=(*program.warnings, *_world_warnings(factory)),
         plan=factory.plan,
+        today=None if aside is None else aside.found,
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from search.driver.results import CompleteTrial
+from search.scenario.report_tables import PlanTables
 from search.scenario.verdict import VERIFIED, Verification
 from search.storage.study_store import StudyStore
 from search.storage.trials import read_trials
 from search.study.values import Scalar
+
+TABLES = "report_tables"
+"""Study attribute: the tables of its report, and of which plans."""
 
 
 def said_before(
@@ -42,3 +47,32 @@ def said_before(
             if is_same and [*trial.evaluations] == [*best.evaluations]:
                 return f"trial {number} of {other.name}", known
     return None
+
+
+def tables_before(
+    store: StudyStore, key: Any, wanted: Sequence[tuple[int, Mapping[str, Scalar]]]
+) -> dict[int, PlanTables]:
+    """Return report tables that this or another version of the study has of the same candidates.
+
+    Args:
+        store: The study; its own tables are looked at first, then its newest other version's.
+        key: What they follow from beside a candidate's values; nothing is known under None.
+        wanted: Trials' numbers and values.
+
+    Returns:
+        Tables by the number under which they are wanted.
+    """
+    known: dict[int, PlanTables] = {}
+    if key is None:
+        return known
+    others = (other.attributes() for other in reversed(store.other_versions()))
+    for attributes in (store.attributes(), *others):
+        kept = attributes.get(TABLES) or {}
+        if kept.get("key") != key:
+            continue
+        for of_plan in kept["document"]["plans"]:
+            values = kept["values"].get(str(of_plan["trial"]))
+            for number, candidate in wanted:
+                if of_plan["failure"] is None and values == dict(candidate):
+                    known.setdefault(number, PlanTables(number, of_plan["tables"]))
+    return known

@@ -12,21 +12,20 @@ from typing import Any, Self
 from search.driver.engine import Engine, divergence_finder
 from search.driver.progress import Progress
 from search.driver.results import CompleteTrial, SearchEnd
-from search.driver.verified import said_before
+from search.driver.verified import TABLES, said_before, tables_before
 from search.errors import SearchError
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
-from search.scenario.report_tables import PlanTables, read_tables
+from search.scenario.report_tables import SECONDS, PlanTables, read_tables, report_world
 from search.scenario.verdict import VERIFIED, Verification
 from search.scenario.verification import verify_and_read, warm_up
+from search.scenario.world import World
 from search.storage.study_store import StudyStore
 from search.study import StudySpec
 from search.study.report import ReportSpec
+from search.study.values import Scalar
 from search.system import interrupt
 from search.system.child import ChildProcess, Report, run_in_child
-
-TABLES = "report_tables"
-"""Study attribute: the tables of its report, and of which plans."""
 
 
 class Verifier:
@@ -98,8 +97,7 @@ class Verifier:
             if verification.scenario in (None, self._reference.plan.fingerprints.get("scenario")):
                 return verification
         plan = self._reference.plan
-        is_watched = not any(key.startswith("remote ") for key in plan.inputs())
-        scenario = plan.fingerprints.get("scenario") if is_watched else None
+        scenario = plan.fingerprints.get("scenario") if self._is_watched else None
         before = said_before(store, best, self._current.values, scenario)
         if before is not None:
             where, verification = before
@@ -119,6 +117,9 @@ class Verifier:
             self._current.values,
             None if is_dbts_own else divergence_finder(self._engine.factory),
             asked if asked is not None and asked.tables else None,
+            report_world(self._reference.plan, asked)
+            if asked is not None and asked.tables
+            else None,
             report=self._progress.note,
         )
         if of_plan is not None:
@@ -161,13 +162,23 @@ class Verifier:
         if stored.get("mark") == mark:
             return dict(stored["document"])
         seed = spec.scenario.seeds[0]
-        left = [(number, values) for number, values in wanted if number not in self._read]
+        world = report_world(self._reference.plan, spec.report)
+        known = (
+            tables_before(store, self._tables_key(world, seed), wanted)
+            | self._read
+            | self._today_of(wanted)
+        )
+        left = [(number, values) for number, values in wanted if number not in known]
         requests = [EvaluationRequest(number, values, seed) for number, values in left]
-        read: list[PlanTables] = self._ask(
-            read_tables, self._reference, spec.report, requests,
-            sum(number in numbers for number, _ in left), report=self._progress.note,
-        )  # fmt: skip
-        read += self._read.values()
+        read = list(known.values())
+        if requests:
+            read += self._ask(
+                read_tables, self._reference, spec.report, requests,
+                sum(number in numbers for number, _ in left), SECONDS, world,
+                report=self._progress.note,
+            )  # fmt: skip
+        places = {number: place for place, (number, _) in enumerate(wanted)}
+        read.sort(key=lambda of_plan: places.get(of_plan.trial, len(places)))
         left_out = len(wanted) - len(read)
         document = {
             "tables": asked["tables"],
@@ -183,8 +194,38 @@ class Verifier:
             self._progress.note(
                 f"the report's tables of {left_out} other plans would have taken too long"
             )
-        store.set_attributes({TABLES: {"mark": mark, "document": document}})
+        values = {str(number): dict(values) for number, values in wanted}
+        key = self._tables_key(world, seed)
+        kept = {"mark": mark, "key": key, "values": values, "document": document}
+        store.set_attributes({TABLES: kept})
         return document
+
+    def _today_of(
+        self, wanted: Sequence[tuple[int, Mapping[str, Scalar]]]
+    ) -> dict[int, PlanTables]:
+        """Return today's tables by trial, where they were read when the scenario was recorded."""
+        today = self._engine.today
+        if today is None:
+            return {}
+        return {
+            number: replace(today, trial=number)
+            for number, values in wanted
+            if dict(values) == dict(self._current.values)
+        }
+
+    def _tables_key(self, world: World | None, seed: Scalar | None) -> list[Any] | None:
+        """Return what the tables follow from beside a candidate; None when nobody can tell."""
+        recorded = self._reference.plan.recorded
+        if world is None or recorded is None or not self._is_watched:
+            return None
+        if any(known.kind == "remote" for known in world.inputs().values()):
+            return None
+        return [recorded.fingerprint(), world.fingerprint(), seed]
+
+    @property
+    def _is_watched(self) -> bool:
+        """Whether all that the scenario reads can be looked at again."""
+        return not any(key.startswith("remote ") for key in self._reference.plan.inputs())
 
     def _ask(self, function: Callable[..., Any], *arguments: Any, report: Report) -> Any:
         """Call a function where dbt is at hand."""

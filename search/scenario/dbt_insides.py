@@ -87,8 +87,7 @@ def rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         if not gc.get_freeze_count():
-            gc.collect()
-            gc.freeze()
+            gc.freeze()  # looking through all of it first took 0.2 to 0.4 s, for no megabyte
 
 
 class Sender:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import glob
 import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,16 @@ class ReadLog:
     words: dict[str, set[str]] = field(default_factory=dict)
     vars: dict[str, list[Any]] = field(default_factory=dict)
     unseen: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Forget after a block what was read in it."""
+        before = {one.name: copy.deepcopy(getattr(self, one.name)) for one in fields(self)}
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
 
     def saw_statement(self, sql: str, sender: str | None = None) -> None:
         """Remember what of a statement asks for the time or may be a pattern of files.

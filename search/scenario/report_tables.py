@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +21,11 @@ from search.scenario.duckdb_errors import first_paragraph
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
+from search.scenario.read_log import ReadLog
 from search.scenario.relations import render_sql
 from search.scenario.session import ACCESS_ADVICE
 from search.scenario.steps import StepRunner, refuse_outside_writes
+from search.scenario.world import World
 from search.study.report import ReportSpec
 from search.study.steps import expand
 from search.study.values import Scalar
@@ -31,6 +35,8 @@ MAX_ROWS = 1_000
 """Rows of a table that are kept; that there are more is said."""
 MAX_CELL = 500
 """Characters of a text that are kept."""
+TABLES_FORMAT = 1
+"""Goes up with the way in which tables are read and kept."""
 SECONDS = 20.0
 """Time in which the tables of all plans are read; those of today and the plan are in any case."""
 
@@ -43,11 +49,16 @@ class _ReportingEvaluator(DbtEvaluator):
     Args:
         factory: The plan and this process's limits.
         spec: What to run and to read.
+        world: Takes what the tables follow from; None where nobody asks.
     """
 
-    def __init__(self, factory: DbtEvaluatorFactory, spec: ReportSpec) -> None:
+    def __init__(
+        self, factory: DbtEvaluatorFactory, spec: ReportSpec, world: World | None = None
+    ) -> None:
         super().__init__(factory)
         self._spec = spec
+        self._world = world
+        self._since = 0.0
         self.tables: dict[str, Rows] = {}
 
     def tables_of(self, request: EvaluationRequest) -> Mapping[str, Rows]:
@@ -60,7 +71,8 @@ class _ReportingEvaluator(DbtEvaluator):
         return dict(self.tables)
 
     def _learn(self, since: float) -> None:
-        """Learn nothing: what a report reads decides no metric."""
+        """Learn nothing of the scenario: what a report reads decides no metric."""
+        self._since = since
 
     def look(self, candidate_vars: dict[str, Any]) -> None:
         """Run the report's own steps and read every table.
@@ -69,6 +81,8 @@ class _ReportingEvaluator(DbtEvaluator):
             SearchError: If a step or a table fails.
         """
         self.tables = _tables_of(self._spec, self._plan, self._runner, candidate_vars)
+        if self._world is not None:
+            self._world.learn(self._reads, since=self._since)
 
 
 def _tables_of(
@@ -171,12 +185,66 @@ def _caught(trial: int, read: Callable[[], Mapping[str, Rows]]) -> PlanTables:
         return PlanTables(trial, {}, str(error))
 
 
+def report_world(plan: ScenarioPlan, spec: ReportSpec) -> World | None:
+    """Return what a report's tables read; they follow from none of the study's metrics."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
+    return plan.recorded and plan.recorded.beside(f"report tables {TABLES_FORMAT} {text}")
+
+
+@dataclass
+class TablesAside:
+    """Reads the report's tables of one candidate where dbt evaluates it for another reason.
+
+    Attributes:
+        spec: What to run and to read.
+        values: The candidate.
+        world: Takes what the tables follow from.
+        found: The tables; None until they were read without a failure.
+    """
+
+    spec: ReportSpec
+    values: Mapping[str, Scalar]
+    world: World | None
+    found: PlanTables | None = None
+
+    def read(
+        self,
+        request: EvaluationRequest,
+        plan: ScenarioPlan,
+        runner: StepRunner,
+        reads: ReadLog,
+        since: float,
+    ) -> None:
+        """Read the tables of an evaluated candidate, if it is the one.
+
+        Nothing of it stays in what was noticed for the scenario, and no failure is told: who
+        needs the tables asks again.
+
+        Args:
+            request: What was evaluated.
+            plan: The scenario.
+            runner: Has the candidate's database.
+            reads: What was noticed.
+            since: When the evaluation began, in seconds since the epoch.
+        """
+        if self.found is not None or dict(request.values) != dict(self.values):
+            return
+        notes = dict(runner.session.files.notes)
+        with reads.apart(), contextlib.suppress(SearchError):
+            tables = plan_tables(request.trial, self.spec, plan, runner, plan.vars_of(request))
+            if self.world is not None and tables.failure is None:
+                self.world.learn(reads, since=since)
+            self.found = tables if tables.failure is None else None
+        runner.session.files.notes = notes
+
+
 def read_tables(
     factory: DbtEvaluatorFactory,
     spec: ReportSpec,
     requests: Sequence[EvaluationRequest],
     needed: int,
     seconds: float = SECONDS,
+    world: World | None = None,
     *,
     report: Report,
 ) -> list[PlanTables]:
@@ -188,9 +256,10 @@ def read_tables(
         requests: The candidates, the most wanted first; a request carries its trial's number.
         needed: How many of them are read however long that takes.
         seconds: The others are read as far as that time lasts.
+        world: Takes what the tables follow from; None where nobody asks.
         report: Takes a line of progress.
     """
-    evaluator = _ReportingEvaluator(factory, spec)
+    evaluator = _ReportingEvaluator(factory, spec, world)
     evaluator.open()
     read: list[PlanTables] = []
     started = time.monotonic()

@@ -12,6 +12,7 @@ from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageCl
 from search.scenario.outcome import EvaluationRequest, failure_text
 from search.scenario.report_tables import PlanTables, plan_tables
 from search.scenario.verdict import DataTests, Verification
+from search.scenario.world import World
 from search.study.report import ReportSpec
 from search.study.steps import ExpandedStep
 from search.study.values import Scalar
@@ -24,13 +25,21 @@ class _TestingEvaluator(DbtEvaluator):
     Args:
         factory: The plan and this process's limits.
         asked: The report's tables to read from the first candidate's database; None for none.
+        world: Takes what those tables follow from.
     """
 
-    def __init__(self, factory: DbtEvaluatorFactory, asked: ReportSpec | None = None) -> None:
+    def __init__(
+        self,
+        factory: DbtEvaluatorFactory,
+        asked: ReportSpec | None = None,
+        world: World | None = None,
+    ) -> None:
         super().__init__(factory)
         self.tested: list[NodeResult] = []
         self.tables: PlanTables | None = None
         self._asked = asked
+        self._world = world
+        self._since = 0.0
 
     def measure(self, request: EvaluationRequest, stages: StageClock) -> dict[str, float]:
         """Evaluate a candidate; ``tested`` then has how its tests ended."""
@@ -41,6 +50,7 @@ class _TestingEvaluator(DbtEvaluator):
 
     def _learn(self, since: float) -> None:
         """Learn what is read up to the report's tables, which decide no metric."""
+        self._since = since
         if self.tables is None:
             super()._learn(since)
 
@@ -50,6 +60,8 @@ class _TestingEvaluator(DbtEvaluator):
             self.tables = plan_tables(
                 self._trial, self._asked, self._plan, self._runner, candidate_vars
             )
+            if self._world is not None:
+                self._world.learn(self._reads, since=self._since)
 
     def run_step(self, step: ExpandedStep, candidate_vars: dict[str, Any]) -> None:
         """Run a step; after the last one, run the tests: one may compare nodes of several steps."""
@@ -115,6 +127,7 @@ def verify_and_read(
     current: Mapping[str, Scalar],
     find: Callable[[EvaluationRequest], str | None] | None,
     asked: ReportSpec | None,
+    world: World | None = None,
     *,
     report: Report,
 ) -> tuple[Verification, PlanTables | None]:
@@ -131,13 +144,14 @@ def verify_and_read(
         find: Says where a candidate's replay and dbt part ways, when they do.
         asked: The report's tables to read from the candidate's database; not read where it has
             several replications, whose own reads are still to be learned.
+        world: Takes what those tables follow from.
         report: Takes a line of progress.
 
     Returns:
         What was found, and the tables; None where none were asked for or no database was built.
     """
     scenario = factory.plan.fingerprints.get("scenario")
-    evaluator = _TestingEvaluator(factory, asked if len(requests) == 1 else None)
+    evaluator = _TestingEvaluator(factory, asked if len(requests) == 1 else None, world)
     evaluator.open()
     differences: list[str] = []
     wrong: EvaluationRequest | None = None

@@ -78,10 +78,19 @@ class World:
     def __init__(
         self, folder: Path, key: str, hashes: FileHashes, clock: HeldClock | None = None
     ) -> None:
-        self._clock = clock
+        self._hashes, self._clock = hashes, clock
         self.key = key
         self.path = folder / f"{key[:32]}.json"
         self._content = InputContent(hashes, clock)
+
+    def beside(self, what: str) -> World:
+        """Return the world of something that follows from the same, and reads more.
+
+        Args:
+            what: All that it follows from beside this world's key.
+        """
+        key = hash_parts([self.key, what])
+        return World(self.path.parent, key, self._hashes, self._clock)
 
     @property
     def is_sealed(self) -> bool:

@@ -58,7 +58,7 @@ class PointRecorder:
         self._fixed = frozenset(fixed)
         self._typed = frozenset(typed)
         self._report = report
-        self._evaluator = RecordingEvaluator(source.factory)
+        self._evaluator = RecordingEvaluator(source.factory, source.aside)
         self.first = dict(first)
         self._points = SecondPoints(
             source.parameters, self.first, fixed=self._fixed, typed=self._typed

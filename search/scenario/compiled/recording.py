@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ from search.scenario.compiled.probes import UseLog, probe
 from search.scenario.compiled.statements import StatementEffect, effect_of, split
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
 from search.scenario.outcome import EvaluationRequest
+from search.scenario.report_tables import TablesAside
 from search.scenario.seeds import DrawPlaces
 from search.study.steps import ExpandedStep
 
@@ -132,10 +134,17 @@ class _Tape:
 
 
 class RecordingEvaluator(DbtEvaluator):
-    """The reference engine with a tape: evaluates a candidate and keeps every statement."""
+    """The reference engine with a tape: evaluates a candidate and keeps every statement.
 
-    def __init__(self, factory: DbtEvaluatorFactory) -> None:
+    Args:
+        factory: The plan and this process's limits.
+        aside: Reads the report's tables of a candidate, once it is recorded.
+    """
+
+    def __init__(self, factory: DbtEvaluatorFactory, aside: TablesAside | None = None) -> None:
         super().__init__(factory)
+        self._aside = aside
+        self._since = 0.0
         self._tape = _Tape()
         self._log = UseLog()
         self.observer = self._observe
@@ -147,6 +156,7 @@ class RecordingEvaluator(DbtEvaluator):
             SearchError: If the scenario fails at these values.
         """
         self._tape, self._log = _Tape(), UseLog()
+        self._request, self._since = request, time.time()
         metrics = self.measure(request, StageClock())
         return Recording(
             statements=tuple(self._tape.statements),
@@ -172,6 +182,16 @@ class RecordingEvaluator(DbtEvaluator):
         self._tape.forget(self._runner.session.warning_tests)  # they fail no candidate
         if step.ends_repetition and step.loop is not None:
             self._tape.mark(step.index, step.loop[1])  # whether or not a metric is read here today
+
+    def look(self, candidate_vars: dict[str, Any]) -> None:
+        """Read the report's tables with the tape off, where they are asked for."""
+        if self._aside is not None:
+            tape, self._tape = self._tape, _Tape()
+            try:
+                args = self._request, self._plan, self._runner, self._reads, self._since
+                self._aside.read(*args)
+            finally:
+                self._tape = tape
 
     def _observe(self, sql: str, bindings: Any, node: str | None, invocation: str | None) -> None:
         self._tape.take(sql, bindings, node, invocation)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search.scenario.evaluator import DbtEvaluatorFactory
+from search.scenario.report_tables import TablesAside
 from search.study.parameters import ParameterSpec
 from search.study.values import Scalar
 
@@ -23,12 +24,15 @@ class Source:
         replication: First value of the replication variable, or None.
         recorders: Recordings that may run at the same time, and replays that check them, 1 or
             2; each takes a worker's memory.
+        aside: Reads the report's tables of the first candidate while it is recorded; None where
+            nobody asks.
     """
 
     factory: DbtEvaluatorFactory
     parameters: Mapping[str, ParameterSpec]
     replication: Scalar | None
     recorders: int = 1
+    aside: TablesAside | None = None
 
 
 def all_values(parameter: ParameterSpec) -> list[Scalar] | None:
