@@ -40,16 +40,6 @@ class ClockRead:
     column: str | None = None
 
 
-def mentions_clock(sql: str) -> bool:
-    """Whether a text may ask for the time.
-
-    Example:
-        >>> mentions_clock('select "now"()'), mentions_clock("select known, average from t")
-        (True, False)
-    """
-    return bool(_MENTION.search(sql))
-
-
 def clock_reads(sql: str, where: str) -> Iterator[ClockRead]:
     """Yield what in a statement asks for the time.
 
@@ -64,15 +54,20 @@ def clock_reads(sql: str, where: str) -> Iterator[ClockRead]:
     if not _MENTION.search(sql):
         return
     tokens = [token for token in tokenize(sql) if token.is_significant]
-    texts = [token.text.lower() for token in tokens]
+    texts = [token.name or token.text.lower() for token in tokens]
     for i, (token, text) in enumerate(zip(tokens, texts, strict=True)):
         before, after = texts[i - 1] if i else "", texts[i + 1] if i + 1 < len(texts) else ""
-        if token.kind != "word" or before in (".", "as"):
+        if token.name is None or before == "as":
             continue
-        if text in _CALLED and after == "(":
+        if text in _CALLED | _BARE and before == "." and after == "(":
+            # With its schema it is DuckDB's own: no macro of a session answers in its place.
+            yield ClockRead(f"{texts[i - 2]}.{text}()", where, _column(tokens, i - 2, i + 3))
+        elif before == ".":
+            continue
+        elif text in _CALLED and after == "(":
             yield ClockRead(f"{text}()", where, _column(tokens, i, i + 3))
-        elif text in _BARE and after not in (".", "("):
-            yield ClockRead(text, where, _column(tokens, i, i + 1))
+        elif text in _BARE and after != ".":
+            yield ClockRead(text, where, _column(tokens, i, i + (3 if after == "(" else 1)))
         elif text == "age" and after == "(" and _counts_from_today(texts[i + 2 :]):
             yield ClockRead("age()", where)
 

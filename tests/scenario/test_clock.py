@@ -31,6 +31,10 @@ from search.workers.resources import evaluator_factory, memory_plan, preparation
         ("select age(born) as a, age(b, c) as d from t", [("age()", None)]),
         ("select t.now, nowhere(), 'now()', \"now\" from t -- now()", []),
         ("select 1 as current_date", []),
+        ("select known, average from t", []),
+        ("select current_date() as d, a from t", [("current_date", "d")]),
+        ('select "now"() - a, "current_date" from t', [("now()", None), ("current_date", None)]),
+        ("select main.now(), system.main.today()", [("main.now()", None), ("main.today()", None)]),
     ],
 )
 def test_what_asks_for_the_time(sql: str, found: list[tuple[str, str | None]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.scenario.clock import mentions_clock
+from search.scenario.clock import clock_reads, is_held
 from search.scenario.compiled.emission import Action
 from search.scenario.compiled.program import Program
 from search.scenario.held_clock import HeldClock, move_clock
@@ -24,10 +24,10 @@ class StepTimes:
 
     def __init__(self, plan: ScenarioPlan, program: Program) -> None:
         self._operations = program.flow.operations
-        texts = [piece for _, template in program.statements for piece in template.pieces]
+        texts = [" ".join(template.pieces) for _, template in program.statements]
         texts += [relation.sql or "" for relation in program.baseline]
         texts += [metric.sql for metric in program.metrics]
-        is_asked = any(map(mentions_clock, texts))
+        is_asked = any(is_held(read.what) for text in texts for read in clock_reads(text, ""))
         self.clock: HeldClock | None = plan.clock if is_asked else None
         self._places = {step.name: place for place, step in enumerate(plan.steps)}
         self._marked: dict[tuple[int, object], int] = {
