@@ -69,6 +69,12 @@ cast('0x' || substr(md5({{ employee_id }}), 9, 8) as bigint)
 (((({{ bits.text }}) * 73244475) & 4294967295) / cast(4294967296 as double))
 {%- endmacro -%}
 
+{%- macro least_draw(slot, slots) -%}
+  {#- The least draw that falls on one of a number of equal slots (counted from 0) or beyond. A draw is a multiple of
+      2^-32, so that comparing it with this is exactly floor(draw * slots) >= slot, without a product for each row. -#}
+((({{ slot }}) * 4294967296 + ({{ slots }}) - 1) // ({{ slots }}) / cast(4294967296 as double))
+{%- endmacro -%}
+
 {%- macro slot(draw) -%}
   {#- The row of a 10,000-row lottery table (see the lottery macro) that a draw falls on. -#}
 cast(floor({{ draw }} * {{ lottery_slots() }}) as integer)

@@ -168,10 +168,10 @@ described as (
   inner join hire_groups
     on
       hired.job_level = hire_groups.job_level
-      and floor(hired.department_draw * hire_groups.department_slots) >= hire_groups.department_from
-      and floor(hired.department_draw * hire_groups.department_slots) < hire_groups.department_below
-      and floor(hired.gender_draw * hire_groups.gender_slots) >= hire_groups.gender_from
-      and floor(hired.gender_draw * hire_groups.gender_slots) < hire_groups.gender_below
+      and hired.department_draw >= hire_groups.department_from
+      and hired.department_draw < hire_groups.department_below
+      and hired.gender_draw >= hire_groups.gender_from
+      and hired.gender_draw < hire_groups.gender_below
 ),
 
 everyone as (
