@@ -26,7 +26,7 @@ def spec(request: pytest.FixtureRequest) -> StudySpec:
 
 def test_there_are_studies() -> None:
     names = {path.stem for path in CONFIGS}
-    assert {"compensation-2026", "quick", "level-levers", "raise-timing"} <= names
+    assert {"compensation-2026", "quick", "level-levers", "raise-timing", "robust-2026"} <= names
 
 
 def test_the_study_is_named_after_its_file(spec: StudySpec) -> None:
@@ -48,6 +48,13 @@ def test_the_flagship_is_the_story() -> None:
     assert [goal.metric for goal in goals_of(spec)] == [
         *("total_compensation_cost", "compensation_growth_rate", "closing_headcount"),
     ]
+
+
+def test_a_plan_that_holds_is_asked_of_the_company_as_it_is() -> None:
+    spec = load_study(ROOT / "configs" / "robust-2026.yaml")
+    assert [goal.probability for goal in goals_of(spec)] == [0.9] * 4
+    assert spec.scenario.vars["retirement"] == "seed"
+    assert spec.scenario.vars["scenario_id"] == "robust-2026"
 
 
 def test_level_levers_start_from_what_the_seed_says() -> None:

@@ -46,7 +46,7 @@ MADE = shutil.ignore_patterns("data", "target", "logs", "*.duckdb", "__pycache__
 DEADLINE_SECONDS = 60.0
 LONG = (
     *("budget.md", "dagster.md", "equity.md", "freeze-or-cut.md", "frontier.md", "memory.md"),
-    *("simulation.md", "first-study.md", "tour.md"),
+    *("robust.md", "simulation.md", "first-study.md", "tour.md"),
 )
 """Pages whose commands ``make test-long`` runs: 30 to 150 s of processor time each."""
 SHIPPED = ("configs", "tests")
