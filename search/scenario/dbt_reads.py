@@ -9,6 +9,7 @@ from typing import Any
 from search.scenario.file_log import collect_file_log, start_file_log
 from search.scenario.python_reads import noticing_python
 from search.scenario.read_log import ReadLog
+from search.system.opened import threads_that_tell
 
 
 class _WatchedEnv(Mapping[str, str]):
@@ -88,7 +89,8 @@ def noticing_files(log: ReadLog) -> Iterator[None]:
     opened = vars(environment)["initialize_db"]
 
     def watched(cls: Any, *args: Any, **named: Any) -> Any:
-        connection = opened.__func__(cls, *args, **named)
+        with threads_that_tell():
+            connection = opened.__func__(cls, *args, **named)
         start_file_log(connection)
         return connection
 

@@ -26,6 +26,7 @@ STUDYS_OWN = "SQL of the study"
 _TESTS = ("test.", "unit_test.")
 _WORD = re.compile(r"\w+")
 _LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_GLOB = re.compile(r"\bglob\s*\(\s*'((?:[^']|'')*)'\s*\)", re.IGNORECASE)
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _NOT_DATA = ("/proc/", "/sys/", "/dev/")
 
@@ -40,6 +41,7 @@ class ReadLog:
         files: Paths that DuckDB opened, as it named them.
         written: Those of them that it wrote to.
         texts: String literals of statements that may be patterns of files.
+        listed: Patterns whose files are listed, and need not be opened for that.
         env: Names of environment variables.
         clock: Places that ask for the time.
         words: Words of all statements, lower case, by who sent them.
@@ -52,6 +54,7 @@ class ReadLog:
     files: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
     env: set[str] = field(default_factory=set)
     clock: set[ClockRead] = field(default_factory=set)
     words: dict[str, set[str]] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class ReadLog:
 
     def saw_patterns(self, sql: str) -> None:
         """Remember what of SQL may be a pattern of files."""
+        self.listed |= {literal.replace("''", "'") for literal in _GLOB.findall(sql)}
         if "*" in sql or "?" in sql or "[" in sql:
             self.texts |= {
                 literal.replace("''", "'")
@@ -124,9 +128,9 @@ class ReadLog:
             if str(place) not in written and self._is_input(place):
                 opened.add(str(place))
                 yield "file", str(place)
-        for text in sorted(self.texts):
+        for text in sorted(self.texts | self.listed):
             pattern = str(self._place(text))
-            if not opened.isdisjoint(glob.glob(pattern, recursive=True)):
+            if text in self.listed or not opened.isdisjoint(glob.glob(pattern, recursive=True)):
                 yield "glob", pattern
         yield from (("remote", f"files by {who}") for who in sorted(self.unseen))
         yield from (("clock", what) for what in sorted(self.clock_places()))

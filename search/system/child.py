@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from search.errors import SearchError, WorkerError
 from search.system import interrupt
+from search.system.opened import trust_threads
 from search.system.patience import TOLD_EVERY_SECONDS, Patience, Place, Stay
 from search.system.portable import end_with_parent, is_portable
 
@@ -235,6 +236,7 @@ def _end(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
 def serve(request_fd: int, answer_fd: int) -> None:
     """Be the child: answer one call after another, until no more can come."""
     die_with_parent()
+    trust_threads()
     # Told to stop, it leaves through every `finally` on the way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with (

@@ -29,7 +29,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
 _NO_NEW_PRIVS = 38
 _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_TASKS = Path("/proc/self/task")
 _COUNT = re.compile(r"^Seccomp_filters:\s*(\d+)", re.MULTILINE)
 _SWITCHES = re.compile(r"ctxt_switches:\s*(\d+)")
 
@@ -184,9 +185,9 @@ class OpenWatch:
 
         Python's own threads are left out: what they open, Python tells.
         """
-        known = {thread.native_id for thread in threading.enumerate()}
+        known = {thread.native_id for thread in threading.enumerate()} | _that_tell
         loose = {}
-        for task in Path("/proc/self/task").iterdir():
+        for task in _TASKS.iterdir():
             with contextlib.suppress(OSError):  # it may end meanwhile
                 status = (task / "status").read_text()
                 if int(task.name) not in known and _filters(status) <= (self._filters or 0):
@@ -216,6 +217,7 @@ class OpenWatch:
 
 _watch: OpenWatch | None = None
 _knows_threads = False
+_that_tell: frozenset[int] = frozenset()
 _lock = threading.Lock()
 
 
@@ -240,10 +242,26 @@ def start_watching() -> OpenWatch | None:
 def trust_threads() -> None:
     """Say that no thread of this process so far reads files for whoever uses a library.
 
-    For a process of ours with threads that are always at work, as Ray's workers have them.
+    For a process that was started to evaluate: what a model uses there begins in a watched thread,
+    and other threads are at work at any time (Ray's, DuckDB's, which give memory back).
     """
     global _knows_threads
     _knows_threads = True
+
+
+@contextlib.contextmanager
+def threads_that_tell() -> Iterator[None]:
+    """Say that the threads which begin in the block tell what they open in another way.
+
+    For DuckDB, which has a log; its threads are at work at times when nobody asks for anything.
+    """
+    global _that_tell
+    if not _TASKS.is_dir():
+        yield
+        return
+    before = {int(task.name) for task in _TASKS.iterdir()}
+    yield
+    _that_tell = frozenset(int(task.name) for task in _TASKS.iterdir()) - before
 
 
 def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | None]:

@@ -295,3 +295,16 @@ def test_an_env_var_is_told_apart_from_an_empty_one(monkeypatch: pytest.MonkeyPa
     assert env_content("W_TOKEN") != unset
     monkeypatch.setenv("W_TOKEN", "a")
     assert "a" != env_content("W_TOKEN") != unset
+
+
+def test_files_that_are_only_listed_count(tmp_path: Path) -> None:
+    """``glob()`` opens nothing; a file that is added later changes its answer all the same."""
+    (tmp_path / "data").mkdir()
+    log = ReadLog(tmp_path)
+    log.saw_statement("select count(*) from GLOB( 'data/*.csv' ) where file <> 'a*'", "model.m.m")
+    assert list(log.inputs()) == [("glob", f"{tmp_path}/data/*.csv")]
+    world = World(tmp_path / "worlds", "k" * 64, FileHashes(tmp_path))
+    world.learn(log, since=time.time() + 9)
+    before = world.fingerprint()
+    (tmp_path / "data" / "new.csv").write_text("a\n1\n")
+    assert world.fingerprint() != before

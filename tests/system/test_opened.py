@@ -130,3 +130,21 @@ def test_a_program_that_outlives_its_process_can_still_open_files(folder: Path) 
         assert (folder / "done.csv").read_text() == "v\n7\n"
     finally:
         os.close(writer)
+
+
+def test_threads_of_duckdb_hide_nothing(folder: Path) -> None:
+    """They have a log of their own; elsewhere threads at work mean that nobody knows."""
+    opened_by(lambda: None)  # skipped where the kernel does not tell
+    code = (
+        "import contextlib, sys, duckdb\n"
+        "from search.system.opened import run_noticed, threads_that_tell\n"
+        "told = threads_that_tell() if sys.argv[1] == 'told' else contextlib.nullcontext()\n"
+        "with told:\n"
+        "    database = duckdb.connect(config={'threads': 4})\n"
+        "work = lambda: database.execute('select sum(range) from range(40_000_000)').fetchall()\n"
+        "print(run_noticed(work)[1] is not None)\n"
+    )
+    for state, is_known in (("told", "True"), ("untold", "False")):
+        words = [sys.executable, "-c", code, state]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [is_known]
