@@ -6,13 +6,14 @@ Databases are built once a session and copied: parsing the project costs seconds
 few hundred people do not.
 """
 
+import fcntl
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -142,20 +143,46 @@ def warm_dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
     warm.close()
 
 
+def made_once(
+    paths: pytest.TempPathFactory, dbt: WarmDbt, name: str, make: Callable[[Simulation], None]
+) -> Simulation:
+    """Return a simulation that one of the processes that share the tests makes for all.
+
+    Args:
+        paths: Of this process.
+        dbt: Runs its commands.
+        name: Of its folder.
+        make: Makes it in an empty folder.
+    """
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    base = paths.getbasetemp().parent if is_shared else paths.getbasetemp()
+    simulation = Simulation(base / name, dbt)
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made := base / f"{name}.made").exists():
+            shutil.rmtree(simulation.folder, ignore_errors=True)
+            simulation.folder.mkdir()
+            make(simulation)
+            made.touch()
+    return simulation
+
+
 @pytest.fixture(scope="session")
 def foundation(warm_dbt: WarmDbt, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A database with seeds and staging only. Copy before writing."""
-    simulation = Simulation(tmp_path_factory.mktemp("foundation"), warm_dbt)
-    simulation.run(*SETUP)
-    return simulation
+    return made_once(
+        tmp_path_factory, warm_dbt, "foundation", lambda simulation: simulation.run(*SETUP)
+    )
 
 
 @pytest.fixture(scope="session")
 def stepwise(foundation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """Three years step by step on one thread, metrics once at the end. Copy before writing."""
-    simulation = foundation.copy(tmp_path_factory.mktemp("stepwise"))
-    simulation.run(*(year(y) for y in YEARS), metrics())
-    return simulation
+
+    def make(simulation: Simulation) -> None:
+        foundation.copy(simulation.folder).run(*(year(y) for y in YEARS), metrics())
+
+    return made_once(tmp_path_factory, foundation.dbt, "stepwise", make)
 
 
 @pytest.fixture(scope="session")
