@@ -17,6 +17,7 @@ from workspace_contract import hash_of
 
 from search.errors import DatabaseError, ProjectError
 from search.scenario import baseline as room
+from search.scenario import baseline_recipe as recipe_module
 from search.scenario.baseline import Baseline, check_database, ensure_baseline
 from search.scenario.baseline_recipe import BaselineRecipe, input_files
 from search.scenario.duck_limits import DuckLimits
@@ -131,7 +132,7 @@ def test_the_versions_of_what_computes_count(
     build: Build, recipe: BaselineRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(recipe)
-    monkeypatch.setattr(room, "package_versions", lambda: {"duckdb": "99.0"})
+    monkeypatch.setattr(recipe_module, "package_versions", lambda: {"duckdb": "99.0"})
     assert build(recipe).was_built
 
 
