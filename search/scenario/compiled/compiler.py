@@ -283,7 +283,7 @@ class _Compilation:
             if values is None:
                 raise RecordingError(
                     f"templates look at the value of parameter {_seen(name, uses[name])}, so its "
-                    "SQL cannot be told from second recordings; compute with it in SQL instead, "
+                    "SQL cannot be told from two recordings; compute with it in SQL instead, "
                     f"or give it at most {MAX_STATIC_VALUES} values (choices, or whole numbers)"
                 )
             recorded = (self._points.first[name], self._points.second[name])

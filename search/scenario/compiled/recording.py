@@ -92,7 +92,10 @@ class _Tape:
         self.places.step = self.step
         refusal = None
         if _PYTHON_MODEL in sql:
-            refusal = "is a Python model"
+            refusal = (
+                "is a Python model, which dbt alone can run; where no parameter reaches it, let"
+                " scenario.setup run it"
+            )
         elif bindings:
             refusal = "sends values apart from its SQL text"
         text = strip_leading_comments(sql)
