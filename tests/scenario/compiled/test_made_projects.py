@@ -23,9 +23,9 @@ from search.errors import RecordingError, ScenarioError
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 
-pytestmark = pytest.mark.dbt
-
 MANY = int(os.environ.get("MADE_PROJECTS", "0"))
+pytestmark = [pytest.mark.dbt, *([pytest.mark.timeout(0)] if MANY else [])]
+"""Many projects take hours in one test, which the limit of a test would cut off."""
 LOG = Path(os.environ["MADE_PROJECTS_LOG"]) if "MADE_PROJECTS_LOG" in os.environ else None
 """Takes a line for each project of a long run, which then goes on behind a wrong one."""
 
