@@ -77,11 +77,11 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave `long` tests to `make test-long`, and start with the files that take longest.
+    """Leave `long` tests to `make test-long` and `make test-faults`; the longest files come first.
 
     Otherwise one process would be left with a long file at the end.
     """
-    if "long" not in config.option.markexpr:
+    if "long" not in config.option.markexpr and os.environ.get("FAULTS") != "all":
         is_long = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if not item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=is_long)

@@ -89,7 +89,7 @@ class EventLog:
             ) from error
         try:
             self._end, rest = _sound(self._descriptor, self.path, known_sequence or 0)
-            files.sync_folder(results_folder)
+            _sync_folder(results_folder)
             if rest:
                 self._set_aside(rest, is_known=known_sequence is not None)
         except BaseException:
@@ -193,6 +193,21 @@ class EventLog:
         if self._end is before:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, before.offset)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the log's name on disk.
+
+    Raises:
+        AuditError: If the disk refuses.
+    """
+    try:
+        files.sync_folder(folder)
+    except OSError as error:
+        raise AuditError(
+            f"the name of the event log must be written to {folder}, but the disk refused "
+            f"({error}); check the results folder"
+        ) from error
 
 
 def digest_of(document: Mapping[str, Any]) -> str:

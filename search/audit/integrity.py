@@ -275,7 +275,10 @@ class _Check:
         if PUBLISHED not in kinds:
             return
         if not path.exists():
-            self.add(DATABASE_NAME, "it must be there, since it was published, but is not")
+            is_cut_off = 0 < self._remembered <= kinds.index(PUBLISHED)
+            why = "the first publication was cut off: a driver was killed"
+            gone = "it must be there, since it was published, but is not"
+            self.add(DATABASE_NAME, why if is_cut_off else gone, is_problem=not is_cut_off)
             return
         reader = AuditReader(self._folder)
         try:

@@ -34,6 +34,9 @@ def publish_trail(folder: Path, tables: AuditTables, log: EventLog, store: Study
         AuditError: If it cannot be written.
         StorageError: If the storage refuses.
     """
+    if HEAD not in store.attributes():
+        # So that a first publication which is cut off is known from one that somebody removed.
+        store.set_attributes({HEAD: log.head})
     log.append(PUBLISHED, tables=digests(tables))
     publish(folder, replace(tables, events=tuple(read_events(folder))))
     store.set_attributes({HEAD: log.head})

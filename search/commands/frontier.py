@@ -19,6 +19,7 @@ from search.errors import ResultsMissingError, SpecError
 from search.parameter_sets.candidates import StoredStudy, stored_study
 from search.parameter_sets.journal import Journal
 from search.report.frontier import write_plot
+from search.scenario.input_content import input_files
 from search.storage.attributes import FINGERPRINTS, FRONTIERS
 from search.storage.evaluations import ResultCache, ResultKey
 from search.storage.existing import existing_storage
@@ -33,8 +34,10 @@ from search.study.targets import Goal, is_resolved, objective_goals
 from search.study.values import Scalar
 from search.study.vary import OPTION, Vary, levels_of, parse_varies
 from search.system.memory import cores
+from search.system.unchanged import Unchanged
 from search.workers import ClusterLimits, WorkerPool, make_pool
 from search.workers.cached import CachedPool
+from search.workers.unchanged_pool import UnchangedPool, reads_the_project
 from search.workers.watchdog import MemoryWatchdog
 
 
@@ -233,6 +236,9 @@ def _open_pool(
             )
         )
         pool.open(engine.factory)
+        inputs = (engine.plan or bench.prepared.plan).inputs()
+        pool = UnchangedPool(pool, Unchanged(lambda: input_files(inputs)), lambda: None)
+        pool = UnchangedPool(pool, bench.watched, lambda: None, reads_the_project)
         if resources.reuse_results:
             key = ResultKey(scenario, resources.threads_per_worker)
             is_dbts = engine.name == "dbt"

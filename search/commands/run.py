@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,14 +20,12 @@ from search.driver.results import RunResult
 from search.driver.timeline import Timeline
 from search.driver.verifier import Verifier
 from search.driver.warm_start import earlier_studies
-from search.errors import ProjectError
 from search.scenario.at_work import patience
 from search.scenario.earlier_fingerprints import earlier_fingerprints
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.input_content import input_files
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import Prepared
-from search.scenario.project import DbtProject
 from search.storage.database import open_storage
 from search.storage.lock import StudyLock
 from search.storage.versions import next_version
@@ -41,6 +38,7 @@ from search.system import files
 from search.system.child import ChildProcess
 from search.system.memory import MemorySampler, cores
 from search.system.scratch import sweep_scratch
+from search.system.unchanged import Unchanged
 from search.views.checks import check_text
 from search.views.text import counted
 from search.workers import ClusterLimits, WorkerPool, make_pool
@@ -49,7 +47,6 @@ from search.workers.resources import (
     memory_text,
     scratch_parent,
 )
-from search.workers.unchanged import Unchanged
 from search.workers.watchdog import MemoryWatchdog
 
 
@@ -96,10 +93,12 @@ def run_study(spec: StudySpec, options: RunOptions, progress: Progress) -> RunRe
         layout.folder, layout.baselines, layout.programs, is_shared=spec.results.is_shared
     ):
         timeline = Timeline(progress)
+        study_run = _StudyRun(spec, options, timeline)
         try:
-            result = _StudyRun(spec, options, timeline).run()
+            result = study_run.run()
         finally:
-            timeline.keep(layout.timeline)
+            if study_run.has_begun:  # a run that was refused leaves the one before as it is
+                timeline.keep(layout.timeline)
     gone = [] if limit is None else keep_within(options.results, limit)
     if gone:
         progress.note(
@@ -119,6 +118,7 @@ class _StudyRun:
         self._layout = Layout(options.results, spec.study)
         self._started = time.monotonic()
         self._started_at = datetime.now(UTC)
+        self.has_begun = False
 
     def run(self) -> RunResult:
         memory = memory_plan(self._spec)
@@ -156,7 +156,6 @@ class _StudyRun:
         url = self._layout.storage_url(spec)
         storage = open_storage(url) if self._is_storage_there(url) else None
         earlier = earlier_studies(spec, self._storages_of)
-        watched = Unchanged(lambda: _project_files(spec))
         # One for all that dbt does: importing it takes seconds.
         with ChildProcess(patience=patience(spec.search.prepare_timeout)) as child:
             bench = prepared_workbench(spec, self._layout, memory, child, self._progress)
@@ -166,7 +165,7 @@ class _StudyRun:
                 self._progress.note(check_text(table))
             engine = self._engine(child, reference, memory, prepared.warnings)
             plan = engine.plan or prepared.plan
-            self._require_prepared_from(watched)
+            bench.watched.require_untouched()
             inputs = plan.inputs()
             read = Unchanged(lambda: input_files(inputs))
             require_same_inputs(plan, inputs)
@@ -181,6 +180,7 @@ class _StudyRun:
                 inputs=inputs,
                 progress=self._progress,
             )
+            self.has_begun = True
             session = Session(
                 started=self._started,
                 started_at=self._started_at,
@@ -192,7 +192,7 @@ class _StudyRun:
                 earlier=earlier,
                 plan=plan,
                 inputs=inputs,
-                watched=watched,
+                watched=bench.watched,
                 read=read,
                 tables=tables,
             )
@@ -242,21 +242,6 @@ class _StudyRun:
             self._progress.note(f"warning: {warning}")
         return engine
 
-    def _require_prepared_from(self, watched: Unchanged) -> None:
-        """Refuse a baseline or program that was made while the project was edited.
-
-        Raises:
-            ProjectError: Naming what changed; what was put into the caches meanwhile is gone.
-        """
-        try:
-            watched.require()
-        except ProjectError:
-            since = self._started_at.timestamp()
-            for made in [*self._layout.baselines.glob("*"), *self._layout.programs.glob("*")]:
-                if made.stat().st_ctime >= since:
-                    shutil.rmtree(made, ignore_errors=True)
-            raise
-
     def _storages_of(self, study: str) -> list[str]:
         """Return where a study of some name may be stored."""
         urls = [self._layout.storage_url(self._spec)]
@@ -275,12 +260,3 @@ def _as_earlier(
     """Return the fingerprints as version 0.1.0 made them, None when they say too little."""
     earlier = earlier_fingerprints(spec, prepared.recipe, prepared.not_of_it, inputs)
     return None if earlier is None else {**earlier, "spec": study_fingerprint(spec)}
-
-
-def _project_files(spec: StudySpec) -> list[Path]:
-    """Return the files of the dbt project; none where preparing will say what is wrong."""
-    project = DbtProject(spec.resolve_path(spec.scenario.dbt_project))
-    try:
-        return [file for _, file in project.read_files()]
-    except (ProjectError, OSError):
-        return []

@@ -12,8 +12,8 @@ from search.scenario.plan import ScenarioPlan
 from search.storage.database import GroupingStorage
 from search.study.budget import MemoryPlan
 from search.system.memory import MemorySampler
+from search.system.unchanged import Unchanged
 from search.workers import WorkerPool
-from search.workers.unchanged import Unchanged
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from search.report.html import write_report
 from search.sampling.choice import choose_sampler
 from search.scenario.input_content import changes
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.scenario.verdict import VERIFIED, Verification
 from search.storage.attributes import FINGERPRINTS, INPUTS, RUN_ID, SPEC
 from search.storage.evaluations import ResultCache, ResultKey
 from search.storage.study_store import StudyStore
@@ -40,7 +41,7 @@ from search.views.text import counted
 from search.workers import WorkerPool
 from search.workers.cached import CachedPool
 from search.workers.spool import Spool
-from search.workers.unchanged import UnchangedPool
+from search.workers.unchanged_pool import UnchangedPool, reads_the_project
 
 MAX_AUTO_BATCH = 64
 INTERRUPTED = "interrupted"
@@ -123,12 +124,15 @@ class VersionRun:
                 self._progress.note(
                     f"warning: the audit trail was changed, which it records: {broken}"
                 )
+            read, watched = self._session.read, self._session.watched
             key = f"{store.name}/{self._session.fingerprints['scenario']}/{engine.name}"
+            # What was spooled before a file was written anew may have read something else.
+            key += f"/{read.mark}/{watched.mark}"
             spool = Spool(self._layout.spool.absolute(), key)
             pool: WorkerPool = self._session.pool
-            pool = UnchangedPool(pool, self._session.read, lambda: spool.keep(()))
-            if engine.name == "dbt":  # which reads the project for each step; a program does not
-                pool = UnchangedPool(pool, self._session.watched, lambda: spool.keep(()))
+            pool = UnchangedPool(pool, read, lambda: spool.keep(()))
+            # dbt reads the project for each step; a program does not once it is there.
+            pool = UnchangedPool(pool, watched, lambda: spool.keep(()), reads_the_project)
             pool = CachedPool(pool, cache) if cache else pool
             store.set_attributes(
                 {
@@ -163,7 +167,7 @@ class VersionRun:
                 pool.open(spool.factory(engine.factory))
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
-                verification = verifier.verify(store, end, spec.report)
+                verification = self._verified(verifier, store, end)
                 needed = [trial for trial in (end.current, end.best) if trial is not None]
                 tables = verifier.tables(spec, store, end, needed)
                 appraisal |= {} if tables is None else {"tables": tables}
@@ -200,6 +204,22 @@ class VersionRun:
         self._write_report(store.name)
         return result
 
+    def _verified(
+        self, verifier: Verifier, store: StudyStore, end: SearchEnd
+    ) -> Verification | None:
+        """Let dbt evaluate the winner; again when a file was written meanwhile.
+
+        One that holds the same again may have held something else when dbt read it.
+        """
+        watched = self._session.watched
+        watched.changed()
+        writes = watched.writes
+        verification = verifier.verify(store, end, self._spec.report)
+        if not watched.changed() and watched.writes != writes:
+            store.set_attributes({VERIFIED: {}})
+            verification = verifier.verify(store, end, self._spec.report)
+        return verification
+
     def _moved(self, store: StudyStore, cache: ResultCache | None) -> tuple[str, ...]:
         """Tell what changed while the study ran: its trials may belong to either content.
 
@@ -212,6 +232,7 @@ class VersionRun:
         if not changed:
             return ()
         store.set_attributes({FINGERPRINTS: {**self._session.fingerprints, "scenario": "changed"}})
+        store.set_attributes({VERIFIED: {}})
         if cache is not None:
             cache.forget()
         text = (

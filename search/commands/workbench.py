@@ -18,6 +18,7 @@ from search.scenario.input_content import changes
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import ScenarioPlan
 from search.scenario.preparation import Prepared, prepare
+from search.scenario.project import DbtProject
 from search.study import StudySpec
 from search.study.budget import MemoryPlan
 from search.study.layout import Layout
@@ -26,6 +27,7 @@ from search.system import files
 from search.system.child import ChildProcess
 from search.system.scratch import sweep_scratch
 from search.system.seal import KEY_FILE_VARIABLE, key_file, users_seal
+from search.system.unchanged import Unchanged
 from search.workers.resources import (
     evaluator_factory,
     memory_plan,
@@ -46,6 +48,7 @@ class Workbench:
         prepared: The plan, the baseline, and what the user should know.
         reference: Makes the reference evaluator.
         progress: Takes news for a person.
+        watched: The files of the dbt project, as they were before it was prepared.
     """
 
     spec: StudySpec
@@ -55,6 +58,7 @@ class Workbench:
     prepared: Prepared
     reference: DbtEvaluatorFactory
     progress: Progress
+    watched: Unchanged
 
     @property
     def programs(self) -> Path:
@@ -117,6 +121,7 @@ def open_workbench(spec: StudySpec, results: Path, progress: Progress) -> Iterat
         # What only the setup was seen to read before: the fingerprint moves, the contents do not.
         has_learnt = world is not None and world.inputs().keys() != known
         require_same_inputs(bench.prepared.plan, inputs, has_learnt=has_learnt)
+        bench.watched.require_untouched()
 
 
 def tell_passing_key(progress: Progress) -> None:
@@ -139,6 +144,7 @@ def prepared_workbench(
     Raises:
         SearchError: If something of the user's is wrong.
     """
+    watched = Unchanged(lambda: project_files(spec))
     prepared: Prepared = child.call(
         prepare,
         spec,
@@ -147,7 +153,7 @@ def prepared_workbench(
         report=progress.note,
     )
     reference = evaluator_factory(spec, prepared.plan, memory)
-    return Workbench(spec, layout, memory, child, prepared, reference, progress)
+    return Workbench(spec, layout, memory, child, prepared, reference, progress, watched)
 
 
 def require_same_inputs(
@@ -184,3 +190,12 @@ def requests_of(
         for number, values in candidates
         for seed in spec.scenario.seeds
     ]
+
+
+def project_files(spec: StudySpec) -> list[Path]:
+    """Return the files of the dbt project; none where preparing will say what is wrong."""
+    project = DbtProject(spec.resolve_path(spec.scenario.dbt_project))
+    try:
+        return [file for _, file in project.read_files()]
+    except (ProjectError, OSError):
+        return []

@@ -47,7 +47,9 @@ class Timeline:
         outcome = news.outcome
         begin = (outcome.started_at or 0.0) - self._started_at
         if begin >= 0:  # of this run, and not out of a cache
-            end = begin + outcome.seconds
+            # It has ended by now, however the calendar was set meanwhile.
+            end = min(begin + outcome.seconds, self._clock() - self._started)
+            begin = max(0.0, end - outcome.seconds)
             self._evaluations.append((outcome.worker, round(begin, 3), round(end, 3)))
         self._progress.trial(news)
 

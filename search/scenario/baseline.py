@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError, ProjectError, ScenarioError
-from search.scenario import setup_files
+from search.scenario import input_content, setup_files
 from search.scenario.baseline_recipe import FORMAT_VERSION, BaselineRecipe
 from search.scenario.duck_limits import DuckLimits, connect
 from search.scenario.duckdb_errors import first_paragraph
@@ -35,6 +35,7 @@ from search.scenario.world import World
 from search.system import files
 from search.system.child import Report
 from search.system.seal import Seal, users_seal
+from search.system.unchanged import Untouched
 
 RECORD_FILE = "baseline.json"
 SEAL = "seal"
@@ -121,8 +122,11 @@ def ensure_baseline(
     relations: Relations,
     limits: DuckLimits,
     report: Report,
+    untouched: Untouched | None = None,
 ) -> Baseline:
     """Return the baseline of a recipe: from the cache, or built now.
+
+    It is kept only when neither the project nor what it reads was written meanwhile.
 
     Args:
         recipe: What to build from.
@@ -130,13 +134,18 @@ def ensure_baseline(
         relations: For ``ref`` in ``sql:`` steps.
         limits: What the build may take.
         report: Takes a line of progress.
+        untouched: Says whether the project is the one that the recipe was made from.
 
     Raises:
-        ProjectError: If a setup step fails; names the step and the model.
+        ProjectError: If a setup step fails; names the step and the model. If something that it
+            is made from was written meanwhile.
         DatabaseError: If the database to start from cannot be used.
         WorkspaceError: If there is no room.
     """
+    given = Untouched(lambda: [*recipe.inputs, *([recipe.database] if recipe.database else [])])
     world = world_of(recipe, cache)
+    known = tuple(world.inputs())
+    read = Untouched(lambda: input_content.input_files(known))
     fingerprint = world.fingerprint()
     folder = _folder(cache, fingerprint)
     kept = _load(folder, recipe, fingerprint)
@@ -169,6 +178,9 @@ def ensure_baseline(
         fingerprint = world.fingerprint()
         folder = _folder(cache, fingerprint)
         baseline = _describe(database, fingerprint, time.perf_counter() - started, found_files)
+        for held in (untouched, given, read):
+            if held is not None:
+                held.require("while the baseline was built")
         _publish(database.parent, folder, baseline)
         built = _load(folder, recipe, fingerprint)
     if built is None:

@@ -58,6 +58,7 @@ class DbtQuestions:
             return known
         answers = self._ask()
         if key is not None and len(answers.selected) == len(self._selections):
+            self._setting.untouched.require("while dbt was asked about the project")
             self._setting.answers.keep(key, answers)
         return answers
 

@@ -172,6 +172,7 @@ class DbtEvaluatorFactory:
             baseline=folders.get("baseline", plan.baseline.parent) / plan.baseline.name,
             project_dir=folders.get("project", plan.project_dir),
             recorded=None,
+            files_fingerprint="" if folders else plan.files_fingerprint,
             setup_files=plan.setup_files
             and replace(plan.setup_files, folder=folders.get(SETUP_FILES, plan.setup_files.folder)),
         )

@@ -169,6 +169,7 @@ class ScenarioPlan:
     setup_files: SetupFiles | None = None
     seen: tuple[str, ...] = ()
     clock: HeldClock | None = None
+    files_fingerprint: str = ""
 
     def with_world(self) -> ScenarioPlan:
         """Return the plan with the fingerprint of what its world holds now."""

@@ -171,6 +171,7 @@ class _Checked:
 
     queries: Queries
     recipe: BaselineRecipe
+    files_fingerprint: str
     steps: tuple[ExpandedStep, ...]
     relations: Relations
     selected: Mapping[str, frozenset[str]]
@@ -188,6 +189,7 @@ def _prepare(setting: Setting) -> Prepared:
         relations=checked.relations,
         limits=setting.duck_limits,
         report=setting.report,
+        untouched=setting.untouched,
     )
     world, recorded = _worlds(setting, baseline)
     setup_world = world_of(recipe, setting.cache)
@@ -223,6 +225,7 @@ def _prepare(setting: Setting) -> Prepared:
         world=world,
         recorded=recorded,
         clock=setting.clock,
+        files_fingerprint=checked.files_fingerprint,
         baseline_inputs=setup_world.state(),
         setup_files=baseline.files,
     ).with_world()
@@ -308,6 +311,7 @@ def _checks_of_the_project(setting: Setting) -> _Checked:
     var_checks = VarChecks(setting, reads)
     if not reads.has_dynamic:
         var_checks.check_binds({})
+    setting.untouched  # noqa: B018 # from here on
     files_fingerprint = project.fingerprint()
     steps = expand(scenario.steps)
     setup = expand(scenario.setup, kind="setup")
@@ -340,7 +344,7 @@ def _checks_of_the_project(setting: Setting) -> _Checked:
         allow_external_access=scenario.allow_external_access,
     )
     return _Checked(
-        *(queries, recipe, steps, answers.relations, selected),
+        *(queries, recipe, files_fingerprint, steps, answers.relations, selected),
         *(metrics, table_binds, data_checks),
     )
 

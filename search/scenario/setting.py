@@ -11,7 +11,7 @@ from typing import Any
 
 from search.errors import SearchError, SpecError
 from search.scenario import input_content
-from search.scenario.answers import AnswerCache
+from search.scenario.answers import AnswerCache, default_profiles_dir
 from search.scenario.baseline import WORLDS
 from search.scenario.duck_limits import DuckLimits
 from search.scenario.given_vars import project_vars
@@ -24,6 +24,7 @@ from search.study.scenario import ScenarioSpec
 from search.study.space import current_candidate
 from search.study.steps import ExpandedStep
 from search.system.child import Report
+from search.system.unchanged import Untouched
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,19 @@ class Setting:
             not_of_it=tuple(folder.resolve() for folder in ours),
             hashes=FileHashes(self.cache),
         )
+
+    @cached_property
+    def untouched(self) -> Untouched:
+        """Whether the project and its profile stayed as they are when this is first asked for."""
+        folder = self.scenario.profiles_dir
+        profiles = (
+            self.spec.resolve_path(folder) if folder else default_profiles_dir(self.project.folder)
+        )
+
+        def files() -> list[Path]:
+            return [*(file for _, file in self.project.read_files()), profiles / "profiles.yml"]
+
+        return Untouched(files)
 
     @cached_property
     def clock(self) -> HeldClock:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from search.scenario.read_log import ReadLog, places_of
 from search.system import files
 
 FORMAT_VERSION = 1
+
+CLOCK_SET_BACK_SECONDS = 120.0
+"""Clocks of file servers differ by less."""
 
 
 @dataclass(frozen=True)
@@ -266,8 +270,10 @@ class World:
 
 
 def _require_settled(path: Path, since: float) -> None:
-    state = path.stat()
-    if max(state.st_mtime, state.st_ctime) > since:  # a copy may bring an old time along
+    # What is written into a file counts, not the time that a copy brought along. A change that is
+    # to come later was made before the clock was set back.
+    changed = path.stat().st_ctime
+    if since < changed < time.time() + CLOCK_SET_BACK_SECONDS:
         raise ProjectError(
             f"{path} changed while the scenario was reading it, so its numbers may belong to "
             "neither content; start again when it is complete"

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from search.errors import AuditError
+from search.system import processes
 
 TEMPORARY_PREFIX = ".tmp-"
 BUILDING_PREFIX = ".building-"
@@ -227,15 +228,15 @@ def sweep(folder: Path) -> None:
 
 
 def _building_prefix() -> str:
-    started = int(psutil.Process().create_time())
-    return f"{BUILDING_PREFIX}{os.getpid()}-{started}-"
+    return f"{BUILDING_PREFIX}{os.getpid()}-{int(processes.started())}-"
 
 
 def _is_running(pid: str, started: str) -> bool:
     """Whether the builder lives; a pid that is used again belongs to somebody else."""
     try:
-        now = psutil.Process(int(pid)).create_time()
-        return not started.isdigit() or abs(int(started) - now) < 2
+        now = processes.started(int(pid))
+        was = psutil.Process(int(pid)).create_time()  # as earlier versions noted it
+        return not started.isdigit() or any(abs(int(started) - it) < 2 for it in (now, was))
     except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
     except psutil.AccessDenied:

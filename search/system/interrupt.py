@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -40,6 +40,7 @@ class _Request:
         self.is_being_answered = False
         self.must_leave = False
         self.watcher: threading.Thread | None = None
+        self.says_what_was_ignored: Callable[[Any], Any] = sys.__unraisablehook__
 
 
 _request = _Request()
@@ -58,6 +59,9 @@ def end_in_order_on_signals() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
     _request.is_made = _request.is_being_answered = False
+    if sys.unraisablehook is not _say_what_was_ignored:
+        _request.says_what_was_ignored = sys.unraisablehook
+        sys.unraisablehook = _say_what_was_ignored
     if _request.watcher is None:
         read, write = os.pipe()
         os.set_blocking(write, False)
@@ -92,6 +96,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if not _request.is_made:
         _request.is_made = True
         raise KeyboardInterrupt
+
+
+def _say_what_was_ignored(ignored: Any) -> None:
+    """Be silent about an interrupt that came while an object was taken down: it is remembered."""
+    if not (_request.is_made and isinstance(ignored.exc_value, KeyboardInterrupt)):
+        _request.says_what_was_ignored(ignored)
 
 
 def _watch(descriptor: int) -> None:

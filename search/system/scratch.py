@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from search.system import processes
+
 PREFIX = "scenario-search-"
 OWNER_FILE = "owner.json"
 MAKING_SECONDS = 60.0
@@ -31,7 +33,11 @@ def create_scratch(parent: Path | None = None) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
     sweep_scratch(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    owner = {
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),  # for versions that know nothing else
+        "since_boot": processes.started(),
+    }
     (folder / OWNER_FILE).write_text(json.dumps(owner))
     _made.add((os.getpid(), folder))
     return folder
@@ -73,7 +79,9 @@ def sweep_scratch(parent: Path | None = None) -> list[Path]:
 def _has_live_owner(folder: Path) -> bool:
     try:
         owner = json.loads((folder / OWNER_FILE).read_text())
-        return bool(psutil.Process(int(owner["pid"])).create_time() == owner["started"])
+        if "since_boot" in owner:
+            return bool(processes.started(int(owner["pid"])) == owner["since_boot"])
+        return processes.is_same(int(owner["pid"]), owner["started"])
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -289,7 +289,7 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
     said = json.loads(out)
     assert (code, said["code"], said["exit_code"]) == (130, "interrupted", 130), running.lines
     assert "interrupted; the state is saved, the same command goes on" in running.lines[-1]
-    assert not any("Traceback" in line for line in running.lines)
+    assert not any("Traceback" in line for line in running.lines), running.lines
     assert one.left() == []
     before = {n: t for n, t in one.trials().items() if t.state.name == "COMPLETE"}
     assert set(before) >= {0, 1, 2}
@@ -377,7 +377,7 @@ def test_ctrl_c_while_dbt_prepares(tiny: Callable[..., Path]) -> None:
     began = time.monotonic()
     code, out = running.end(signal.SIGINT)
     assert code == 130 and out == "" and time.monotonic() - began < 60
-    assert not any("Traceback" in line for line in running.lines)
+    assert not any("Traceback" in line for line in running.lines), running.lines
     assert not (one.results / "tiny").exists()
     assert one.left() == []
 

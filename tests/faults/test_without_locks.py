@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from studies import copy_project, run_search, tiny_document, write_study
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shims import compiled
 
 pytestmark = pytest.mark.fault
 
@@ -21,13 +24,7 @@ int flock(int descriptor, int operation) { errno = ENOLCK; return -1; }
 @pytest.fixture
 def without_locks(tmp_path: Path) -> dict[str, str]:
     """The environment of a process for which no file can be locked."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("a C compiler must be there to stand for such a file system, but is not")
-    source, library = tmp_path / "shim.c", tmp_path / "shim.so"
-    source.write_text(SHIM)
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return {"LD_PRELOAD": str(library)}
+    return {"LD_PRELOAD": str(compiled(SHIM, tmp_path, "without-locks"))}
 
 
 def test_results_without_locks_are_refused(tmp_path: Path, without_locks: dict[str, str]) -> None:

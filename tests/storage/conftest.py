@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,42 +40,70 @@ def postgresql(installed: Callable[[str], str]) -> Iterator[Callable[[], str]]:
 
 
 def _served(programs: Path, home: Path, user: str | None) -> Iterator[Callable[[], str]]:
-    import psycopg
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
     words = [str(programs / "postgres"), "-D", str(home / "data")]
     words += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(words, user=user, cwd=home, stdout=log, stderr=log)
     login = {"host": "127.0.0.1", "port": port, "user": "tester", "password": PASSWORD}
-    names = iter(f"studies{number}" for number in range(10_000))
+    server = Server(words, home, user, login)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
-    def new_database() -> str:
-        name = next(names)
-        connection = psycopg.connect(dbname="postgres", **login)
+
+class Server:
+    """A running server. Called, it makes a database and returns its URL."""
+
+    def __init__(
+        self, words: list[str], home: Path, user: str | None, login: dict[str, Any]
+    ) -> None:
+        self._words, self._home, self._user, self._login = words, home, user, login
+        self._names = iter(f"studies{number}" for number in range(10_000))
+
+    def __call__(self) -> str:
+        """Make a database and return its URL."""
+        import psycopg
+
+        name = next(self._names)
+        connection = psycopg.connect(dbname="postgres", **self._login)
         connection.autocommit = True
         connection.cursor().execute(f"create database {name}")
         connection.close()
-        return f"postgresql://tester:p%40ss%3Aw%2Frd@127.0.0.1:{port}/{name}"
+        return f"postgresql://tester:p%40ss%3Aw%2Frd@127.0.0.1:{self._login['port']}/{name}"
 
-    try:
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        import psycopg
+
+        log = self._home / "log"
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                self._words, user=self._user, cwd=self._home, stdout=stream, stderr=stream
+            )
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                psycopg.connect(dbname="postgres", **login).close()
-                break
+                psycopg.connect(dbname="postgres", **self._login).close()
+                return
             except psycopg.OperationalError:
-                assert server.poll() is None, (home / "log").read_text()
-                assert time.monotonic() < deadline, (home / "log").read_text()
+                assert self._process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
-        yield new_database
-    finally:
-        server.terminate()  # waits for nobody: open connections are the tests' own
+
+    def stop(self) -> None:
+        """Stop it and wait for nobody: open connections are the tests' own."""
+        self._process.send_signal(signal.SIGINT)
         try:
-            server.wait(10)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            self._process.kill()
+            self._process.wait()
+
+    def restart(self) -> None:
+        """Stop it and start it again."""
+        self.stop()
+        self.start()

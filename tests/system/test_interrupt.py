@@ -135,3 +135,33 @@ def test_nothing_is_said_behind_a_result() -> None:
         [sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, "a result\nin order\n", "")
+
+
+TAKEN_DOWN = PROGRAM.replace(
+    """        print("working", flush=True)
+        time.sleep(60)
+""",
+    """        class Slow:
+            def __del__(self):
+                print("working", flush=True)
+                time.sleep(2)
+
+        Slow()
+        interrupt.check()
+        time.sleep(60)
+""",
+).replace("import os,", "from search.system import interrupt\nimport os,")
+
+
+@pytest.mark.fault
+def test_an_interrupt_while_an_object_is_taken_down_is_kept_and_prints_nothing() -> None:
+    """Python ignores an exception there, and would print it with its traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TAKEN_DOWN],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "saved\n"), err
+    assert "interrupted; the state is saved" in err and "Traceback" not in err

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from search.system.scratch import (
@@ -51,8 +52,20 @@ def test_a_pid_that_is_used_again_is_another_owner(tmp_path: Path) -> None:
     folder = create_scratch(tmp_path)
     owner = json.loads((folder / OWNER_FILE).read_text())
     assert owner["pid"] == os.getpid()
-    (folder / OWNER_FILE).write_text(json.dumps(owner | {"started": owner["started"] - 1000}))
+    (folder / OWNER_FILE).write_text(json.dumps(owner | {"since_boot": owner["since_boot"] - 1000}))
     assert sweep_scratch(tmp_path) == [folder]
+
+
+def test_a_clock_that_is_set_makes_no_owner_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = create_scratch(tmp_path)
+    boot = psutil.boot_time()
+    born = psutil.Process().create_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3600)
+    assert psutil.Process().create_time() >= born + 3590  # what the calendar says of this process
+    assert sweep_scratch(tmp_path) == []
+    remove_scratch(folder)
 
 
 def test_folders_cut_off_in_the_making(tmp_path: Path) -> None:

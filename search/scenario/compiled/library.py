@@ -13,6 +13,7 @@ from search.scenario.compiled.program import PROGRAM_FILE, Program, load
 from search.scenario.compiled.recorded import Recordings, known_metrics, require_sure
 from search.scenario.compiled.shelf import check_content, key_of, publish
 from search.scenario.compiled.source import Source
+from search.scenario.compiled.true_to_plan import as_planned
 from search.scenario.compiled.variants import (
     INDEX_FILE,
     NeedsVariants,
@@ -93,7 +94,8 @@ class Library:
 
         Raises:
             RecordingError: If the scenario cannot be replayed; says which model and why.
-            SearchError: If the scenario fails at the recorded values.
+            SearchError: If the scenario fails at the recorded values, or the project or what it
+                reads is not what the plan was made from.
         """
         kept = self.find(candidate, report)
         if kept is not None:
@@ -172,6 +174,7 @@ class Library:
         return load(folder), folder
 
     def _compile(self, candidate: Values, report: Report) -> tuple[Program, Path]:
+        untouched = as_planned(self.source.factory.plan)
         variants = self.variants() or Variants()
         self._refuse_many_types(variants)
         why: list[str] = []
@@ -198,6 +201,8 @@ class Library:
                         raise RecordingError(f"{why[-1]}; {error}") from error
                     raise
             folder = self.folder / variants.name_of(candidate)
+            if untouched is not None:
+                untouched.require("while dbt was recorded")
             publish(content, folder, self.seal)
             write_variants(self.folder, variants, self.seal)
             if (recordings := Recordings.of(self.source, self.folder.parent)) is not None:

@@ -8,10 +8,9 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
-
 from search.scenario.belongings import moved
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.system import processes
 from search.system.opened import trust_threads
 from search.workers.contract import EvaluatorFactory, RequestEvaluator, evaluate_safely
 from search.workers.ray.node_files import Delivery, NodeFiles, Stock
@@ -43,7 +42,7 @@ class Identity:
     Attributes:
         host: Host name.
         pid: Process id on that host.
-        started: Start time of the process in seconds since the epoch; pids are used again.
+        started: Start time of the process in seconds since its host started; pids are used again.
     """
 
     host: str
@@ -81,7 +80,7 @@ class WorkerProcess:
         logging.captureWarnings(True)
         logging.getLogger().addHandler(self._notes)
         self._identity = Identity(
-            host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time()
+            host=socket.gethostname(), pid=os.getpid(), started=processes.started()
         )
         trust_threads()
         self._evaluator: RequestEvaluator | None = None

@@ -137,7 +137,7 @@ class Supervision:
         """Give a candidate to an idle worker; there must be one."""
         worker = next(worker for worker in self._workers if worker.phase == "idle")
         worker.ticket = ticket
-        worker.began_at = time.time()
+        worker.began_at, worker.began = time.time(), time.monotonic()
         self._send(worker, "evaluate", self._allowance.trial_seconds, ticket.request)
 
     def endings(self, wait_seconds: float) -> Iterator[Ending]:

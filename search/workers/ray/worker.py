@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from search.scenario.outcome import Failure, Outcome
+from search.system import processes
 from search.workers.contract import Ticket
 from search.workers.ray.actor import Identity, Note
 
@@ -28,6 +29,7 @@ class Worker:
         ticket: What it evaluates.
         identity: Who it is, once it said hello.
         began_at: When the evaluation was sent, seconds since the epoch.
+        began: The same in ``time.monotonic`` seconds.
     """
 
     actor: Any
@@ -37,6 +39,7 @@ class Worker:
     ticket: Ticket | None = None
     identity: Identity | None = None
     began_at: float = 0.0
+    began: float = 0.0
 
     def release(self) -> Ticket:
         """Return what it evaluated; it is idle now."""
@@ -51,7 +54,7 @@ class Worker:
             request=ticket.request,
             failure=failure,
             started_at=self.began_at,
-            seconds=time.time() - self.began_at,
+            seconds=time.monotonic() - self.began,
             worker=self.identity.name if self.identity else "",
         )
 
@@ -76,6 +79,5 @@ class Worker:
                 ray.kill(self.actor, no_restart=True)
         if is_here and self.identity is not None:
             with suppress(psutil.Error):
-                process = psutil.Process(self.identity.pid)
-                if process.create_time() == self.identity.started:
-                    process.kill()
+                if processes.started(self.identity.pid) == self.identity.started:
+                    psutil.Process(self.identity.pid).kill()
