@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from search.errors import AuditError
-from search.system import processes
+from search.system import process_start
 
 TEMPORARY_PREFIX = ".tmp-"
 BUILDING_PREFIX = ".building-"
@@ -228,13 +228,13 @@ def sweep(folder: Path) -> None:
 
 
 def _building_prefix() -> str:
-    return f"{BUILDING_PREFIX}{os.getpid()}-{int(processes.started())}-"
+    return f"{BUILDING_PREFIX}{os.getpid()}-{int(process_start.started())}-"
 
 
 def _is_running(pid: str, started: str) -> bool:
     """Whether the builder lives; a pid that is used again belongs to somebody else."""
     try:
-        now = processes.started(int(pid))
+        now = process_start.started(int(pid))
         was = psutil.Process(int(pid)).create_time()  # as earlier versions noted it
         return not started.isdigit() or any(abs(int(started) - it) < 2 for it in (now, was))
     except (psutil.NoSuchProcess, ValueError, OverflowError):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from search.system import processes
+from search.system import process_start
 
 PREFIX = "scenario-search-"
 OWNER_FILE = "owner.json"
@@ -36,7 +36,7 @@ def create_scratch(parent: Path | None = None) -> Path:
     owner = {
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),  # for versions that know nothing else
-        "since_boot": processes.started(),
+        "since_boot": process_start.started(),
     }
     (folder / OWNER_FILE).write_text(json.dumps(owner))
     _made.add((os.getpid(), folder))
@@ -80,8 +80,8 @@ def _has_live_owner(folder: Path) -> bool:
     try:
         owner = json.loads((folder / OWNER_FILE).read_text())
         if "since_boot" in owner:
-            return bool(processes.started(int(owner["pid"])) == owner["since_boot"])
-        return processes.is_same(int(owner["pid"]), owner["started"])
+            return bool(process_start.started(int(owner["pid"])) == owner["since_boot"])
+        return process_start.is_same(int(owner["pid"]), owner["started"])
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from search.study.budget import MIB, format_bytes
-from search.system import processes
+from search.system import process_start
 from search.system.memory import SAMPLE_SECONDS, MemorySampler, process_tree, pss_bytes
 from search.system.portable import is_portable
 from search.workers.contract import OUT_OF_MEMORY_ADVICE
@@ -72,7 +72,7 @@ class MemoryWatchdog(MemorySampler):
     def adopt(self, pid: int) -> None:
         """Count a process of this machine that is no descendant: a worker of a shared Ray."""
         try:
-            self._adopted[pid] = processes.started(pid)
+            self._adopted[pid] = process_start.started(pid)
         except psutil.NoSuchProcess:
             return
 
@@ -102,7 +102,7 @@ class MemoryWatchdog(MemorySampler):
         living = []
         for pid, started in list(self._adopted.items()):
             try:
-                if processes.started(pid) == started:
+                if process_start.started(pid) == started:
                     living.append(pid)
                     continue
             except psutil.NoSuchProcess:

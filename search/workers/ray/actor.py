@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from search.scenario.belongings import moved
 from search.scenario.outcome import EvaluationRequest, Outcome
-from search.system import processes
+from search.system import process_start
 from search.system.opened import trust_threads
 from search.workers.contract import EvaluatorFactory, RequestEvaluator, evaluate_safely
 from search.workers.ray.node_files import Delivery, NodeFiles, Stock
@@ -80,7 +80,7 @@ class WorkerProcess:
         logging.captureWarnings(True)
         logging.getLogger().addHandler(self._notes)
         self._identity = Identity(
-            host=socket.gethostname(), pid=os.getpid(), started=processes.started()
+            host=socket.gethostname(), pid=os.getpid(), started=process_start.started()
         )
         trust_threads()
         self._evaluator: RequestEvaluator | None = None

@@ -23,7 +23,7 @@ import psutil
 
 from search.errors import WorkspaceError
 from search.scenario.belongings import Belonging
-from search.system import files, processes
+from search.system import files, process_start
 
 CHUNK_BYTES = 16 * 2**20
 """How much travels at once: an object store holds 75 MiB at least, and others use it as well."""
@@ -146,7 +146,7 @@ class NodeFiles:
 
     def __init__(self, parent: Path | None = None) -> None:
         self._root = (parent or Path(tempfile.gettempdir())) / f"{PREFIX}{os.getuid()}"
-        self._mark = f"{os.getpid()}-{processes.started()}"
+        self._mark = f"{os.getpid()}-{process_start.started()}"
 
     def bring(self, delivery: Delivery) -> dict[str, Path]:
         """Return the folder of each parcel by its name, fetched when the node has it not.
@@ -229,6 +229,6 @@ def _write(path: Path, file: PackedFile, get: Get) -> None:
 def _is_alive(mark: str) -> bool:
     pid, _, started = mark.partition("-")
     try:
-        return processes.is_same(int(pid), float(started))
+        return process_start.is_same(int(pid), float(started))
     except (psutil.Error, ValueError):
         return False

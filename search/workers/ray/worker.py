@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from search.scenario.outcome import Failure, Outcome
-from search.system import processes
+from search.system import process_start
 from search.workers.contract import Ticket
 from search.workers.ray.actor import Identity, Note
 
@@ -79,5 +79,5 @@ class Worker:
                 ray.kill(self.actor, no_restart=True)
         if is_here and self.identity is not None:
             with suppress(psutil.Error):
-                if processes.started(self.identity.pid) == self.identity.started:
+                if process_start.started(self.identity.pid) == self.identity.started:
                     psutil.Process(self.identity.pid).kill()
