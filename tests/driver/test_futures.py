@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import multiprocessing
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -159,3 +162,49 @@ def test_fresh_seeds_are_new_and_the_same_each_time() -> None:
     assert len(set(seeds)) == 50 and seeds == fresh_seeds([1, 2, 3], 50, seed=4)
     assert fresh_seeds([seeds[0]], 3, seed=4)[0] == seeds[1]
     assert seeds != fresh_seeds([1, 2, 3], 50, seed=5)
+
+
+CHANCE = {"value": 60.0, "tolerance_abs": 3.0, "probability": 0.9}
+
+
+class KilledWhileScouting:
+    """Ends its own process, as kill -9 does, at an evaluation under a seed of no trial."""
+
+    def __init__(self, evaluation: int) -> None:
+        self._left = evaluation
+
+    def __call__(self, x: float, rate: float, seed: int) -> Mapping[str, float]:
+        self._left -= seed != SEED
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return noisy(x, rate, seed)
+
+
+def scouted(folder: Path, formula: Any = noisy) -> tuple[Any, list[Any], list[Any]]:
+    """Search with chance; return the winner, what was scouted, and every candidate."""
+    study = made(folder, CHANCE, [SEED])
+    with study._store() as store, InlinePool() as pool:
+        pool.open(FormulaFactory(formula))
+        scout = Scout(study.spec, store, Futures(study.spec, store, pool, SilentProgress()),
+                      SilentProgress())  # fmt: skip
+        end = study.driven(store, pool, scout=scout)
+        odds = scout.odds.documents()
+    assert end.best is not None
+    return end.best.values, odds, [trial.params for trial in study.trials()]
+
+
+@pytest.mark.parametrize("evaluation", [3, 9, 20])
+def test_a_search_that_is_killed_while_scouting_ends_as_one_that_was_not(
+    tmp_path: Path, evaluation: int
+) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    wanted = scouted(tmp_path / "whole")
+    assert sum(len(plan["seeds"]) for plan in wanted[1]) > evaluation
+    child = multiprocessing.get_context("fork").Process(
+        target=scouted, args=(tmp_path / "killed", KilledWhileScouting(evaluation))
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    assert scouted(tmp_path / "killed") == wanted
