@@ -83,6 +83,10 @@ class Aims:
         below = np.maximum(0.0, (self.low - metrics) / self.low_unit)
         return np.asarray(above - below)
 
+    def distance(self, metrics: Array) -> Array:
+        """Return how far each metric lies outside what meets its goal, in its unit, at least 0."""
+        return np.asarray(np.maximum(0.0, np.maximum(metrics - self.high, self.low - metrics)))
+
     def loss(self, metrics: Array) -> Array:
         """Return the weighted sum of squared excesses: 0 exactly where all targets are met."""
         return np.asarray((self.weight * self.excess(metrics) ** 2).sum(axis=-1))

@@ -7,9 +7,7 @@ the model, and rounded to the grid; each candidate then counts by the improvemen
 times the share of worlds in which it still meets every target.
 
 Source:
-    The linear program by the alternating direction method of multipliers: S. Boyd et al.,
-    "Distributed Optimization and Statistical Learning via the Alternating Direction Method of
-    Multipliers" (2011), ch. 6.1 and 5.2. Improvement times feasibility: M. Schonlau, W. Welch and
+    Improvement times feasibility: M. Schonlau, W. Welch and
     D. Jones, "Global versus local search in constrained optimization" (1998).
 """
 
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sampling.aims import Aims
+from search.sampling.least import least_l1
 from search.sampling.observed import Key, keys_of
 from search.sampling.pool import decode, neighbours, roundings
 from search.sampling.proposal import Plan
@@ -38,8 +37,6 @@ SHARES = (MARGIN, 0.3, 0.6)
 """Shares of each tolerance that are kept free: the model errs, and a near edge is missed."""
 ROUNDS = 3
 """Linear programs in a row, each around the last one's solution."""
-SWEEPS = 300
-"""Iterations of one linear program."""
 MOVED = 2e-3
 """Movement, of a coordinate 2 wide, below which a parameter stays where it is today."""
 WORTHWHILE, LEAST = 0.02, 0.002
@@ -319,7 +316,7 @@ class Nearer:
         limits = np.where(self.plan.movable[:numbers], 1.0, 0.0)
         down, up = (-1.0 - today[:numbers]) * limits, (1.0 - today[:numbers]) * limits
         change = np.zeros(box.width)
-        change[:numbers] = _least_l1(weights, down, up, matrix, least, most)
+        change[:numbers] = least_l1(weights, down, up, matrix, least, most)
         return change
 
     def _anchored(self, start: tuple[Array, int | None]) -> Anchored:
@@ -374,32 +371,3 @@ class Nearer:
             walls=self.plan.walls,
         )
         return self._hoped(box.snap(decode(box, solved)), through)
-
-
-def _least_l1(
-    weights: Array, low: Array, high: Array, matrix: Array, least: Array, most: Array
-) -> Array:
-    """Return the change x of least weighted absolute size with least <= matrix x <= most.
-
-    Args:
-        weights: Of each coordinate.
-        low: Least change of each coordinate, at most 0.
-        high: Greatest change, at least 0.
-        matrix: Rows of length 1.
-        least: Least value of each row.
-        most: Greatest value of each row.
-    """
-    stiffness = 10.0 * max(float(weights.mean()), 1e-6)
-    inverse = np.linalg.inv(np.eye(len(weights)) + matrix.T @ matrix)
-    own, rows = np.zeros(len(weights)), np.zeros(len(matrix))
-    own_debt, rows_debt = np.zeros(len(weights)), np.zeros(len(matrix))
-    for _ in range(SWEEPS):
-        solution = inverse @ (own - own_debt + matrix.T @ (rows - rows_debt))
-        wanted = solution + own_debt
-        shrunk = np.sign(wanted) * np.maximum(0.0, np.abs(wanted) - weights / stiffness)
-        own = np.clip(shrunk, low, high)
-        reached = matrix @ solution
-        rows = np.clip(reached + rows_debt, least, most)
-        own_debt += solution - own
-        rows_debt += reached - rows
-    return own

@@ -15,8 +15,7 @@ Source:
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +29,7 @@ from search.sampling.design import farthest, spread_points
 from search.sampling.functions import Functions
 from search.sampling.observed import Key, Observed, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
+from search.sampling.probes import Probes
 from search.sampling.regret import Regret
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate
@@ -43,8 +43,9 @@ MAX_MODELLED = 96
 AMBITIONS = (0.05, 0.2, 0.6, 2.0)
 """Improvements of an objective to try for, in standard deviations of what was seen."""
 POLISHED = 6
-DOUBTFUL = 0.15
-"""Chance of meeting all targets below which half of the candidates look for the reason."""
+BLUR = 0.02
+"""Share of its distance from what is wanted with which an evaluation is off for the model: far
+away, details are of no use, and a model that follows them is worse near the target."""
 
 Source = Literal["probes", "trims", "regret"]
 """What a candidate is sought by: the reason why targets look out of reach, a near miss that is put
@@ -52,7 +53,6 @@ right, or the least expected regret."""
 SCHEDULE: tuple[tuple[Source, ...], ...] = (("probes", "regret"), ("trims", "regret"))
 """The slots, in turns by the number of candidates asked for so far: each one's sources in order,
 the next where one has nothing new. Half of all slots, so that no kind starves another."""
-PROBED = 8
 COMBINATIONS = 16
 """Combinations of choices from which the model's mean is solved in one batch."""
 HELD = 8
@@ -76,8 +76,7 @@ class Plan:
     def __init__(
         self, region: Region, aims: Aims, observed: Observed, seed: tuple[int, ...]
     ) -> None:
-        self._seed = seed
-        self._probed: dict[int, Array | None] = {}
+        self.seed = seed
         self.region = region
         self.aims = aims
         self.observed = observed
@@ -91,7 +90,7 @@ class Plan:
             return None
         observed = self.observed
         first = Observed(observed.points[:count], observed.metrics[:count], observed.failed)
-        return Plan(self.region, self.aims, first, self._seed)
+        return Plan(self.region, self.aims, first, self.seed)
 
     @property
     def box(self) -> Box:
@@ -103,7 +102,9 @@ class Plan:
         """The model of what was evaluated."""
         rows = self.modelled
         points = self.box.encode(self.observed.points[rows])
-        return Surrogate(self._basis, points, self.observed.metrics[rows], self.box.blocks)
+        metrics = self.observed.metrics[rows]
+        blur = BLUR * self.aims.distance(metrics)
+        return Surrogate(self._basis, points, metrics, self.box.blocks, blur)
 
     @cached_property
     def modelled(self) -> NDArray[np.intp]:
@@ -164,15 +165,15 @@ class Plan:
             taken: Keys of all candidates that were ever proposed.
         """
         for source in SCHEDULE[len(taken) % len(SCHEDULE)]:
-            for point in self._sought_by(source, pending):
+            for point in self._sought_by(source, pending, len(taken)):
                 if key_of(point) not in taken and self.region.allows(point):
                     return np.asarray(point)
         return None
 
-    def _sought_by(self, source: Source, pending: Array) -> Iterable[Array]:
+    def _sought_by(self, source: Source, pending: Array, count: int) -> Iterable[Array]:
         """Return candidates of one kind, the best first."""
         if source == "probes":
-            return self._probes() if self.probability <= DOUBTFUL else ()
+            return self._probes.sought(pending, count)
         if source == "trims":
             return self._trims
         return self._by_regret(pending)
@@ -236,43 +237,9 @@ class Plan:
                 regrets = np.concatenate([regrets, self._regrets_of(more)])
         return pool, regrets
 
-    def _probes(self) -> Iterator[Array]:
-        """Yield where targets, alone or two at a time, come nearest that no evaluation has met.
-
-        When all together look out of reach these tell which of them are to blame.
-        """
-        for position in range(len(self._unmet)):
-            if position not in self._probed:
-                self._probed[position] = self._nearest_to(self._unmet[position])
-            point = self._probed[position]
-            if point is not None:
-                yield point
-
     @cached_property
-    def _unmet(self) -> list[tuple[int, ...]]:
-        """Targets, alone or in pairs, that no evaluation has met."""
-        excess = np.abs(self.aims.excess(self.observed.metrics))
-        targets = [int(i) for i in np.flatnonzero(self.aims.direction == 0)]
-        return [
-            subset
-            for size in (1, 2)
-            for subset in itertools.combinations(targets, size)
-            if excess[:, subset].max(axis=1).min() > 0
-        ][:PROBED]
-
-    def _nearest_to(self, subset: Sequence[int]) -> Array | None:
-        """Return where some of the targets come nearest, under the mean."""
-        aims = self.aims.only(subset)
-        known = self.observed.points
-        nearest = np.argsort(aims.loss(self.observed.metrics), kind="stable")[:2]
-        starts = np.concatenate([known[nearest], self.anchor[None], self._alternatives()])
-        functions = self.mean.take(np.zeros(len(starts), dtype=int))
-        encoded = self._solve(functions, self.box.encode(starts), aims=aims)
-        snapped = self.box.snap(decode(self.box, encoded))
-        losses = aims.loss(self.mean.values(self.box.encode(snapped))[0])
-        best = snapped[np.argmin(losses)]
-        inside = self.region.pulled_inside(best[None], self.anchor)
-        return inside[0] if len(inside) else None
+    def _probes(self) -> Probes:
+        return Probes(self)
 
     @cached_property
     def _elsewhere(self) -> Array:
@@ -286,13 +253,13 @@ class Plan:
         box, random = self.box, self._random
         order = np.argsort(self.losses, kind="stable")
         known = np.concatenate([self.observed.points[order[:16]], box.uniform(random, 80)])
-        guesses = self._predicted_regret(known)
+        guesses = self.regret.of_metrics(self.draws.values(box.encode(known)))
         likely = known[np.argsort(guesses.mean(axis=1), kind="stable")[:4]]
-        mean_starts = np.concatenate([known[:3], likely, self._alternatives()])
+        mean_starts = np.concatenate([known[:3], likely, self.alternatives()])
         starts = np.concatenate([mean_starts, known[np.argmin(guesses, axis=0)]])
         first = np.zeros(len(mean_starts), dtype=int)
         functions = self.mean.take(first).join(self.draws)
-        relaxed = decode(box, self._solve(functions, box.encode(starts)))
+        relaxed = decode(box, self.solved(functions, box.encode(starts)))
         snapped = [box.snap(relaxed)]
         if box.is_gridded.any():
             mean_values = self.mean.values(box.encode(relaxed[: len(first)]))[0]
@@ -303,7 +270,7 @@ class Plan:
             if not box.is_gridded.all():
                 free = np.zeros(box.width, dtype=bool)
                 free[: len(box.numeric)] = ~box.is_gridded
-                again = self._solve(
+                again = self.solved(
                     functions.take(chosen), box.encode(rounded), free=free, iterations=5
                 )
                 rounded = box.snap(decode(box, again))
@@ -344,7 +311,7 @@ class Plan:
         worlds = np.arange(len(index) - len(starts)) % len(self.draws)
         functions = self.mean.take(np.zeros(len(starts), dtype=int)).join(self.draws.take(worlds))
         encoded = self.box.encode(np.array(starts)[index])
-        solved = self._solve(functions, encoded, free=np.array(free)[index])
+        solved = self.solved(functions, encoded, free=np.array(free)[index])
         return self.box.snap(decode(self.box, solved))
 
     def _jumping(self) -> list[int]:
@@ -358,7 +325,7 @@ class Plan:
                 jumping.append(metric)
         return jumping
 
-    def _alternatives(self) -> Array:
+    def alternatives(self) -> Array:
         """Return starts with other choices: every combination when there are not many."""
         box, random = self.box, self._random
         if not len(box.categorical):
@@ -374,7 +341,7 @@ class Plan:
             picked = picked // size
         return np.concatenate([starts, box.uniform(random, 3)])
 
-    def _solve(
+    def solved(
         self,
         functions: Functions,
         starts: Array,
@@ -382,6 +349,7 @@ class Plan:
         iterations: int = ITERATIONS,
         aims: Aims | None = None,
     ) -> Array:
+        """Return, for each start, a point near which its function meets the goals best."""
         if free is None:
             free = self.movable
         return solve(
@@ -412,9 +380,6 @@ class Plan:
         level = base - self.aims.direction * spread * factors[:, None]
         scale = np.where(self.aims.direction != 0, 0.2 * spread, np.inf)
         return Ambition(level, scale, self.aims.direction)
-
-    def _predicted_regret(self, points: Array) -> Array:
-        return self.regret.of_metrics(self.draws.values(self.box.encode(points)))
 
     def _regrets_of(self, points: Array) -> Array:
         """Return regrets with jumps, shape (points, worlds)."""

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from search.sampling.diagnosis import Diagnosis, diagnose
-from search.sampling.proposal import DOUBTFUL, Plan
+from search.sampling.probes import DOUBTFUL
+from search.sampling.proposal import Plan
 from search.study.targets import Goal
 
 State = Literal["searching", "converged", "no_progress", "unreachable"]

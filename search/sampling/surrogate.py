@@ -83,6 +83,8 @@ class Surrogate:
         points: Evaluated candidates, encoded, shape (evaluations, width).
         metrics: What came out, finite, shape (evaluations, metrics).
         blocks: The coordinates of each parameter; every coordinate is one when left out.
+        blur: Standard deviation with which each metric counts, in its unit, shape of
+            ``metrics``; exactly when left out.
     """
 
     def __init__(
@@ -91,11 +93,17 @@ class Surrogate:
         points: Array,
         metrics: Array,
         blocks: Sequence[NDArray[np.intp]] | None = None,
+        blur: Array | None = None,
     ) -> None:
         if blocks is None:
             blocks = [np.array([i]) for i in range(basis.width)]
+        if blur is None:
+            blur = np.zeros(metrics.shape)
         self._width = basis.width
-        self._models = [_MetricModel(basis, points, column, blocks) for column in metrics.T]
+        self._models = [
+            _MetricModel(basis, points, column, blocks, own)
+            for column, own in zip(metrics.T, blur.T, strict=True)
+        ]
 
     def mean(self) -> Functions:
         """Return the mean of what is believed, as one function."""
@@ -120,6 +128,7 @@ class _Forms:
         spreads: What standardising divided by.
         is_log: Which one is the logarithm.
         jacobian: What compares their evidence.
+        blur: Standard deviation with which each evaluation counts, shape (evaluations,).
     """
 
     latent: Array
@@ -127,9 +136,10 @@ class _Forms:
     spreads: Array
     is_log: NDArray[np.bool_]
     jacobian: Array
+    blur: Array
 
     @classmethod
-    def of(cls, values: Array) -> _Forms:
+    def of(cls, values: Array, blur: Array) -> _Forms:
         raw, jacobian = [values], [0.0]
         if values.min() > 0 and values.max() > LOG_RATIO * values.min():
             raw.append(np.log(values))
@@ -144,6 +154,7 @@ class _Forms:
             spreads,
             np.arange(len(raw)) == 1,
             np.array(jacobian) - len(values) * np.log(spreads),
+            blur / spreads[0],
         )
 
 
@@ -173,7 +184,7 @@ class _Fit:
             + q * (parts[1] @ parts[1].T)
             + s * ((parts[2] * unit) @ parts[2].T)
             + r * (parts[3] @ parts[3].T + NOISE_SHARE * same)
-            + 1e-10 * np.eye(len(own))
+            + np.diag(1e-10 + forms.blur**2)
         )
         self.factor = np.linalg.cholesky(kernels)
         half = np.linalg.solve(self.factor, forms.latent[None])
@@ -192,9 +203,14 @@ class _MetricModel:
     """
 
     def __init__(
-        self, basis: Basis, points: Array, values: Array, blocks: Sequence[NDArray[np.intp]]
+        self,
+        basis: Basis,
+        points: Array,
+        values: Array,
+        blocks: Sequence[NDArray[np.intp]],
+        blur: Array,
     ) -> None:
-        self._forms = _Forms.of(values)
+        self._forms = _Forms.of(values, blur)
         fit = _Fit(basis, points, self._forms, STRENGTHS)
         self.coordinates = np.arange(basis.width)
         if len(points) >= len(blocks) + SPARE_EVALUATIONS:
@@ -251,6 +267,7 @@ class _MetricModel:
         size, seen_count = self._basis.size, len(self._seen)
         normal = random.standard_normal((count, size))
         noise = random.standard_normal((count, seen_count))
+        blurred = self._forms.blur * random.standard_normal((count, len(fit.groups)))
         gamma = random.gamma(fit.shape, size=count)
         picks = random.random(count)
         options = np.argwhere(self._share > 5e-3)
@@ -268,6 +285,7 @@ class _MetricModel:
             prior = normal[rows] * np.sqrt(self._priors[g])
             off = np.sqrt(variance) * noise[rows]
             rest = self._forms.latent[:, form] / scale - prior @ fit.features.T - off @ member.T
+            rest -= blurred[rows]
             alpha = rest @ self._inverse(g)
             weights[rows] = scale * (prior + self._priors[g] * (alpha @ fit.features))
             seen[rows] = scale * (off + variance * (alpha @ member))

@@ -1,6 +1,7 @@
 """Every proposal of some searches is the recorded one.
 
-They were recorded by the driver as it was before it was split (one loop, a sampler an iteration).
+They are recorded anew only where the sampler changes on purpose, the last time when evaluations far
+from the target came to count with a blur, and a search that stalls to look at unexplored parts.
 """
 
 from __future__ import annotations
