@@ -27,6 +27,8 @@ TIMES = 7
 """Evaluations under other seeds, at most, for each trial: eight times the study of one seed."""
 LEAST_TRIALS = 5
 """Trials that the search of one seed counts as at least: today's and a batch."""
+LEAST_POLISH = 4
+"""Evaluations that it goes on with after its first hit, of the ``polish`` that it may, at least."""
 LEAST_REPLICATIONS = 3
 """Replications from which those of a trial itself tell what a seed does."""
 NOISE_SECONDS = 15.0
@@ -134,14 +136,17 @@ class Scout:
     def _left(self, standings: Standings) -> float:
         """Return what is left of eight times the evaluations of the search of one seed.
 
-        Infinite until a trial meets every target under the seed of the search.
+        Infinite until a trial meets every target under the seed of the search. That search
+        goes on from there towards what is preferred, and that counts as well.
         """
         plain = [replace(goal, margin=0.0, shift=0.0) for goal in standings.goals]
         met = [trial.iteration for trial in standings.complete if all_met(plain, trial.metrics)]
         if not met:
             return math.inf
         first = sum(trial.iteration <= min(met) for trial in standings.complete)
-        most = (1 + TIMES) * max(first, LEAST_TRIALS)
+        search = self._spec.search
+        polished = 0 if search.prefer == "none" else min(search.polish, LEAST_POLISH)
+        most = (1 + TIMES) * max(first + polished, LEAST_TRIALS)
         return most - standings.count - self.evaluations
 
     def _is_near(self, standings: Standings, trial: CompleteTrial) -> bool:
