@@ -44,8 +44,8 @@ AMBITIONS = (0.05, 0.2, 0.6, 2.0)
 """Improvements of an objective to try for, in standard deviations of what was seen."""
 POLISHED = 6
 BLUR = 0.02
-"""Share of its distance from what is wanted with which an evaluation is off for the model: far
-away, details are of no use, and a model that follows them is worse near the target."""
+"""Share with which an evaluation is off for the model, of its distance from what is wanted beyond
+that of the nearest one: details far away are of no use, and make the model worse near by."""
 
 Source = Literal["probes", "trims", "regret"]
 """What a candidate is sought by: the reason why targets look out of reach, a near miss that is put
@@ -103,7 +103,8 @@ class Plan:
         rows = self.modelled
         points = self.box.encode(self.observed.points[rows])
         metrics = self.observed.metrics[rows]
-        blur = BLUR * self.aims.distance(metrics)
+        distance = self.aims.distance(metrics)
+        blur = BLUR * (distance - distance.min(axis=0))
         return Surrogate(self._basis, points, metrics, self.box.blocks, blur)
 
     @cached_property
