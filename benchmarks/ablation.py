@@ -25,7 +25,7 @@ from search.sampling import (
     aims,
     basis,
     design,
-    probes,
+    doubt,
     proposal,
     regret,
     step,
@@ -54,8 +54,8 @@ GROUPS: Mapping[str, Sequence[tuple[Any, str]]] = {
     "centre": [(aims, "CENTRE_PULL"), (aims, "SOFT_MARGIN")],
     "step": [(step, "ITERATIONS")],
     "trims": [(trim, "NEAR_MISSES"), (trim, "NEAR"), (trim, "REFUTED"), (trim, "MOST_PAIRS")],
-    "doubt": [(probes, "DOUBTFUL"), (probes, "PROBED"), (probes, "UNLIKELY")],
-    "stall": [(probes, "STALLED")],
+    "doubt": [(doubt, "DOUBTFUL"), (doubt, "PROBED"), (doubt, "UNLIKELY")],
+    "stall": [(doubt, "STALLED")],
     "start": [(target, "INITIAL_LIMIT"), (design, "MARGIN")],
 }  # fmt: skip
 """Constants that are changed together, by the module that has them."""

@@ -26,10 +26,10 @@ from search.sampling.aims import Aims
 from search.sampling.axes import Box
 from search.sampling.basis import Basis
 from search.sampling.design import farthest, spread_points
+from search.sampling.doubt import Probes
 from search.sampling.functions import Functions
 from search.sampling.observed import Key, Observed, key_of, keys_of
 from search.sampling.pool import Region, decode, neighbours, roundings
-from search.sampling.probes import Probes
 from search.sampling.regret import Regret
 from search.sampling.step import ITERATIONS, Ambition, Walls, solve
 from search.sampling.surrogate import Surrogate

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from search.sampling.diagnosis import Diagnosis, diagnose
-from search.sampling.probes import DOUBTFUL
+from search.sampling.doubt import DOUBTFUL
 from search.sampling.proposal import Plan
 from search.study.targets import Goal
 
