@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from shims import compiled
 
 from search.audit.events import read_events
+from search.audit.integrity import verify_trail
 from search.audit.reader import AuditReader
-from search.audit.verify import verify_trail
 from search.storage.existing import existing_storage
 
 pytestmark = [pytest.mark.fault, pytest.mark.dbt, pytest.mark.long]
