@@ -162,8 +162,8 @@ def _plot(spec: StudySpec, result: FrontierResult) -> Any:
         parts.append(label(LEFT - 12, floor + 1, f"{shown[0]} to {shown[1]}", anchor="end"))
         parts.append(path(places, "l lbest"))
         for place, point in zip(places, points, strict=True):
-            value = with_unit(point.values[name], parameter.unit)
-            tip = f"{_at(result.varies, point)}: {name} {value}"
+            said = with_unit(point.values[name], parameter.unit)
+            tip = f"{_at(result.varies, point)}: {name} {said}"
             look = "mark" if point.is_met else "p lnow"
             parts.append(dot(*place, 5.0, look, tip if point.is_met else f"{tip} (missed)"))
     base = TOP + len(spec.parameters) * LANE
