@@ -125,7 +125,8 @@ def test_a_search_that_is_left_does_not_wait_for_dbt(factory: DbtEvaluatorFactor
         wait_for_dbt(process)
         raise KeyboardInterrupt
     assert not process.is_running()
-    assert list((factory.scratch_parent or Path()).iterdir()) == []
+    assert factory.scratch_parent is not None
+    assert not factory.scratch_parent.exists() or not list(factory.scratch_parent.iterdir())
 
 
 def test_what_dbt_evaluated_is_not_verified_in_a_project_without_tests(
