@@ -43,9 +43,9 @@ def timeline() -> Timeline:
         clock.seconds = at
         made.note(line)
     made.trial(ended("recording", -5.0, 3.0))  # of an earlier run
-    made.trial(ended("b", 9.0, 4.0))
-    made.trial(ended("a", 10.0, 2.0))
-    made.trial(ended("b", 13.0, 5.0))
+    for worker, begin, seconds in (("a", 10.0, 2.0), ("b", 9.0, 4.0), ("b", 13.0, 5.0)):
+        clock.seconds = begin + seconds
+        made.trial(ended(worker, begin, seconds))
     clock.seconds = 20.0
     return made
 

@@ -220,8 +220,8 @@ from search.cli.main import main
 study, results = sys.argv[1:3]
 told = {}
 for words in (
-    ["status", study], ["history", study], ["compare", study, "--a", "trial:0", "--b", "trial:1"],
-    ["diff", study, "trial:0", "current"], ["report", study],
+    ["status", study], ["history", study], ["diff", study, "trial:0", "current"],
+    ["report", study],
 ):
     more = [] if words[0] == "history" else ["--results", results]
     code = main([*words, *more], standalone_mode=False)
@@ -238,6 +238,6 @@ def test_commands_that_only_read_import_nothing_heavy(
     done = subprocess.run(words, capture_output=True, text=True)
     told = json.loads(done.stdout.splitlines()[-1])
     read = {"report": [0, ["jinja2", "numpy", "pyarrow"]]}  # it draws, from the published trail
-    for name in ("status", "history", "compare", "diff"):
+    for name in ("status", "history", "diff"):
         read[name] = [0, []]
     assert told == read, done.stderr
