@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from search.storage.database import masked, open_storage
 from search.storage.existing import SQLITE
 from search.storage.trials import StoredTrial
 from search.storage.vendor import ShownTrials, constraints_of, with_constraints
+from search.system.scratch import create_scratch, remove_scratch
 
 BUSY_SECONDS = 10
 """How long a look waits for a writer's commit before the page shows an error."""
@@ -141,8 +141,9 @@ def shown_storage(url: str, *, is_snapshot: bool) -> Iterator[ShownStorage]:
     file = Path(url.removeprefix(SQLITE))
     with contextlib.ExitStack() as stack:
         if is_snapshot:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="study-snapshot-"))
-            file = copied(file, Path(folder) / "study.db")
+            folder = create_scratch()  # one that a killed dashboard leaves is swept by the next
+            stack.callback(remove_scratch, folder)
+            file = copied(file, folder / "study.db")
         storage = _read_only(file)
         try:
             yield storage

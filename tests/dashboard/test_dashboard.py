@@ -94,8 +94,8 @@ def dashboard(study: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str],
         assert "http://127.0.0.1:" in line, process.communicate()
         yield process, next(word for word in line.split() if word.startswith("http"))
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # it tidies up
+        process.communicate(timeout=60)
 
 
 def get(page: str, path: str, method: str = "GET") -> tuple[int, Any]:
@@ -228,3 +228,18 @@ def test_the_page_in_a_browser(study: Path, chromium: str, tmp_path: Path) -> No
     ):
         assert text in shown, text
     assert "Infeasible" in shown and "x [people]" in shown
+
+
+def test_a_killed_dashboard_leaves_its_copy_of_the_study_to_the_next_to_remove(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temp))
+    with dashboard(study, "--snapshot") as (process, _):
+        process.kill()
+        process.wait()
+    (copy,) = temp.glob("*/study.db")
+    with dashboard(study, "--snapshot"):
+        assert not copy.exists()
+    assert list(temp.iterdir()) == []
