@@ -10,6 +10,7 @@ Source:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -148,15 +149,17 @@ class ConfinedThread:
     def _work(self) -> None:
         calls = self._calls
         is_confined = False
-        while (call := calls.get()) is not None:
-            try:
-                if not is_confined:
-                    _restrict([*self._writable, DEVICES])
-                    is_confined = True
-                call.result = call.function()
-            except BaseException as error:
-                call.error = error
-            call.is_done.set()
+        # An interrupt may come when the call that it is meant for has just ended.
+        with contextlib.suppress(KeyboardInterrupt):
+            while (call := calls.get()) is not None:
+                try:
+                    if not is_confined:
+                        _restrict([*self._writable, DEVICES])
+                        is_confined = True
+                    call.result = call.function()
+                except BaseException as error:
+                    call.error = error
+                call.is_done.set()
 
 
 class _Call:

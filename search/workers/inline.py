@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -182,9 +183,13 @@ class _Lane:
             os.chdir(self._home)
 
     def _live(self) -> None:
-        while (call := self._calls.get()) is not None:
-            function, done = call
-            try:
-                done.set_result(function())
-            except BaseException as error:
-                done.set_exception(error)
+        # What `abandon` raises may come when the call that it is meant for has just ended.
+        with contextlib.suppress(KeyboardInterrupt):
+            while (call := self._calls.get()) is not None:
+                function, done = call
+                try:
+                    result = function()
+                except BaseException as error:
+                    done.set_exception(error)
+                else:
+                    done.set_result(result)

@@ -289,7 +289,8 @@ def test_ctrl_c_saves_the_state_and_the_same_command_goes_on(study: Make) -> Non
     said = json.loads(out)
     assert (code, said["code"], said["exit_code"]) == (130, "interrupted", 130), running.lines
     assert "interrupted; the state is saved, the same command goes on" in running.lines[-1]
-    assert not any("Traceback" in line for line in running.lines), running.lines
+    told = "\n".join(running.lines)
+    assert "Traceback" not in told, told
     assert one.left() == []
     before = {n: t for n, t in one.trials().items() if t.state.name == "COMPLETE"}
     assert set(before) >= {0, 1, 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from worker_fakes import FakeFactory
 
 from search.errors import SpecError, WorkerError
 from search.workers import InlinePool, WorkerPool, make_pool
+from search.workers.inline import _Lane
 
 
 class TestInlinePool(PoolContract):
@@ -46,3 +48,15 @@ def test_ray_is_not_imported_unless_it_is_used() -> None:
     code = "import sys, search.workers; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_an_interrupt_that_comes_when_the_call_has_just_ended_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    for _ in range(20):
+        lane = _Lane()
+        assert lane.call(lambda: 7).result() == 7
+        lane.abandon()
+    assert told == []
