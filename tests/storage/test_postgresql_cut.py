@@ -7,27 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+from slow_runs import NEVER, SLOW, WORDS, trials
 from sqlalchemy import create_engine, text
 from studies import run_search, search_command
 
 pytestmark = [pytest.mark.fault, pytest.mark.dbt, pytest.mark.long]
-
-NEVER = {"v": {"value": 1000.0}}
-SLOW = [
-    {
-        "sql": "create or replace table result as select {{ var('x') }} * 10"
-        " + (select value from levers) + (select 0 * sum(hash(range) % 7) from range(30000000))"
-        " as v"
-    }
-]
-WORDS = ("--workers", "0", "--set", "search.max_iterations=1", "--set", "search.batch_size=6")
-
-
-def trials(url: str, study: str) -> list[tuple[Any, ...]]:
-    stored = optuna.load_study(study_name=study, storage=url).trials
-    return [(one.number, one.state.name, one.params, one.values) for one in stored]
 
 
 def ended_by_the_server(url: str) -> None:
