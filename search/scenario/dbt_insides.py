@@ -17,7 +17,7 @@ from search.errors import OUTSIDE, ScenarioError
 from search.scenario.clock import BATCHES, ClockRead
 from search.scenario.duck_limits import strip_resource_settings
 from search.scenario.file_names import who_is
-from search.scenario.held_clock import held_datetime, hold_clock
+from search.scenario.held_clock import MAKES_FUNCTIONS, has_own_clock, held_datetime, hold_clock
 from search.scenario.own_files import OwnFiles
 from search.scenario.plan import StatementObserver, StatementRewriter
 from search.scenario.python_reads import run_noticing_all
@@ -101,6 +101,9 @@ class Sender:
         reads: Takes what statements may read.
         files: Leads what statements write elsewhere.
         rewrite: Changes a statement on its way to DuckDB, knowing its node.
+
+    Attributes:
+        may_make_functions: Whether a statement so far may have made a function of the project's.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Sender:
         self._files = files
         self._rewrite = rewrite
         self._sender = threading.local()
+        self.may_make_functions = False
         files.written.on_reading = self._tell_of_write
 
     def on_event(self, event: Any) -> None:
@@ -135,6 +139,7 @@ class Sender:
         allowed = strip_resource_settings(sql) or "select 1"
         node = getattr(self._sender, "node", None)
         self._reads.saw_statement(allowed, node or "dbt")
+        self.may_make_functions |= MAKES_FUNCTIONS.search(allowed) is not None
         if self._observer is not None and (told := self._files.observed(allowed, node)):
             self._observer(told, bindings, node, getattr(self._sender, "invocation", None))
         if self._rewrite is not None:
@@ -273,9 +278,15 @@ def _clock_changes(moment: datetime, sender: Sender) -> Iterator[tuple[Any, str,
     make_batches: Any = MicrobatchBuilder.__init__
     modules: Any = base.get_datetime_module_context
 
+    is_own: bool | None = None
+
     def held_cursor(cls: Any, *args: Any, **named: Any) -> Any:
+        nonlocal is_own
         cursor = cursor_of(cls, *args, **named)
-        hold_clock(cursor, moment)
+        if is_own is None or sender.may_make_functions:  # perhaps seen only when it is committed
+            is_own = has_own_clock(cursor)
+        if not is_own:
+            hold_clock(cursor, moment)
         return cursor
 
     def held_user(self: Any, *args: Any, **named: Any) -> None:

@@ -26,7 +26,7 @@ from search.scenario.duck_limits import (
     open_error,
 )
 from search.scenario.duckdb_errors import first_line
-from search.scenario.held_clock import hold_clock
+from search.scenario.held_clock import has_own_clock, hold_clock
 from search.scenario.plan import Profile
 from search.system.sql_text import escaped
 
@@ -108,7 +108,7 @@ def set_up_cursor(
         if key.lower() not in RESOURCE_SETTINGS | without:
             connection.execute(f"set {key} = '{escaped(value)}'")
     hide_progress_bar(connection)
-    if moment is not None:
+    if moment is not None and not has_own_clock(connection):
         hold_clock(connection, moment)
 
 

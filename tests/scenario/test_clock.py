@@ -12,7 +12,13 @@ from studies import copy_project, dbt_document, load
 from search.driver.engine import Engine, prepare_engine
 from search.scenario import input_content
 from search.scenario.clock import clock_reads
-from search.scenario.held_clock import HELD_FUNCTIONS, HeldClock, hold_clock, move_clock
+from search.scenario.held_clock import (
+    HELD_FUNCTIONS,
+    HeldClock,
+    has_own_clock,
+    hold_clock,
+    move_clock,
+)
 from search.scenario.input_content import changes
 from search.scenario.preparation import prepare
 from search.scenario.read_log import ReadLog
@@ -85,9 +91,9 @@ def test_duckdb_answers_with_the_moment_in_its_own_types() -> None:
 
 def test_a_function_of_the_projects_own_stays_the_projects() -> None:
     with duckdb.connect() as connection:
+        assert not has_own_clock(connection)
         connection.execute("create macro today() as 'ours'")
-        hold_clock(connection, datetime(2026, 1, 31, tzinfo=UTC))
-        assert connection.execute("select today()").fetchall() == [("ours",)]
+        assert has_own_clock(connection)
 
 
 def test_the_day_is_named_when_it_moves() -> None:

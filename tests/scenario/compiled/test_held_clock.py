@@ -49,3 +49,15 @@ def test_both_engines_see_the_same_moment(tmp_path: Path) -> None:
     time.sleep(1.0)
     (found,) = by_replay(mini.library, [candidate])
     assert found == [expected, expected]
+
+
+def test_a_function_that_a_hook_makes_is_asked_by_the_next_model(tmp_path: Path) -> None:
+    mini = Mini(
+        tmp_path / "mini",
+        {"a.sql": "{{ config(materialized='table') }} select {{ var('x') }} + day(today()) as v"},
+        {"x": {"low": 0.0, "high": 9.0, "current": 1.5}},
+        {"v": "select v from a"},
+        project={"on-run-start": ["create or replace macro main.today() as date '2020-01-31'"]},
+    )
+    assert CLOCK.moment.day != 31
+    assert by_dbt(mini.factory, [{"x": 2.0}]) == [{"v": 33.0}]

@@ -14,6 +14,7 @@ from isolations import ISOLATIONS
 from sql_scenario import Compiled, Script
 
 from search.errors import RecordingError
+from search.scenario.compiled import walls as module
 from search.scenario.compiled.emission import Action
 from search.scenario.compiled.lifting import Template
 from search.scenario.compiled.program_evaluator import ProgramEvaluatorFactory
@@ -101,6 +102,32 @@ def test_a_name_that_no_pattern_matches_is_beyond_what_was_recorded(tmp_path: Pa
     built.require_known(action, {"s": "part_7"})
     with pytest.raises(BeyondRecording, match=r"/data/other\.csv"):
         built.require_known(action, {"s": "other"})
+
+
+@pytest.mark.parametrize("quotes", ["''", '""', ("$$", "$$"), ("$a$", "$a$"), ("e'", "'")])
+def test_a_number_may_name_a_file(tmp_path: Path, quotes: tuple[str, str]) -> None:
+    compiled = Compiled(SCRIPT, tmp_path / "compiled")
+    before, behind = quotes
+    template = Template((f"from {before}/data/part_", f".csv{behind} where v > 0"), ("n",))
+    built, action = walls(compiled, template, "/data/part_1*.csv")
+    built.require_known(action, {"n": "12"})
+    with pytest.raises(BeyondRecording, match=r"/data/part_2\.csv"):
+        built.require_known(action, {"n": "2"})
+
+
+def test_a_number_beside_names_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = Compiled(SCRIPT, tmp_path / "compiled")
+    template = Template(("select 'x', v -", " from read_csv('/data/part_1.csv')"), ("n",))
+    built, action = walls(compiled, template, "/data/part_*.csv")
+    looked: list[str] = []
+    monkeypatch.setattr(module, "outside_writes", lambda sql: looked.append(sql) or [])
+    for text in ("3", "0.25", "1e-05"):
+        built.require_known(action, {"n": text})
+    assert looked == []
+    built.require_known(action, {"n": "-1"})  # which makes a comment of what follows
+    assert len(looked) == 1
 
 
 @pytest.mark.dbt
