@@ -200,7 +200,8 @@ class _StudyRun:
                 spec, self._layout, session, self._progress, self._options.max_new_iterations
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
-            with Verifier(child, reference, engine, current, self._progress) as verifier:
+            processes = _dbt_processes(memory)
+            with Verifier(child, reference, engine, current, self._progress, processes) as verifier:
                 result = versions.search(
                     version, engine, engine.first if is_new else None, verifier
                 )
@@ -218,7 +219,7 @@ class _StudyRun:
             self._progress.note("the study starts again, and dbt evaluates every candidate")
             slow = Engine(reference, "dbt", "copy", first=None, warnings=engine.warnings)
             following = next_version(session.storage, spec.study)
-            with Verifier(child, reference, slow, current, self._progress) as verifier:
+            with Verifier(child, reference, slow, current, self._progress, processes) as verifier:
                 return versions.search(following, slow, None, verifier)
 
     def _engine(
@@ -233,7 +234,7 @@ class _StudyRun:
             reference,
             self._spec,
             self._layout.programs.absolute(),
-            max(1, min(2, memory.workers, cores())),
+            _dbt_processes(memory),
             report=self._progress.note,
         )
         unlikely = unlikely_fractions(self._spec)
@@ -252,6 +253,11 @@ class _StudyRun:
         """Whether opening the storage early tells of a mistake without writing anything."""
         prefix = "sqlite:///"
         return not url.startswith(prefix) or Path(url.removeprefix(prefix)).exists()
+
+
+def _dbt_processes(memory: MemoryPlan) -> int:
+    """Return how many processes may run dbt at the same time."""
+    return max(1, min(2, memory.workers, cores()))
 
 
 def _as_earlier(

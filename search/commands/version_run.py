@@ -168,8 +168,7 @@ class VersionRun:
                 end = driver.run(first)
                 appraisal = self._appraise(end, store, pool)
                 verification = self._verified(verifier, store, end)
-                needed = [trial for trial in (end.current, end.best) if trial is not None]
-                tables = verifier.tables(spec, store, end, needed)
+                tables = verifier.tables(spec, store, end)
                 appraisal |= {} if tables is None else {"tables": tables}
                 moved = self._moved(store, cache)
                 submitted = driver.first_submit_at or self._session.started
@@ -214,10 +213,10 @@ class VersionRun:
         watched = self._session.watched
         watched.changed()
         writes = watched.writes
-        verification = verifier.verify(store, end, self._spec.report)
+        verification = verifier.verify(store, end, self._spec)
         if not watched.changed() and watched.writes != writes:
             store.set_attributes({VERIFIED: {}})
-            verification = verifier.verify(store, end, self._spec.report)
+            verification = verifier.verify(store, end, self._spec)
         return verification
 
     def _moved(self, store: StudyStore, cache: ResultCache | None) -> tuple[str, ...]:

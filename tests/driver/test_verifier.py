@@ -138,3 +138,34 @@ def test_what_dbt_evaluated_is_not_verified_in_a_project_without_tests(
     with Verifier(child, factory, by_dbt, current, SilentProgress()) as verifier:
         assert verifier.verify(store, end_with({"v": 21.0})) is None
     assert store.kept == {}
+
+
+def test_tables_of_other_plans_are_read_while_the_winner_is_verified(
+    child: ChildProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.driver.verifier.SECONDS", 600.0)
+    folder = copy_project("tiny", tmp_path / "tiny")
+    sql = "select 'all' as part, result from {{ ref('fct_result') }}"
+    steps = [{"dbt": {"command": "run", "select": "fct_result"}}]
+    report = {"tables": {"result": {"sql": sql, "by": ["part"], "value": "result"}}}
+    spec = load(folder, dbt_document(scenario={"steps": steps}, report=report))
+    limits = preparation_limits(spec, memory_plan(spec))
+    prepared = child.call(prepare, spec, folder / "baselines", limits, report=silent)
+    factory = factory_of(prepared.plan, folder / "scratch")
+    engine = Engine(factory, "compiled", "overlay", first=None)
+    end: Any = end_with({"v": 21.0})
+    end.current = SimpleNamespace(number=0, values={"x": 1.0, "rate": 1.0})
+    end.alternatives = [SimpleNamespace(trial=3, values={"x": 3.0, "rate": 1.0})]
+    documents = []
+    for processes in (1, 2):
+        store: Any = Attributes()
+        current = EvaluationRequest(0, end.current.values)
+        with Verifier(child, factory, engine, current, SilentProgress(), processes) as verifier:
+            assert verifier.verify(store, end, spec) is not None
+            assert (verifier._others is not None) is (processes == 2)
+            documents.append(verifier.tables(spec, store, end))
+    assert documents[0] == documents[1]
+    assert documents[0] is not None and documents[0]["left_out"] == 0
+    rows = [of_plan["tables"]["result"]["rows"][0][1] for of_plan in documents[0]["plans"]]
+    assert rows == [11.0, 21.0, 31.0]  # today, the winner, the other plan
+    assert list((factory.scratch_parent or Path()).iterdir()) == []

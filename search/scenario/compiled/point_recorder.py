@@ -8,15 +8,15 @@ from types import TracebackType
 from typing import Any
 
 from search.errors import RecordingError, ScenarioError
-from search.scenario.compiled.ahead import RecordingAhead
 from search.scenario.compiled.literals import literal_class
 from search.scenario.compiled.points import SecondPoints
 from search.scenario.compiled.program import CheckPoint
-from search.scenario.compiled.recording import Recording, RecordingEvaluator
+from search.scenario.compiled.recording import Recording, RecordingEvaluator, record_once
 from search.scenario.compiled.source import Source
 from search.scenario.compiled.variants import NeedsVariants
 from search.scenario.outcome import EvaluationRequest
 from search.study.values import Scalar
+from search.system.ahead import Ahead
 from search.system.child import Report
 
 _OF_TYPES = ("schemas on this incremental model are out of sync", "enforced contract that failed")
@@ -107,14 +107,14 @@ class PointRecorder:
             start = self.record(self.first, seed, first)
             return start, self._record_second(other_seed)
         request = EvaluationRequest(trial=0, values=self.second, replication=other_seed)
-        with RecordingAhead(self._source.factory, request) as ahead:
+        with Ahead(record_once, self._source.factory, request) as ahead:
             start = self.record(self.first, seed, f"{first} (2/2 at the same time)")
             return start, self._record_second(other_seed, ahead)
 
     def _record_second(
         self,
         seed: Scalar | None,
-        ahead: RecordingAhead | None = None,
+        ahead: Ahead[Recording] | None = None,
     ) -> Recording:
         """Record inside the ranges, or where the scenario does not fail."""
         try:
@@ -162,7 +162,7 @@ class PointRecorder:
         values: Values,
         seed: Scalar | None,
         what: str,
-        ahead: RecordingAhead | None = None,
+        ahead: Ahead[Recording] | None = None,
     ) -> Recording:
         """Record a point, or take what was recorded ahead.
 

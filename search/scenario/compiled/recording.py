@@ -17,6 +17,7 @@ from search.scenario.outcome import EvaluationRequest
 from search.scenario.report_tables import TablesAside
 from search.scenario.seeds import DrawPlaces
 from search.study.steps import ExpandedStep
+from search.system.child import Report
 
 RUN_VALUE = "\x01run\x01"
 """Stands in a recorded text where dbt put a value of its own (the invocation's id).
@@ -198,3 +199,19 @@ class RecordingEvaluator(DbtEvaluator):
 
     def _observe(self, sql: str, bindings: Any, node: str | None, invocation: str | None) -> None:
         self._tape.take(sql, bindings, node, invocation)
+
+
+def record_once(
+    factory: DbtEvaluatorFactory, request: EvaluationRequest, *, report: Report
+) -> Recording:
+    """Record one request in this process.
+
+    Raises:
+        SearchError: If the scenario fails at these values.
+    """
+    recorder = RecordingEvaluator(factory)
+    recorder.open()
+    try:
+        return recorder.record(request)
+    finally:
+        recorder.close()

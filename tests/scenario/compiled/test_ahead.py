@@ -13,13 +13,14 @@ from studies import copy_project, dbt_document, write_study
 
 from search.driver.engine import source_of
 from search.errors import WorkerError
-from search.scenario.compiled.ahead import RecordingAhead, record_once
 from search.scenario.compiled.library import Library
+from search.scenario.compiled.recording import record_once
 from search.scenario.evaluator import DbtEvaluatorFactory
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.preparation import prepare
 from search.study import StudySpec, load_study
 from search.study.space import current_candidate
+from search.system.ahead import Ahead
 from search.workers.resources import evaluator_factory, memory_plan, preparation_limits
 
 pytestmark = pytest.mark.dbt
@@ -42,7 +43,7 @@ def test_it_records_what_this_process_records(
 ) -> None:
     spec, factory = prepared
     request = EvaluationRequest(0, current_candidate(spec) | {"x": 3.5})
-    with RecordingAhead(factory, request) as ahead:
+    with Ahead(record_once, factory, request) as ahead:
         here = record_once(factory, request, report=lambda _: None)
         elsewhere = ahead.result()
     assert elsewhere.metrics == here.metrics
@@ -56,7 +57,7 @@ def test_left_early_it_ends_its_process(
     spec, factory = prepared
     before = set(psutil.Process().children(recursive=True))
     began = time.monotonic()
-    with RecordingAhead(factory, EvaluationRequest(0, current_candidate(spec))) as ahead:
+    with Ahead(record_once, factory, EvaluationRequest(0, current_candidate(spec))) as ahead:
         while not set(psutil.Process().children(recursive=True)) - before:
             time.sleep(0.01)
     assert set(psutil.Process().children(recursive=True)) <= before

@@ -9,8 +9,8 @@ import sqlglot
 from dbt_scenario import Around, Mini, turns
 from sqlglot import exp
 
-from search.scenario.compiled.ahead import record_once
 from search.scenario.compiled.lexer import names_in
+from search.scenario.compiled.recording import record_once
 from search.scenario.outcome import EvaluationRequest
 
 STATEMENTS = (
