@@ -66,7 +66,10 @@ def configure_connection(connection: Any, output: Mapping[str, Any]) -> None:
 
 _VALID: set[tuple[type, str]] = set()
 """Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
-_MAX_VALID = 20_000
+_CODE: dict[tuple[type, str], Any] = {}
+"""Jinja templates as Python code, by the kind of environment and their text."""
+_MAX_KEPT = 20_000
+"""Documents, and templates, that a process keeps before it starts anew."""
 
 COLLECT_AFTER = (5_000, 10, 5)
 """Thresholds of Python's garbage collector while dbt is at work."""
@@ -190,10 +193,6 @@ def process_state(
     scenario then have their nodes in one order. (``--single-threaded`` would do the same, but
     closes the connection that a project's hooks use.)
 
-    More than half of what a step costs in dbt is to parse the Jinja of the same 700 macros again,
-    and to hold the same documents against their JSON schemas. The syntax trees are kept by the
-    switch that dbt's own tests use, the documents that fit are remembered here.
-
     Args:
         sender: Stands between dbt and DuckDB.
         temporary: Where models in Python may keep a file for a moment.
@@ -204,15 +203,12 @@ def process_state(
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper, LocalEnvironment
     from dbt.graph.queue import GraphQueue
     from dbt.graph.thread_pool import DbtThreadPool
-    from dbt_common.dataclass_schema import dbtClassMixin
-    from dbt_common.tests import enable_test_caching
 
     folder, temporary_folder = os.getcwd(), tempfile.tempdir
     dbts_thread = threading.current_thread()
     execute: Any = DuckDBCursorWrapper.execute
     submit: Any = DbtThreadPool.apply_async
     wait: Any = GraphQueue.wait_until_something_was_done
-    validate: Any = vars(dbtClassMixin)["validate"]
     python_job: Any = vars(Environment)["run_python_job"]
 
     def guarded(self: Any, sql: str, bindings: Any = None) -> Any:
@@ -231,19 +227,9 @@ def process_state(
                 return 0
         return int(wait(self))
 
-    def validate_once(cls: Any, mapping: Any) -> None:
-        document = (cls, repr(mapping))
-        if document not in _VALID:
-            validate.__func__(cls, mapping)
-            if len(_VALID) >= _MAX_VALID:
-                _VALID.clear()
-            _VALID.add(document)
-
     temporary.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(temporary)  # a model in Python may keep a file for a moment
-    enable_test_caching()
     changes = [
-        (dbtClassMixin, "validate", classmethod(validate_once)),
         (DuckDBCursorWrapper, "execute", guarded),
         *((DuckDBCursorWrapper, name, _reading(name)) for name in _QUERIES),
         (LocalEnvironment, "store_relation", _store_nothing),
@@ -251,6 +237,7 @@ def process_state(
         (Environment, "run_python_job", classmethod(sender.noticing(python_job.__func__))),
         (DbtThreadPool, "apply_async", one_after_the_other),
         (GraphQueue, "wait_until_something_was_done", unfinished),
+        *_memory_changes(),
         *([] if moment is None else _clock_changes(moment, sender)),
     ]
     manager: Any = DuckDBConnectionManager
@@ -263,6 +250,46 @@ def process_state(
         manager.close_all_connections()
         tempfile.tempdir = temporary_folder
         os.chdir(folder)
+
+
+def _memory_changes() -> Iterator[tuple[Any, str, Any]]:
+    """Yield what lets a process do once what depends on a text alone.
+
+    More than half of what a step costs in dbt is to parse and compile the Jinja of the same 700
+    macros again, and to hold the same documents against their JSON schemas. The syntax trees are
+    kept by the switch that dbt's own tests use; the code of templates, and the documents that fit,
+    are remembered here.
+    """
+    from dbt_common.clients.jinja import MacroFuzzEnvironment
+    from dbt_common.dataclass_schema import dbtClassMixin
+    from dbt_common.tests import enable_test_caching
+
+    validate: Any = vars(dbtClassMixin)["validate"]
+    compiled: Any = MacroFuzzEnvironment.compile
+
+    def validate_once(cls: Any, mapping: Any) -> None:
+        document = (cls, repr(mapping))
+        if document not in _VALID:
+            validate.__func__(cls, mapping)
+            if len(_VALID) >= _MAX_KEPT:
+                _VALID.clear()
+            _VALID.add(document)
+
+    def compile_once(self: Any, source: Any, *args: Any, **options: Any) -> Any:
+        # All environments of dbt's class are alike but for what they make of undefined names.
+        if not isinstance(source, str) or args or options:
+            return compiled(self, source, *args, **options)
+        template = (type(self), source)
+        if template not in _CODE:
+            code = compiled(self, source)
+            if len(_CODE) >= _MAX_KEPT:
+                _CODE.clear()
+            _CODE[template] = code
+        return _CODE[template]
+
+    enable_test_caching()
+    yield dbtClassMixin, "validate", classmethod(validate_once)
+    yield MacroFuzzEnvironment, "compile", compile_once
 
 
 def _clock_changes(moment: datetime, sender: Sender) -> Iterator[tuple[Any, str, Any]]:

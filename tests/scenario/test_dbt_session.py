@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -74,11 +75,36 @@ def test_a_wrong_config_is_refused_each_time_and_a_mended_one_taken(
 
 
 def test_nothing_of_ours_stays_in_dbts_classes(session: DbtSession) -> None:
+    from dbt_common.clients.jinja import MacroFuzzEnvironment
     from dbt_common.dataclass_schema import dbtClassMixin
 
     before = vars(dbtClassMixin)["validate"]
     session.run("run", dbt_vars=VALUES)
     assert vars(dbtClassMixin)["validate"] is before
+    assert "compile" not in vars(MacroFuzzEnvironment)
+
+
+def test_a_template_is_compiled_once_and_again_when_its_text_changed(
+    session: DbtSession, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jinja2 import Environment
+
+    compiled: list[str] = []
+    generate: Any = Environment._generate
+
+    def noted(self: Any, source: Any, *args: Any, **options: Any) -> Any:
+        code = generate(self, source, *args, **options)
+        compiled.append(code)
+        return code
+
+    session.run("run", dbt_vars=VALUES)
+    monkeypatch.setattr(Environment, "_generate", noted)
+    session.run("run", dbt_vars=VALUES | {"x": 1})
+    assert compiled == [] and result(tmp_path) == [(13,)]
+    model = project / "models" / "fct_result.sql"
+    model.write_text(model.read_text() + " -- and\nlimit 1 {# edited #}")
+    session.run("run", dbt_vars=VALUES | {"x": 2})
+    assert 1 <= len(compiled) <= 3
 
 
 def test_the_config_block_of_profiles_yml_counts_as_for_dbt(project: Path, tmp_path: Path) -> None:
