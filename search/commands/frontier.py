@@ -33,12 +33,12 @@ from search.study.space import validate_candidate
 from search.study.targets import Goal, is_resolved, objective_goals
 from search.study.values import Scalar
 from search.study.vary import OPTION, Vary, levels_of, parse_varies
-from search.system.memory import cores
 from search.system.unchanged import Unchanged
-from search.workers import ClusterLimits, WorkerPool, make_pool
+from search.workers import WorkerPool
 from search.workers.cached import CachedPool
+from search.workers.resources import dbt_processes
+from search.workers.study_pool import study_pool
 from search.workers.unchanged_pool import UnchangedPool, reads_the_project
-from search.workers.watchdog import MemoryWatchdog
 
 
 def find_frontier(
@@ -67,7 +67,7 @@ def find_frontier(
             bench.reference,
             spec,
             bench.programs,
-            max(1, min(2, bench.memory.workers, cores())),
+            dbt_processes(bench.memory),
         )
         fingerprints = (engine.plan or bench.prepared.plan).fingerprints
         _require_same_inputs(spec, stored, fingerprints)
@@ -219,22 +219,9 @@ def _open_pool(
     spec: StudySpec, bench: Workbench, engine: Engine, scenario: str
 ) -> Iterator[WorkerPool]:
     """Yield workers that evaluate the study, and do not evaluate again what is known."""
-    memory, resources = bench.memory, spec.resources
+    resources = spec.resources
     with ExitStack() as stack:
-        watchdog = stack.enter_context(
-            MemoryWatchdog(budget_bytes=memory.budget_bytes, share_bytes=memory.per_worker_bytes)
-        )
-        pool: WorkerPool = stack.enter_context(
-            make_pool(
-                workers=memory.workers,
-                threads_per_worker=resources.threads_per_worker,
-                retries=spec.search.retries,
-                trial_timeout_seconds=spec.search.trial_timeout,
-                memory_bytes_per_worker=memory.per_worker_bytes,
-                watchdog=watchdog,
-                cluster=ClusterLimits(resources.min_workers, memory.workers_per_node),
-            )
-        )
+        pool, _ = stack.enter_context(study_pool(spec, bench.memory))
         pool.open(engine.factory)
         inputs = (engine.plan or bench.prepared.plan).inputs()
         pool = UnchangedPool(pool, Unchanged(lambda: input_files(inputs)), lambda: None)

@@ -36,18 +36,19 @@ from search.study.percent import unlikely_fractions
 from search.study.space import current_candidate
 from search.system import files
 from search.system.child import ChildProcess
-from search.system.memory import MemorySampler, cores
+from search.system.memory import MemorySampler
 from search.system.scratch import sweep_scratch
 from search.system.unchanged import Unchanged
 from search.views.checks import check_text
 from search.views.text import counted
-from search.workers import ClusterLimits, WorkerPool, make_pool
+from search.workers import WorkerPool
 from search.workers.resources import (
+    dbt_processes,
     memory_plan,
     memory_text,
     scratch_parent,
 )
-from search.workers.watchdog import MemoryWatchdog
+from search.workers.study_pool import study_pool
 
 
 @dataclass(frozen=True)
@@ -128,20 +129,7 @@ class _StudyRun:
         try:
             with (
                 StudyLock(self._layout.lock),
-                MemoryWatchdog(
-                    budget_bytes=memory.budget_bytes, share_bytes=memory.per_worker_bytes
-                ) as sampler,
-                make_pool(
-                    workers=memory.workers,
-                    threads_per_worker=self._spec.resources.threads_per_worker,
-                    retries=self._spec.search.retries,
-                    trial_timeout_seconds=self._spec.search.trial_timeout,
-                    memory_bytes_per_worker=memory.per_worker_bytes,
-                    watchdog=sampler,
-                    cluster=ClusterLimits(
-                        self._spec.resources.min_workers, memory.workers_per_node
-                    ),
-                ) as pool,
+                study_pool(self._spec, memory) as (pool, sampler),
             ):
                 return self._search(memory, pool, sampler)
         finally:
@@ -200,7 +188,7 @@ class _StudyRun:
                 spec, self._layout, session, self._progress, self._options.max_new_iterations
             )
             current = EvaluationRequest(trial=0, values=current_candidate(spec))
-            processes = _dbt_processes(memory)
+            processes = dbt_processes(memory)
             with Verifier(child, reference, engine, current, self._progress, processes) as verifier:
                 result = versions.search(
                     version, engine, engine.first if is_new else None, verifier
@@ -234,7 +222,7 @@ class _StudyRun:
             reference,
             self._spec,
             self._layout.programs.absolute(),
-            _dbt_processes(memory),
+            dbt_processes(memory),
             report=self._progress.note,
         )
         unlikely = unlikely_fractions(self._spec)
@@ -253,11 +241,6 @@ class _StudyRun:
         """Whether opening the storage early tells of a mistake without writing anything."""
         prefix = "sqlite:///"
         return not url.startswith(prefix) or Path(url.removeprefix(prefix)).exists()
-
-
-def _dbt_processes(memory: MemoryPlan) -> int:
-    """Return how many processes may run dbt at the same time."""
-    return max(1, min(2, memory.workers, cores()))
 
 
 def _as_earlier(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
@@ -26,21 +25,6 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _NO_LIMIT = 2**60
 """cgroup v1 writes a huge number (2**63 less a page) where there is no limit."""
-
-
-@dataclass(frozen=True)
-class ProcessMemory:
-    """One process's share of memory.
-
-    Attributes:
-        pid: Process id.
-        name: Program, or the title that the process gave itself.
-        pss_bytes: Proportional set size in bytes: shared pages count in equal parts.
-    """
-
-    pid: int
-    name: str
-    pss_bytes: int
 
 
 def process_tree(root: int | None = None) -> list[int]:
@@ -111,9 +95,6 @@ class MemorySampler:
         self._known: dict[int, tuple[int, int]] = {}
         self.current_bytes = 0
         self.peak_bytes = 0
-        self.peak_breakdown: tuple[ProcessMemory, ...] = ()
-        self.cpu_seconds = 0.0
-        """CPU that looking took so far, in seconds."""
 
     def start(self) -> None:
         """Begin to watch. Does nothing when it watches already."""
@@ -154,9 +135,7 @@ class MemorySampler:
     def _note(self, sizes: dict[int, int]) -> int:
         self._known = {pid: known for pid, known in self._known.items() if pid in sizes}
         self.current_bytes = sum(sizes.values())
-        if self.current_bytes > self.peak_bytes:
-            self.peak_bytes = self.current_bytes
-            self.peak_breakdown = _breakdown(sizes)
+        self.peak_bytes = max(self.peak_bytes, self.current_bytes)
         return self.current_bytes
 
     def __enter__(self) -> Self:
@@ -170,14 +149,13 @@ class MemorySampler:
         next_look = 0.0
         while True:
             is_last = self._stop.is_set()
-            began = time.thread_time()
             if is_last or time.monotonic() >= next_look:
+                began = time.thread_time()
                 self.look()
                 cost = time.thread_time() - began
                 next_look = time.monotonic() + max(self._interval_seconds, cost / MAX_DUTY)
             else:
                 self.glance()
-            self.cpu_seconds += time.thread_time() - began
             if is_last:
                 return
             self._stop.wait(self._interval_seconds)
@@ -220,22 +198,6 @@ def _resident_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
-
-
-def _breakdown(sizes: Mapping[int, int]) -> tuple[ProcessMemory, ...]:
-    biggest = sorted(sizes.items(), key=lambda item: -item[1])
-    return tuple(ProcessMemory(pid, _name(pid), size) for pid, size in biggest if size)
-
-
-def _name(pid: int) -> str:
-    if is_portable():
-        return portable.name_of(pid)
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return "gone"
-    script = next((word for word in words[1:] if word.endswith(".py")), words[0])
-    return Path(script.strip()).name or "unknown"
 
 
 def _cgroup_folders(controller: str) -> list[Path]:

@@ -18,7 +18,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 
@@ -51,16 +50,6 @@ def resident_bytes(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def name_of(pid: int) -> str:
-    """Return a process's program, or the script that it runs."""
-    try:
-        words = psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return "gone"
-    script = next((word for word in words[1:] if word.endswith(".py")), words[0] if words else "")
-    return Path(script).name or "unknown"
 
 
 def cores() -> int:

@@ -52,6 +52,11 @@ def preparation_limits(spec: StudySpec, memory: MemoryPlan) -> PreparationLimits
     )
 
 
+def dbt_processes(memory: MemoryPlan) -> int:
+    """Return how many processes may run dbt at the same time, beside the workers: 1 or 2."""
+    return max(1, min(2, memory.workers, cores()))
+
+
 def evaluator_factory(
     spec: StudySpec, plan: ScenarioPlan, memory: MemoryPlan
 ) -> DbtEvaluatorFactory:

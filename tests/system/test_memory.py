@@ -35,9 +35,6 @@ def test_the_peak_counts_a_child_that_is_gone_again() -> None:
         child.wait()
     assert sampler.look() < sampler.peak_bytes
     assert sampler.peak_bytes - before > 80 * 2**20
-    biggest = {one.pid: one.pss_bytes for one in sampler.peak_breakdown}
-    assert biggest[child.pid] > 80 * 2**20
-    assert sum(biggest.values()) == sampler.peak_bytes
 
 
 def test_a_glance_follows_growth_since_the_last_look() -> None:
@@ -51,7 +48,7 @@ def test_a_glance_follows_growth_since_the_last_look() -> None:
 def test_the_thread_looks_at_least_once_and_stops() -> None:
     with MemorySampler(interval_seconds=60) as sampler:
         pass
-    assert sampler.peak_bytes > 0 and sampler.cpu_seconds > 0
+    assert sampler.peak_bytes > 0
     sampler.stop()
 
 
