@@ -49,7 +49,6 @@ def test_figures_are_those_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 64 * 2**20 < memory.pss_bytes(os.getpid()) <= exact * 1.1
     assert memory._resident_bytes(os.getpid()) == pytest.approx(resident, rel=0.1)
     assert peak_memory_bytes() >= 64 * 2**20
-    assert memory._name(os.getpid()) not in ("gone", "unknown")
     assert memory.cores() == len(psutil.Process().cpu_affinity())
     assert memory._cgroup_folders("memory") == []
     assert len(ballast) > 0
@@ -59,7 +58,6 @@ def test_a_process_that_is_gone_takes_nothing(forced: None) -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     assert memory.pss_bytes(done.pid) == 0 and memory._resident_bytes(done.pid) == 0
-    assert memory._name(done.pid) == "gone"
 
 
 def test_what_only_linux_has_is_done_without(forced: None, tmp_path: Path) -> None:
