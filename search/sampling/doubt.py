@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from search.sampling.design import farthest, spread_points
 from search.sampling.pool import decode
+from search.sampling.prospects import alternatives
 
 if TYPE_CHECKING:
     from search.sampling.proposal import Plan
@@ -100,9 +101,7 @@ class Probes:
         aims = self._plan.aims.only(subset)
         known = self._plan.observed.points
         nearest = np.argsort(aims.loss(self._plan.observed.metrics), kind="stable")[:2]
-        starts = np.concatenate(
-            [known[nearest], self._plan.anchor[None], self._plan.alternatives()]
-        )
+        starts = np.concatenate([known[nearest], self._plan.anchor[None], alternatives(self._plan)])
         functions = self._plan.mean.take(np.zeros(len(starts), dtype=int))
         encoded = self._plan.solved(functions, self._plan.box.encode(starts), aims=aims)
         snapped = self._plan.box.snap(decode(self._plan.box, encoded))
