@@ -49,3 +49,7 @@ class Session:
     watched: Unchanged
     read: Unchanged
     tables: Sequence[Mapping[str, Any]] = ()
+
+    def edited(self) -> list[str]:
+        """Return the files that are not what they were when the study was prepared."""
+        return [str(path) for path in (*self.watched.changed(), *self.read.changed())]

@@ -208,7 +208,8 @@ class VersionRun:
     ) -> Verification | None:
         """Let dbt evaluate the winner; again when a file was written meanwhile.
 
-        One that holds the same again may have held something else when dbt read it.
+        One that holds the same again may have held something else when dbt read it. What dbt makes
+        of an edited project says nothing about trials that were computed before.
         """
         watched = self._session.watched
         watched.changed()
@@ -217,15 +218,18 @@ class VersionRun:
         if not watched.changed() and watched.writes != writes:
             store.set_attributes({VERIFIED: {}})
             verification = verifier.verify(store, end, self._spec)
-        return verification
+        edited = self._session.edited()
+        if verification is None or not edited:
+            return verification
+        failure = f"{', '.join(edited)} changed while the study ran, so dbt read another content"
+        return replace(verification, differences=(), failure=failure)
 
     def _moved(self, store: StudyStore, cache: ResultCache | None) -> tuple[str, ...]:
         """Tell what changed while the study ran: its trials may belong to either content.
 
         Neither they nor what was kept of them are gone on with.
         """
-        seen = (*self._session.watched.changed(), *self._session.read.changed())
-        edited = [str(path) for path in seen]
+        edited = self._session.edited()
         read = changes(self._session.inputs, self._session.plan.inputs())
         changed = list(dict.fromkeys([*edited, *read]))
         if not changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from search.errors import DatabaseError
+from search.scenario.compiled.lexer import tokenize
 
 RESOURCE_SETTINGS = frozenset(
     {
@@ -30,11 +31,8 @@ RESOURCE_SETTINGS = frozenset(
 
 DEFAULT_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
 
+_SCOPES = ("global", "session", "local")
 _MENTION = re.compile("|".join(sorted(RESOURCE_SETTINGS)), re.IGNORECASE)
-_SETTING = re.compile(
-    r"^\s*(?:set|reset|pragma)\s+(?:(?:global|session|local)\s+)?\"?(?P<name>\w+)\"?", re.IGNORECASE
-)
-_COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,26 @@ def strip_resource_settings(sql: str) -> str:
 
 
 def _is_resource_setting(statement: str) -> bool:
-    match = _SETTING.match(_COMMENTS.sub(" ", statement))
-    return match is not None and match["name"].lower() in RESOURCE_SETTINGS
+    names = [token.name for token in tokenize(statement) if token.is_significant]
+    if names[:1] not in (["set"], ["reset"], ["pragma"]):
+        return False
+    return setting_of(names) in RESOURCE_SETTINGS
+
+
+def setting_of(names: Sequence[str | None]) -> str | None:
+    """Return which setting a SET, RESET or PRAGMA means.
+
+    Args:
+        names: The names that its significant tokens spell, None for each that spells none.
+
+    Example:
+        >>> setting_of(["set", "global", "threads", None, None])
+        'threads'
+        >>> setting_of(["set", "variable", "threads", None, None])
+        'variable'
+    """
+    is_scoped = len(names) > 2 and names[1] in _SCOPES and names[2] not in (None, "to")
+    return names[2] if is_scoped else names[1] if len(names) > 1 else None
 
 
 def holder_of(error: Exception) -> str | None:

@@ -50,16 +50,6 @@ def is_left_out(statement: str) -> bool:
     )
 
 
-def for_reading(statement: str) -> str:
-    """Return an ATTACH with READ_ONLY."""
-    plain = re.sub(r"(?i),?\s*\bread_write\b|,?\s*\bread_only\s+\S*?(?=[,)\s])", "", statement)
-    plain = plain.strip().rstrip(";").rstrip()
-    if plain.endswith(")") and "(" in plain:
-        head, _, options = plain[:-1].rpartition("(")
-        return f"{head}({options}, READ_ONLY)" if options.strip() else f"{head}(READ_ONLY)"
-    return f"{plain} (READ_ONLY)"
-
-
 def who_is(node: str | None) -> str:
     """Return the name of a node for people: model exported_sales, hook of shop-on-run-end-0."""
     if node is None:

@@ -16,10 +16,10 @@ import duckdb
 
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.compiled.lexer import tokenize
-from search.scenario.file_names import REMOTE, WRITES_FILES, for_reading, is_left_out, who_is
+from search.scenario.file_names import REMOTE, WRITES_FILES, is_left_out, who_is
 from search.scenario.led_reads import LedReads
 from search.scenario.setup_files import SetupFiles
-from search.scenario.writes import REFUSAL, Write, outside_writes
+from search.scenario.writes import REFUSAL, Write, for_reading, outside_writes
 from search.scenario.written_files import WrittenFiles
 
 

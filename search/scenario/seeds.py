@@ -15,9 +15,9 @@ from typing import Any
 
 import duckdb
 
+from search.scenario.compiled.lexer import strip_leading_comments
 from search.study.values import Scalar
 
-_COMMENTS = re.compile(r"^(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))+", re.DOTALL)
 _CHANGES = re.compile(
     r"(?:create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?table|insert|delete|update|merge)\b",
     re.IGNORECASE,
@@ -42,7 +42,7 @@ class DrawPlaces:
 
         Statements that change nothing count for nothing: dbt's look-ups in the catalog vary.
         """
-        text = _COMMENTS.sub("", statement)
+        text = strip_leading_comments(statement)
         key = (self.step, node or "")
         count = self._counts.get(key, 0)
         if _CHANGES.match(text):

@@ -15,6 +15,7 @@ from typing import Literal
 import duckdb
 
 from search.scenario.compiled.lexer import Token, tokenize
+from search.scenario.duck_limits import setting_of
 from search.system.confinement import landlock_version
 
 WriteKind = Literal["copy", "export", "attach", "install", "secret", "log"]
@@ -24,7 +25,7 @@ REFUSAL = "which a study must not do"
 _ELSEWHERE = "attached in read-only mode"
 
 _SUSPICIOUS = re.compile(
-    r"\b(copy|export|attach|install|extensions|persistent|enable_logging|enable_profiling"
+    r"\b(copy|export|attach|install|extensions|secret|enable_logging|enable_profiling"
     r"|log_query_path|profiling_output|profile_output|logging_storage|logging_config"
     r"|enable_log\w*|secret_directory|home_directory|extension_director\w+"
     r"|extension_repository_directory)\b",
@@ -37,6 +38,11 @@ _PATH_SETTINGS = frozenset(
     " logging_config".split()
 )
 _MEMORY = ("':memory:'", "''")
+_LOGGING = frozenset({"enable_logging", "enable_profiling"})
+_CALL_OF_LOGGING = re.compile("|".join(sorted(_LOGGING)), re.IGNORECASE)
+_RUNS_TEXT = frozenset({"query", "json_execute_serialized_sql"})
+"""Functions whose argument is a statement."""
+_TRUE = ("true", "1", "'true'", "'1'", "on", "'on'", "yes", "'yes'")
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,8 @@ def _writes_of(text: str) -> list[Write]:
     start = 0
     while start < len(words) and words[start] in ("explain", "analyze", "prepare"):
         start += 1
+        if statement.text_at(start) == "(":
+            start = statement.closing(start) + 1
     if words[:1] == ["prepare"]:
         start = words.index("as") + 1 if "as" in words else start
     writes = _leading(statement, start)
@@ -137,29 +145,44 @@ def _writes_of(text: str) -> list[Write]:
     for index in range(start + 1, len(words) - 1):
         if words[index] == "copy" and statement.text_at(index - 1) == "(":
             writes += [Write("copy", text) for _ in _copy(statement, index)]
-    return writes
+    return writes or ([Write("log", text)] if _calls_log(statement) else [])
 
 
 def _leading(statement: _Statement, start: int) -> list[Write]:
     words = statement.words[start:]
-    first = (*words, "")[0]
+    first = words[0] if words else ""
     plain = {"copy": _copy, "attach": _attach, "export": _export}.get(first)
     if plain is not None:
         return plain(statement, start)
     if first in ("install", "force") or words[:2] == ["update", "extensions"]:
         return [Write("install", statement.text)]
-    if "persistent" in words[:4] and "secret" in words[:6]:
+    if first in ("create", "drop") and "secret" in words[:6] and _is_kept(statement, start):
         return [Write("secret", statement.text)]
-    return [Write("log", statement.text)] if _makes_log(statement, words) else []
+    is_log = first in ("set", "pragma") and setting_of(statement.names[start:]) in _PATH_SETTINGS
+    return [Write("log", statement.text)] if is_log else []
 
 
-def _makes_log(statement: _Statement, words: list[str]) -> bool:
-    """Whether DuckDB would begin to write its log or its profiles to a file."""
-    if words[:1] == ["set"]:
-        named = [word for word in words[1:3] if word not in ("global", "session", "local")]
-        return bool(named) and named[0] in _PATH_SETTINGS
-    calls = {"enable_logging", "enable_profiling", *_PATH_SETTINGS} & set(words)
-    return bool(calls) and statement.has_string and words[:1] in (["call"], ["pragma"], ["from"])
+def _is_kept(statement: _Statement, start: int) -> bool:
+    """Whether a secret lies on disk: told to persist, or in a storage that does."""
+    words = statement.words[start:]
+    options = next((i for i, word in enumerate(statement.texts[start:]) if word == "("), len(words))
+    head = words[:options]
+    return "persistent" in head or ("in" in head and "memory" not in head)
+
+
+def _calls_log(statement: _Statement) -> bool:
+    """Whether DuckDB would begin to write its log or its profiles to a file.
+
+    Also in a text that a function runs as a statement.
+    """
+    names = statement.names
+    for index, name in enumerate(names):
+        if name in _LOGGING and statement.text_at(index + 1) == "(":
+            if statement.text_at(index + 2) != ")":
+                return True
+        if name in _RUNS_TEXT and any(map(_CALL_OF_LOGGING.search, statement.strings)):
+            return True
+    return False
 
 
 def _copy(statement: _Statement, start: int) -> list[Write]:
@@ -167,7 +190,8 @@ def _copy(statement: _Statement, start: int) -> list[Write]:
     depth = 0
     for index in range(start, len(statement.words)):
         depth += {"(": 1, ")": -1}.get(statement.text_at(index), 0)
-        if depth < 0 or (depth == 0 and statement.words[index] == "from"):
+        is_from = statement.words[index] == "from" and statement.text_at(index - 1) != "."
+        if depth < 0 or (depth == 0 and is_from):
             return []
         if depth == 0 and statement.words[index] == "to":
             return [statement.write_to("copy", (index + 1,))]
@@ -180,17 +204,37 @@ def _export(statement: _Statement, start: int) -> list[Write]:
 
 
 def _attach(statement: _Statement, start: int) -> list[Write]:
-    words = statement.words
-    head = range(start + 1, min(start + 7, len(words)))
-    if any(statement.text_at(index) in _MEMORY for index in head):
+    named = statement.attached(start)
+    if statement.text_at(named) in _MEMORY or statement.attach_options(named).is_read_only:
         return []
-    if "read_only" in words:
-        value = statement.text_at(words.index("read_only") + 1).lower()
-        if value not in ("false", "0", "'false'", "off", "'off'"):
-            return []
-    before = ("database", "or", "replace", "if", "not", "exists")
-    named = next((i for i in head if words[i] not in before), start + 1)
     return [statement.write_to("attach", (named,))]
+
+
+def for_reading(statement: str) -> str:
+    """Return an ATTACH with READ_ONLY.
+
+    Example:
+        >>> for_reading("attach 'other.db' as read_only (type duckdb, read_only false);")
+        "attach 'other.db' as read_only (type duckdb, READ_ONLY)"
+    """
+    parsed = _Statement(statement)
+    options = parsed.attach_options(parsed.attached(0))
+    return f"{parsed.before(options.start)} ({', '.join((*options.others, 'READ_ONLY'))})"
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The options of an ATTACH.
+
+    Attributes:
+        start: Number of the token that opens them, or of the one behind the statement.
+        others: Texts of those that say nothing about writing.
+        is_read_only: Whether they ask for reading alone.
+    """
+
+    start: int
+    others: tuple[str, ...]
+    is_read_only: bool
 
 
 class _Statement:
@@ -200,21 +244,75 @@ class _Statement:
         self.text = text
         self._tokens = tokenize(text)
         self._places = [i for i, token in enumerate(self._tokens) if token.is_significant]
+        self.texts = [self._tokens[i].text for i in self._places]
         self.words = [self._word(self._tokens[i]) for i in self._places]
+        self.names = [self._tokens[i].name for i in self._places]
 
     @property
-    def has_string(self) -> bool:
-        """Whether some token is a string."""
-        return any(token.kind == "string" for token in self._tokens)
+    def strings(self) -> list[str]:
+        """The strings among the tokens."""
+        return [token.text for token in self._tokens if token.kind == "string"]
+
+    def closing(self, opening: int) -> int:
+        """Return the number of the parenthesis that closes one; that of the last token if none."""
+        depth = 0
+        for index in range(opening, len(self.texts)):
+            depth += {"(": 1, ")": -1}.get(self.texts[index], 0)
+            if depth == 0:
+                return index
+        return len(self.texts) - 1
 
     def text_at(self, index: int) -> str:
         """Return the text of a significant token; empty behind the last."""
         return self._tokens[self._places[index]].text if index < len(self._places) else ""
 
+    def attached(self, start: int) -> int:
+        """Return the number of the token behind ATTACH that begins the path."""
+        before = ("database", "or", "replace", "if", "not", "exists")
+        named = start + 1
+        while named < len(self.words) and self.words[named] in before:
+            named += 1
+        return named
+
+    def attach_options(self, named: int) -> _Options:
+        """Return the options of an ATTACH.
+
+        Args:
+            named: Number of the token that begins the path.
+        """
+        count = len(self.texts)
+        start = (self.closing(named) if self.text_at(named) == "(" else named) + 1
+        while start < count and self.texts[start] not in ("(", ";"):
+            start += 1
+        if self.text_at(start) != "(":
+            return _Options(start, (), False)
+        options: list[list[int]] = [[]]
+        for index in range(start + 1, self.closing(start)):
+            if self.texts[index] == ",":
+                options.append([])
+            else:
+                options[-1].append(index)
+        others, is_read_only = [], False
+        for option in filter(None, options):
+            name = self.names[option[0]]
+            values = [self.texts[index].lower() for index in option[1:]]
+            if name == "read_only":
+                is_read_only = not values or (len(values) == 1 and values[0] in _TRUE)
+            elif name != "read_write":
+                others.append(" ".join(self.texts[index] for index in option))
+        return _Options(start, tuple(others), is_read_only)
+
+    def before(self, index: int) -> str:
+        """Return the text before a significant token, without what stands between both."""
+        last = self._places[min(index, len(self._places)) - 1]
+        return "".join(token.text for token in self._tokens[: last + 1])
+
     def write_to(self, kind: WriteKind, indexes: Iterable[int]) -> Write:
         """Return a write to the first plain string at one of the positions."""
         for index in indexes:
             path = plain_text(self.text_at(index))
+            if path is not None and self.text_at(index + 1)[:1] == "'":
+                break  # DuckDB joins strings that stand on lines of their own
             if path is not None:
                 return Write(kind, self.text, path, self._places[index])
         return Write(kind, self.text)

@@ -62,6 +62,8 @@ def end_in_order_on_signals() -> None:
     if sys.unraisablehook is not _say_what_was_ignored:
         _request.says_what_was_ignored = sys.unraisablehook
         sys.unraisablehook = _say_what_was_ignored
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_is_worth_a_line)  # once: a filter is not added twice
     if _request.watcher is None:
         read, write = os.pipe()
         os.set_blocking(write, False)
@@ -102,6 +104,12 @@ def _say_what_was_ignored(ignored: Any) -> None:
     """Be silent about an interrupt that came while an object was taken down: it is remembered."""
     if not (_request.is_made and isinstance(ignored.exc_value, KeyboardInterrupt)):
         _request.says_what_was_ignored(ignored)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Keep a library from telling of the interrupt as of an error of its own, and raising it on."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (_request.is_made and isinstance(error, KeyboardInterrupt))
 
 
 def _watch(descriptor: int) -> None:

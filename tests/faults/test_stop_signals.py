@@ -27,7 +27,7 @@ from search.storage.existing import existing_storage
 pytestmark = pytest.mark.fault
 
 IS_ALL = os.environ.get("FAULTS") == "all"
-STOPS = 200 if IS_ALL else 3
+STOPS = int(os.environ.get("STOPS", 200 if IS_ALL else 3))
 ENDS_WITHIN_SECONDS = 5.0
 INTERRUPTED = 130
 

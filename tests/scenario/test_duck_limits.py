@@ -27,6 +27,10 @@ MIB = 2**20
         "reset memory_limit",
         "set \"temp_directory\" = '/tmp'",
         "set session max_temp_directory_size = '1TB'",
+        "/* /* */ big machine */ set memory_limit = '64GB'",
+        "-- big machine\rset threads to 8",
+        "set\u200bthreads = 8",
+        'set global "threads" to 8',
     ],
 )
 def test_resource_settings_are_dropped(sql: str) -> None:

@@ -165,3 +165,30 @@ def test_an_interrupt_while_an_object_is_taken_down_is_kept_and_prints_nothing()
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "saved\n"), err
     assert "interrupted; the state is saved" in err and "Traceback" not in err
+
+
+LIBRARY = """
+import logging, os, signal, sys, time
+from search.system.interrupt import end_in_order_on_signals
+
+end_in_order_on_signals()
+end_in_order_on_signals()
+try:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except BaseException:
+        logging.getLogger("sqlalchemy.pool").error("Exception closing connection", exc_info=True)
+        raise
+except KeyboardInterrupt:
+    logging.getLogger("other").error("a true error")
+    sys.exit(0)
+"""
+
+
+@pytest.mark.fault
+def test_a_library_does_not_print_the_interrupt_as_an_error_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "a true error\n")

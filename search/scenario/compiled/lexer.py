@@ -10,12 +10,12 @@ from typing import Literal
 Kind = Literal["space", "comment", "string", "quoted", "number", "word", "symbol"]
 
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
-    ("space", r"\s+"),
-    ("comment", r"--[^\n]*|/\*.*?\*/"),
+    ("space", r"[\s\u200b\u2060\ufeff]+"),
+    ("comment", r"--[^\r\n]*|/\*.*?\*/"),
     ("string", r"[eE]'(?:\\.|''|[^'\\])*'|'(?:''|[^'])*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"),
     ("quoted", r'"(?:""|[^"])*"'),
     ("number", r"(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"),
-    ("word", r"[^\W\d]\w*"),
+    ("word", r"[^\W\d][\w$]*"),
     ("symbol", r"."),
 )
 _RESERVED = frozenset(
@@ -33,6 +33,7 @@ _BEHIND_FROM = frozenset(
     " returning sample tablesample on".split()
 )
 _TOKEN = re.compile("|".join(f"(?P<{kind}>{text})" for kind, text in _PATTERNS), re.DOTALL)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,28 @@ def tokenize(sql: str) -> list[Token]:
         >>> [token.text for token in tokenize("select 'a''b', 0.5--x")]
         ['select', ' ', "'a''b'", ',', ' ', '0.5', '--x']
     """
-    return [
-        Token(match.lastgroup if match.lastgroup != "tag" else "string", match[0])  # type: ignore[arg-type]
-        for match in _TOKEN.finditer(sql)
-    ]
+    tokens = []
+    start = 0
+    while start < len(sql):
+        for match in _TOKEN.finditer(sql, start):
+            kind, text = match.lastgroup if match.lastgroup != "tag" else "string", match[0]
+            if kind == "comment" and text.startswith("/*") and "/*" in text[2:]:
+                text = sql[match.start() : _end_of_comment(sql, match.start())]
+            tokens.append(Token(kind, text))  # type: ignore[arg-type]
+            start = match.start() + len(text)
+            if start != match.end():
+                break  # the comment holds others, and goes on behind the first end
+    return tokens
+
+
+def _end_of_comment(sql: str, start: int) -> int:
+    """Return where a block comment ends: comments may stand inside comments."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(sql, start):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(sql)
 
 
 def strip_leading_comments(sql: str) -> str:
@@ -82,9 +101,11 @@ def strip_leading_comments(sql: str) -> str:
         >>> strip_leading_comments("/* {app: dbt} */  select 1 /* keep */")
         'select 1 /* keep */'
     """
-    tokens = tokenize(sql)
-    first = next((i for i, token in enumerate(tokens) if token.is_significant), len(tokens))
-    return "".join(token.text for token in tokens[first:]).rstrip()
+    start = 0
+    while (match := _TOKEN.match(sql, start)) and match.lastgroup in ("space", "comment"):
+        is_block = match[0].startswith("/*")
+        start = _end_of_comment(sql, start) if is_block else match.end()
+    return sql[start:].rstrip()
 
 
 def names_in(sql: str) -> frozenset[str]:
