@@ -13,11 +13,13 @@ from search.cli.options import (
     decision,
     json_option,
     load,
+    overrides_of,
     progress,
     results_of,
     study_argument,
     told_results,
     trial_option,
+    var_option,
 )
 from search.errors import EXIT_FAILURE, EXIT_OK, SpecError
 
@@ -145,6 +147,7 @@ def rollback(
 @click.option("--a", default="current", show_default=True, help="What to compare with.")
 @click.option("--b", "others", multiple=True, default=["best"], show_default=True,
               help="What to compare; give it several times for several.")  # fmt: skip
+@var_option
 @click.option("--fresh", is_flag=True, help="Evaluate all of them, whatever the trials say.")
 @click.option(
     "--page", "to", type=click.Path(path_type=Path, dir_okay=False),
@@ -155,6 +158,7 @@ def compare(
     study: Path,
     a: str,
     others: Sequence[str],
+    dbt_vars: Sequence[str],
     fresh: bool,
     to: Path | None,
     results: Path,
@@ -163,7 +167,7 @@ def compare(
     """Show candidates of STUDY side by side: parameters, metrics and their differences.
 
     A candidate is current, active (the parameter set in force), best, trial:17 or set:3. What
-    no trial has evaluated is evaluated now.
+    no trial has evaluated is evaluated now, with the vars of the trials that are compared.
     """
     from search.commands.compare import (
         compare_candidates,
@@ -172,11 +176,12 @@ def compare(
         write_comparison,
     )
 
-    spec = load(study, (), (), None)
+    spec = load(study, (), dbt_vars, None)
     results = results_of(spec, results, is_needed=False)
     with progress() as news:
         sides = compare_candidates(
-            spec, a, others, results=results, progress=news, is_fresh=fresh
+            spec, a, others, results=results, progress=news, is_fresh=fresh,
+            overrides=overrides_of((), dbt_vars),
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(comparison_document(spec, sides), indent=2))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from search.commands.repeat import with_vars_of_trials
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import Candidates, NamedCandidate, StoredStudy
@@ -55,12 +56,13 @@ def compare_candidates(
     results: Path,
     progress: Progress,
     is_fresh: bool = False,
+    overrides: Sequence[str] = (),
 ) -> list[Side]:
     """Return the named candidates with their metrics, the one to compare with first.
 
     A complete trial with the same values tells the metrics, and otherwise they are evaluated.
     When the scenario is not the trials' any more, all are, so that no number is an old one and no
-    difference comes from the scenario.
+    difference comes from the scenario. Vars are those that the trials ran with.
 
     Args:
         spec: The study.
@@ -69,6 +71,7 @@ def compare_candidates(
         results: Folder of all results.
         progress: Takes news for a person.
         is_fresh: Evaluate all of them in any case.
+        overrides: What the caller changed in the study file, as ``load_study`` takes it.
 
     Raises:
         SpecError: If a name stands for nothing, or a set lacks values.
@@ -76,6 +79,8 @@ def compare_candidates(
     candidates = Candidates(spec, results)
     named = [candidates.find(a, option="--a")]
     named += [candidates.find(name, option="--b") for name in others]
+    if any(candidate.trial is not None for candidate in named):
+        spec = with_vars_of_trials(spec, candidates.stored, overrides, progress)
     sides = [
         _side(spec, candidate, {} if is_fresh else _known(spec, candidates.stored))
         for candidate in named

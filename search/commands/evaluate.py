@@ -134,7 +134,8 @@ def evaluate_all(
         RecordingError: If the compiled engine is asked for and cannot be had.
     """
     asked = spec.resources.engine if engine is None else engine
-    evaluator = _evaluator(reference, spec, programs, asked, report)
+    option = None if engine is None else f"--engine {engine}"
+    evaluator = _evaluator(reference, spec, programs, asked, option, report)
     evaluator.open()
     try:
         outcomes = []
@@ -178,6 +179,7 @@ def _evaluator(
     spec: StudySpec,
     programs: Path,
     engine: EngineChoice,
+    option: str | None,
     report: Report,
 ) -> Evaluator:
     library = Library.of(source_of(reference, spec), programs)
@@ -186,7 +188,7 @@ def _evaluator(
         try:
             library.find_or_compile(current, report=report)
         except RecordingError as error:
-            raise cannot_be_compiled(error) from error
+            raise cannot_be_compiled(error, option) from error
     elif engine == "dbt" or library.find(current) is None:
         return reference()
     isolation = "overlay" if spec.resources.isolation == "auto" else spec.resources.isolation

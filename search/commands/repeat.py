@@ -54,6 +54,38 @@ def spec_of_trials(
     return as_stored
 
 
+def with_vars_of_trials(
+    spec: StudySpec, stored: StoredStudy, overrides: Sequence[str], progress: Progress
+) -> StudySpec:
+    """Return the study with the vars that its trials ran with, which a command line may have given.
+
+    All else is today's.
+
+    Args:
+        spec: The study as its file has it today, with the options of this call.
+        stored: The study in its storage.
+        overrides: The options of this call; they go on top.
+        progress: Told which vars differ from the file's.
+    """
+    document = stored.attributes.get(SPEC)
+    if not document:
+        return spec
+    today = spec.to_document()
+    then = document["scenario"].get("vars", {})
+    differing = changed_keys(then, today["scenario"].get("vars", {}))
+    if not differing:
+        return spec
+    today["scenario"]["vars"] = then
+    today |= {"storage": spec.storage} if spec.storage else {}
+    with_vars = study_from_document(today, file=spec.file, overrides=overrides)
+    if with_vars.scenario.vars != spec.scenario.vars:
+        progress.note(
+            f"{stored.name} ran with other values of {', '.join(differing)} (scenario.vars) than "
+            "are given now; they are used"
+        )
+    return with_vars
+
+
 def changed_inputs(
     spec: StudySpec, stored: StoredStudy, fingerprints: Mapping[str, str]
 ) -> list[str]:

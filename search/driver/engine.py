@@ -122,11 +122,17 @@ def judge(factory: DbtEvaluatorFactory, refusal: str | None) -> None:
         factory.plan.world.judge(refusal)
 
 
-def cannot_be_compiled(error: RecordingError) -> RecordingError:
-    """Return the refusal of a scenario that must be compiled and cannot be."""
-    return RecordingError(
-        f"resources.engine is compiled, but this scenario cannot be: {error}; set it to auto or dbt"
-    )
+def cannot_be_compiled(error: RecordingError, option: str | None = None) -> RecordingError:
+    """Return the refusal of a scenario that must be compiled and cannot be.
+
+    Args:
+        error: Why not.
+        option: The option of a command that asks for it; the study's key when None.
+    """
+    asked = "resources.engine is compiled, but this" if option is None else f"{option} needs a"
+    instead = "set it to auto or dbt" if option is None else "--engine dbt evaluates it"
+    but = "scenario" if option is None else "scenario that can be compiled, and this one"
+    return RecordingError(f"{asked} {but} cannot be: {error}; {instead}")
 
 
 def source_of(factory: DbtEvaluatorFactory, spec: StudySpec, recorders: int = 1) -> Source:

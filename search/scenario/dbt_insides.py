@@ -19,9 +19,10 @@ from search.scenario.duck_limits import strip_resource_settings
 from search.scenario.file_names import who_is
 from search.scenario.held_clock import MAKES_FUNCTIONS, has_own_clock, held_datetime, hold_clock
 from search.scenario.own_files import OwnFiles
-from search.scenario.plan import StatementObserver, StatementRewriter
+from search.scenario.plan import StatementObserver
 from search.scenario.python_reads import run_noticing_all
 from search.scenario.read_log import ReadLog
+from search.scenario.seeds import Seeder
 from search.scenario.writes import REFUSAL, outside_writes
 from search.scenario.written_files import Written
 
@@ -103,7 +104,7 @@ class Sender:
         observer: Takes each statement that is part of what the scenario computes.
         reads: Takes what statements may read.
         files: Leads what statements write elsewhere.
-        rewrite: Changes a statement on its way to DuckDB, knowing its node.
+        seeder: Puts a seed before each statement that may draw; None where nothing is seeded.
 
     Attributes:
         may_make_functions: Whether a statement so far may have made a function of the project's.
@@ -114,12 +115,12 @@ class Sender:
         observer: StatementObserver | None,
         reads: ReadLog,
         files: OwnFiles,
-        rewrite: StatementRewriter | None = None,
+        seeder: Seeder | None = None,
     ) -> None:
         self._observer = observer
         self._reads = reads
         self._files = files
-        self._rewrite = rewrite
+        self._seeder = seeder
         self._sender = threading.local()
         self.may_make_functions = False
         files.written.on_reading = self._tell_of_write
@@ -145,8 +146,8 @@ class Sender:
         self.may_make_functions |= MAKES_FUNCTIONS.search(allowed) is not None
         if self._observer is not None and (told := self._files.observed(allowed, node)):
             self._observer(told, bindings, node, getattr(self._sender, "invocation", None))
-        if self._rewrite is not None:
-            allowed = self._rewrite(allowed, node)
+        if self._seeder is not None:
+            allowed = self._seeder.seeded(allowed, node)
         if bindings is not None:
             return execute(cursor, allowed, bindings)
         raw = getattr(cursor, "_cursor", cursor)

@@ -34,9 +34,11 @@ from search.scenario.dbt_results import (
 )
 from search.scenario.dbt_switches import switches_off
 from search.scenario.duck_limits import RESOURCE_SETTINGS, DuckLimits, takes_progress_bar
+from search.scenario.jinja_chance import JinjaChance, drawing_by
 from search.scenario.own_files import OwnFiles
-from search.scenario.plan import Profile, StatementObserver, StatementRewriter
+from search.scenario.plan import Profile, StatementObserver
 from search.scenario.read_log import ReadLog
+from search.scenario.seeds import Seeder
 from search.scenario.setup_files import SetupFiles
 from search.system.confinement import run_confined
 from search.system.opened import start_watching
@@ -159,6 +161,8 @@ class DbtSession:
         """What succeeded so far, by dbt's id."""
         self.warning_tests: set[str] = set()
         """Data tests that only warn, by dbt's id."""
+        self.drew: set[str] = set()
+        """What drew at random while it rendered, by dbt's id."""
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile(profile, database, limits)
 
@@ -192,7 +196,7 @@ class DbtSession:
         dbt_vars: Mapping[str, Any] | None = None,
         full_refresh: bool = False,
         observer: StatementObserver | None = None,
-        rewrite: StatementRewriter | None = None,
+        seeder: Seeder | None = None,
     ) -> list[NodeResult]:
         """Run ``run``, ``build`` or ``seed`` and return how each node ended.
 
@@ -204,11 +208,11 @@ class DbtSession:
         if full_refresh:
             args.append("--full-refresh")
         if observer is None:
-            result = self._invoke([*args, *_vars(dbt_vars)], rewrite=rewrite)
+            result = self._invoke([*args, *_vars(dbt_vars)], seeder=seeder)
         else:
             # Handed over as they are: an observed run may carry values that watch their use.
             values = dict(dbt_vars or {})
-            result = self._invoke(args, observer=observer, rewrite=rewrite, vars=values)
+            result = self._invoke(args, observer=observer, seeder=seeder, vars=values)
         if result.result is None:
             raise stopped_error(result.exception, command)
         nodes = [node_result(of_node) for of_node in result.result.results]
@@ -313,7 +317,7 @@ class DbtSession:
         args: list[str],
         *,
         observer: StatementObserver | None = None,
-        rewrite: StatementRewriter | None = None,
+        seeder: Seeder | None = None,
         manifest: Any = None,
         **params: Any,
     ) -> Any:
@@ -329,7 +333,8 @@ class DbtSession:
         quiet += ["--no-send-anonymous-usage-stats", "--no-partial-parse", "--no-version-check"]
         if "--write-json" not in args:
             quiet.append("--no-write-json")  # nobody reads the artifacts of a folder that goes
-        sender = Sender(observer, self.reads, self.files, rewrite)
+        sender = Sender(observer, self.reads, self.files, seeder)
+        chance = JinjaChance(seeder)
         runner = dbtRunner(manifest, callbacks=[sender.on_event])
 
         def invoke() -> Any:
@@ -338,12 +343,16 @@ class DbtSession:
                 process_state(sender, self._home / "tmp", self.moment),
                 noticing_names(self.reads),
                 noticing_files(self.reads),
+                drawing_by(chance),
             ):
                 os.chdir(self._project_dir)  # relative paths in SQL mean what they mean by hand
                 return runner.invoke([*quiet, args[0], *place, *args[1:]], **params)
 
         start_watching()
-        return run_confined(invoke, self._writable())
+        try:
+            return run_confined(invoke, self._writable())
+        finally:
+            self.drew |= chance.drawn
 
     def _writable(self) -> list[Path]:
         """Return where dbt and its models may write: our own folders, and DuckDB's extensions."""

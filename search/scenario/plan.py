@@ -19,8 +19,6 @@ from search.system.sql_text import quoted
 
 StatementObserver = Callable[[str, Any, str | None, str | None], None]
 """Takes SQL text, bound values, dbt's node id and the id of dbt's invocation."""
-StatementRewriter = Callable[[str, str | None], str]
-"""Takes SQL text and dbt's node id; returns what DuckDB gets instead."""
 
 
 @dataclass(frozen=True)

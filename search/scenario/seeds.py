@@ -9,7 +9,9 @@ node and its place there. The same for every candidate, so that candidates share
 from __future__ import annotations
 
 import hashlib
+import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,10 +64,23 @@ class Seeder:
     def __init__(self, seed: Scalar) -> None:
         self._seed = seed
         self._places = DrawPlaces()
+        self._chosen: dict[str, int] = {}
 
     def begin(self, step: str) -> None:
         """Note the step that runs from now on."""
         self._places.step = step
+
+    def chosen(self, values: Sequence[Any], who: str) -> Any:
+        """Return one of some values; the next draw in the same step by the same is another.
+
+        Args:
+            values: At least one.
+            who: What draws.
+        """
+        place = f"{self._places.step}|{who}"
+        count = self._chosen.get(place, 0)
+        self._chosen[place] = count + 1
+        return random.Random(f"{self._seed}|{place}|{count}").choice(values)
 
     def seeded(self, sql: str, node: str | None) -> str:
         """Return a text in which each statement that may draw has its seed before it."""

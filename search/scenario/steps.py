@@ -149,7 +149,7 @@ class StepRunner:
                     dbt_vars=dict(dbt_vars) | dict(step.vars),
                     full_refresh=step.full_refresh,
                     observer=self._observer,
-                    rewrite=None if self.seeder is None else self.seeder.seeded,
+                    seeder=self.seeder,
                 )
         except ScenarioError as error:
             raise ScenarioError(error.message, **(error.fields | {"step": step.name})) from error

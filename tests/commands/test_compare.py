@@ -82,6 +82,39 @@ def test_current_against_best_trial_and_set(ran: Ran) -> None:
     assert [side["label"] for side in found["sides"]] == ["current", "set 1", "active set 1"]
 
 
+def test_trials_are_compared_with_the_vars_that_they_ran_with(
+    tiny: Callable[..., Path], without_children: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # The file alone has no value of `base`: without the run's own, nothing could be built.
+    file = tiny(
+        metrics={"v": {"sql": "select v from result"}},
+        scenario={
+            "setup": [
+                {"sql": "create table levers as select 'rate' as name, 1.0::double as value"},
+                {"sql": "create table given as select {{ var('base') }} as base"},
+            ],
+            "steps": [
+                {
+                    "sql": "create or replace table result as"
+                    " select base + {{ var('x') }} as v from given"
+                }
+            ],
+        },
+        search={"max_iterations": 1, "batch_size": 2, "sensitivity": "none"},
+    )
+    ran = Ran(file, capfd)
+    ran("run", "--var", "base=300", "--set", "search.allow_dead_parameters=true", code=3)
+    for words, source in (((), "trial"), (("--fresh",), "evaluated")):
+        found = ran.document("--a", "current", "--b", "trial:1", *words)
+        for side, read in zip(found["sides"], found["metrics"]["v"]["sides"], strict=True):
+            assert side["source"].startswith(source)
+            assert read["value"] == pytest.approx(300 + side["parameters"]["x"])
+    found = ran.document("--a", "current", "--b", "trial:1", "--var", "base=500")
+    assert [side["source"] for side in found["sides"]] == ["evaluated"] * 2
+    assert found["metrics"]["v"]["sides"][0]["value"] == pytest.approx(501)
+    assert "scenario.vars" in ran("compare", "--var", "bsae=1", "--a", "trial:0", code=2)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

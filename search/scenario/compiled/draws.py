@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from search.scenario.compiled.lexer import Token, tokenize
+from search.scenario.jinja_chance import WHAT, draws_in_jinja
 
 _STATEFUL = frozenset({"nextval", "currval", "setval"})
 """Functions of sequences, which are kept in the database: the same start, the same numbers."""
@@ -145,5 +146,8 @@ def drawing_files(folder: Path, files: Iterable[str]) -> Iterator[str]:
             text = (folder / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue  # dbt says better what is wrong with it
-        if draws := draws_of(_JINJA_COMMENT.sub(" ", text)):
+        plain = _JINJA_COMMENT.sub(" ", text)
+        if draws := draws_of(plain):
             yield f"{name} draws with {listed(draws)}"
+        if draws_in_jinja(plain):
+            yield f"{name} draws with {WHAT}"

@@ -35,7 +35,8 @@ class BaselineRelation:
         schema: Its schema, as written.
         name: Its name, as written.
         kind: ``table`` or ``view``.
-        sql: A view's CREATE VIEW statement; a table's CREATE TABLE when it has constraints.
+        sql: A view's CREATE VIEW statement; a table's CREATE TABLE when it has
+            constraints, defaults or generated columns.
     """
 
     schema: str

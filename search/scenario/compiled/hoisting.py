@@ -31,11 +31,16 @@ def read_baseline(plan: ScenarioPlan) -> tuple[BaselineRelation, ...]:
     with connect(plan.baseline, read_only=True) as connection:
         constrained = set(
             connection.execute(
-                f"select distinct schema_name, table_name from duckdb_constraints() where {own}"
+                f"select schema_name, table_name from duckdb_constraints() where {own} union"
+                f" select schema_name, table_name from duckdb_columns() where {own} and"
+                " column_default is not null union"
+                f" select schema_name, table_name from duckdb_indexes() where {own} and is_unique"
             ).fetchall()
         )
         tables = connection.execute(
-            "select schema_name, table_name, sql from duckdb_tables()"
+            "select schema_name, table_name, concat(t.sql, (select string_agg(i.sql, '') from"
+            f" duckdb_indexes() i where {own} and i.is_unique and i.schema_name = t.schema_name"
+            " and i.table_name = t.table_name)) from duckdb_tables() t"
             f" where {own} and not internal order by all"
         ).fetchall()
         views = connection.execute(

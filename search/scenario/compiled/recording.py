@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from search.errors import RecordingError
+from search.scenario.compiled.draws import SEED_ADVICE
 from search.scenario.compiled.lexer import strip_leading_comments
 from search.scenario.compiled.probes import UseLog, probe
 from search.scenario.compiled.statements import StatementEffect, effect_of, split
 from search.scenario.evaluator import DbtEvaluator, DbtEvaluatorFactory, StageClock
+from search.scenario.jinja_chance import WHAT
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.report_tables import TablesAside
 from search.scenario.seeds import DrawPlaces
@@ -26,6 +28,10 @@ Not in zeros: before DuckDB 2.0 its parser ends a text there.
 """
 
 _STAMP = re.compile(r"(__dbt_tmp)\d{14,}")
+_INDEX = re.compile(
+    r'(\bcreate\s+(?:unique\s+)?index\s+(?:if\s+not\s+exists\s+)?)"[0-9a-f]{32}"', re.IGNORECASE
+)
+"""An index that dbt-duckdb names after its table and the moment, for ``indexes`` of a model."""
 _PYTHON_MODEL = "__dbt_python_model_df_"
 """dbt-duckdb's name for what a Python model returned."""
 _TEST, _UNIT_TEST = "test.", "unit_test."
@@ -84,6 +90,7 @@ class _Tape:
     statements: list[RecordedStatement] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     step: str = ""
+    indexes: int = 0
     places: DrawPlaces = field(default_factory=DrawPlaces)
 
     def take(self, sql: str, bindings: Any, node: str | None, invocation_id: str | None) -> None:
@@ -102,7 +109,7 @@ class _Tape:
         text = strip_leading_comments(sql)
         if invocation_id:
             text = text.replace(invocation_id, RUN_VALUE)
-        text = _STAMP.sub(r"\1_stamp", text)
+        text = _INDEX.sub(self._named_index, _STAMP.sub(r"\1_stamp", text))
         if not text:
             return
         try:
@@ -133,6 +140,11 @@ class _Tape:
             RecordedStatement("", StatementEffect("nothing"), self.step, marker=(index, loop_value))
         )
 
+    def _named_index(self, match: re.Match[str]) -> str:
+        """Return the beginning of a CREATE INDEX with a name that every recording gives it."""
+        self.indexes += 1
+        return f'{match[1]}"index_{self.indexes}_of_dbt"'
+
     def _refuse(self, node: str | None, why: str) -> None:
         self.unsupported.append(f"{node or self.step}: {why}")
 
@@ -161,13 +173,28 @@ class RecordingEvaluator(DbtEvaluator):
         """
         self._tape, self._log = _Tape(), UseLog()
         self._request, self._since = request, time.time()
+        self._runner.session.drew.clear()
         metrics = self.measure(request, StageClock())
+        self._refuse_drawn_text(self._runner.session.drew)
         return Recording(
             statements=tuple(self._tape.statements),
             metrics=metrics,
             uses=self._log.used,
             unsupported=tuple(dict.fromkeys(self._tape.unsupported)),
         )
+
+    def _refuse_drawn_text(self, nodes: Collection[str]) -> None:
+        """Refuse SQL whose text chance decided: the next evaluation may have another.
+
+        With one seed for all evaluations it has the same, and with several it has not.
+        """
+        if self._plan.seed is None:
+            why = f"so the same parameters give other numbers each time; {SEED_ADVICE}"
+        elif self._plan.has_replications:
+            why = "so its SQL is another one for each seed of the replications"
+        else:
+            return
+        self._tape.unsupported += [f"{node} draws with {WHAT}, {why}" for node in sorted(nodes)]
 
     def candidate_vars(self, request: EvaluationRequest) -> dict[str, Any]:
         """Return the candidate's vars, with probes in place of the parameters' values."""

@@ -24,6 +24,7 @@ from search.scenario.compiled.replay_workspace import (
     ReplayWorkspace,
 )
 from search.scenario.compiled.step_times import StepTimes
+from search.scenario.compiled.table_rules import given_columns
 from search.scenario.compiled.walls import BeyondRecording, ReplayWalls, place_of
 from search.scenario.duckdb_errors import first_line
 from search.scenario.evaluator import DbtEvaluatorFactory, StageClock
@@ -302,4 +303,5 @@ def own_table(connection: Any, key: tuple[str, str], source: str, definition: st
         connection.execute(f"create {made_as('table', key)} as from {source}")
         return
     connection.execute(definition)
-    connection.execute(f"insert into {name} from {source}")
+    columns = ", ".join(map(quoted, given_columns(definition)))
+    connection.execute(f"insert into {name} ({columns}) select {columns} from {source}")

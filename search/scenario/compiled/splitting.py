@@ -50,17 +50,43 @@ def split_flow(flow: Flow, bound: Collection[Key], *, with_draws: bool = False) 
             replayed.add(operation.index)
         else:
             hoisted.add(operation.index)
+    replayed |= _ruled(flow, replayed)
     replayed |= _definitions(flow, replayed, hoisted)
+    made_anew = {flow.operations[index].made for index in replayed}
     read = set().union(
         *(flow.operations[index].reads for index in replayed),
         *(reading.reads for reading in flow.readings),
     )
     exported = {
         version
-        for version in read - tainted
+        for version in read - tainted - made_anew
         if flow.versions[version].producer is not None and flow.versions[version].kind == "table"
     }
     return Split(frozenset(hoisted), frozenset(replayed), frozenset(exported), tainted)
+
+
+def _ruled(flow: Flow, replayed: Collection[int]) -> set[int]:
+    """Return what made the tables that replayed operations change, where they have rules.
+
+    What is kept of a hoisted table is its rows. A candidate that breaks a constraint must fail as
+    it does in dbt, and a default must be filled in, so such a table is made anew from its start.
+    """
+    anew: set[int] = set()
+    for index in replayed:
+        made = flow.operations[index].made
+        base = None if made is None else flow.versions[made].base
+        makers: list[int] = []
+        has_rules = False
+        while base is not None:
+            version = flow.versions[base]
+            if version.producer is None:
+                has_rules |= version.relation is not None and version.relation.sql is not None
+            else:
+                makers.append(version.producer)
+                has_rules |= flow.operations[version.producer].statement.effect.sets_rules
+            base = version.base
+        anew |= set(makers) if has_rules else set()
+    return anew
 
 
 def _definitions(flow: Flow, replayed: Collection[int], hoisted: Collection[int]) -> set[int]:

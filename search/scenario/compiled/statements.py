@@ -68,6 +68,8 @@ class StatementEffect:
         is_replacing: With a create: whether an existing one is replaced.
         is_conditional: With a create: whether nothing happens when it exists.
         refusal: Why it cannot be replayed, when a metric needs it; None when it can.
+        sets_rules: Whether it gives a table what its rows do not tell: constraints, defaults,
+            generated columns, an index.
     """
 
     kind: EffectKind
@@ -78,6 +80,7 @@ class StatementEffect:
     is_replacing: bool = False
     is_conditional: bool = False
     refusal: str | None = None
+    sets_rules: bool = False
 
 
 def split(sql: str) -> list[str]:
@@ -125,9 +128,8 @@ def effect_of(sql: str) -> StatementEffect:
         RecordingError: If it does something that cannot be replayed (writes a file,
             attaches a database, calls a procedure ...); the message names it.
     """
-    kind = duckdb.extract_statements(sql)[0].type.name
-    tokens = tokenize(sql)
-    reader = _StatementReader(tokens)
+    reader = _StatementReader(tokenize(sql))
+    kind = _kind_of(sql, reader)
     names = names_in(sql)
     if kind in ("TRANSACTION", "ANALYZE", "VACUUM", "EXPLAIN", "DETACH"):
         return StatementEffect("nothing")
@@ -137,6 +139,19 @@ def effect_of(sql: str) -> StatementEffect:
     if handler is None:
         raise RecordingError(f"a {kind} statement cannot be replayed: {shortened(sql)}")
     return handler(kind, reader, names)
+
+
+def _kind_of(sql: str, reader: _StatementReader) -> str:
+    """Return DuckDB's word for a statement's kind.
+
+    A PIVOT whose columns come from the data is parsed into several statements, whatever it stands
+    in; they do what the text's first word says.
+    """
+    kind = duckdb.extract_statements(sql)[0].type.name
+    if kind != "MULTI":
+        return kind
+    word = next(filter(None, map(reader.at, range(reader.count))), "")
+    return _KIND_OF_WORD.get(word, "SELECT" if word in _QUERY_WORDS else kind)
 
 
 def _set(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
@@ -183,7 +198,9 @@ def _create(kind: str, reader: _StatementReader, names: frozenset[str]) -> State
         return StatementEffect("schema", names=names)
     if what == "index":
         after = reader.position_after("on")
-        return StatementEffect("modify", target=reader.relation(after), names=names)
+        return StatementEffect(
+            "modify", target=reader.relation(after), names=names, sets_rules=True
+        )
     kinds: dict[str | None, EffectKind] = {
         "table": "create_table",
         "view": "create_view",
@@ -204,6 +221,7 @@ def _create(kind: str, reader: _StatementReader, names: frozenset[str]) -> State
         is_temporary=is_temporary,
         is_replacing=is_replacing,
         is_conditional=is_conditional,
+        sets_rules=what == "table" and reader.has_rules() and not reader.is_query_after_as(),
     )
 
 
@@ -229,7 +247,7 @@ def _alter(kind: str, reader: _StatementReader, names: frozenset[str]) -> Statem
     rest = reader.words_from(target.stop)
     if rest[:2] == ["rename", "to"]:
         return StatementEffect("rename", target=target, new_name=rest[2], names=names)
-    return StatementEffect("modify", target=target, names=names)
+    return StatementEffect("modify", target=target, names=names, sets_rules=reader.has_rules())
 
 
 def _drop(kind: str, reader: _StatementReader, names: frozenset[str]) -> StatementEffect:
@@ -265,6 +283,14 @@ _HANDLERS: Mapping[str, Callable[[str, _StatementReader, frozenset[str]], Statem
 }
 
 
+_KIND_OF_WORD = {word: word.upper() for word in ("create", "insert", "update", "delete", "copy")}
+_KIND_OF_WORD["merge"] = "MERGE_INTO"
+_RULES = frozenset(
+    "check primary unique not default references foreign generated constraint collate".split()
+)
+_QUERY_WORDS = frozenset(("select", "from", "pivot", "pivot_wider", "with"))
+
+
 def shortened(sql: str) -> str:
     """Return a statement's beginning on one line, for a message."""
     flat = " ".join(sql.split())
@@ -276,6 +302,11 @@ class _StatementReader:
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._indexed = [(i, token) for i, token in enumerate(tokens) if token.is_significant]
+
+    @property
+    def count(self) -> int:
+        """How many significant tokens there are."""
+        return len(self._indexed)
 
     def at(self, position: int) -> str | None:
         """Return the word at a position, lower case; None when it is no word."""
@@ -313,6 +344,17 @@ class _StatementReader:
                 if words[-1] == word:
                     break
         return words
+
+    def has_rules(self) -> bool:
+        """Whether a word stands here that begins a rule of a table or of a column."""
+        return any(self.at(position) in _RULES for position in range(self.count))
+
+    def is_query_after_as(self) -> bool:
+        """Whether AS stands outside of all parentheses: the table takes a query's columns."""
+        try:
+            return self.position_after("as", at_depth=0) > 0
+        except RecordingError:
+            return False
 
     def words_from(self, index: int) -> list[str]:
         """Return the identifiers from a token index on."""

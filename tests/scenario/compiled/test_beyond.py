@@ -160,6 +160,16 @@ COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
         {"x": COUNT},
         ("x",),
     ),
+    "a pivot whose columns come from the data": (
+        {
+            "long.sql": "select i % 3 as k, 'c' || (i % 2) as c, i * {{ var('x') }} as v"
+            " from range(20) as t (i)",
+            "m.sql": "with p as (pivot {{ ref('long') }} on c using sum(v) group by k)"
+            " select sum(c0 * (k + 1) + c1) as v from p",
+        },
+        {"x": COUNT},
+        (),
+    ),
     "arithmetic on a very small number": (
         {"m.sql": "select {{ var('x') * 3 }} as v"},
         {"x": {"choices": [0.5, 1e-05], "current": 0.5}},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt_scenario import Mini, silent, turns
+from dbt_scenario import Around, Mini, silent, turns
 from isolations import ISOLATIONS
 
 from search.errors import RecordingError, SpecError
@@ -45,6 +45,60 @@ def test_files_that_draw_are_named(tmp_path: Path) -> None:
     assert list(drawing_files(tmp_path, ["dice.sql", "calm.sql", "gone.sql", "x.csv"])) == [
         "dice.sql draws with uuid()"
     ]
+
+
+def test_templates_that_draw_are_named(tmp_path: Path) -> None:
+    (tmp_path / "dice.sql").write_text("select {{ range(1, 7) | random }} as d")
+    (tmp_path / "calm.sql").write_text("{# {{ [1] | random }} #} select a | random from t")
+    assert list(drawing_files(tmp_path, ["dice.sql", "calm.sql"])) == [
+        "dice.sql draws with Jinja's filter random"
+    ]
+
+
+JINJA_DICE = {
+    "m.sql": "select {{ range(1000) | random }} + {{ thrown() }} * {{ var('x') }} as v",
+}
+THROWN = {"macros/thrown.sql": "{% macro thrown() %}{{ range(1000) | random }}{% endmacro %}"}
+
+
+@pytest.mark.dbt
+@pytest.mark.parametrize("has_replications", [False, True])
+def test_a_draw_of_jinjas_follows_the_seed(has_replications: bool, tmp_path: Path) -> None:
+    mini = jinja_dice(tmp_path / "mini", seed=42, has_replications=has_replications)
+    requests = [EvaluationRequest(0, {"x": x}, seed) for seed in (42, 43) for x in (0.5, 0.3)]
+    by_dbt = [one["v"] for one in evaluated(mini.factory, requests)]
+    assert by_dbt == [one["v"] for one in evaluated(mini.factory, requests)]
+    assert by_dbt[0] != by_dbt[2] and by_dbt[0] > by_dbt[1]
+    if has_replications:
+        with pytest.raises(RecordingError, match="model.mini.m draws with Jinja's filter random"):
+            mini.library.find_or_compile(mini.current, report=silent)
+        return
+    mini.library.find_or_compile(mini.current, report=silent)
+    for isolation in ISOLATIONS:
+        replay = ProgramEvaluatorFactory(mini.library, isolation)
+        assert [one["v"] for one in evaluated(replay, requests[:2])] == by_dbt[:2]
+
+
+@pytest.mark.dbt
+def test_a_draw_of_jinjas_without_a_seed_is_named(tmp_path: Path) -> None:
+    mini = jinja_dice(tmp_path / "mini", seed=None)
+    with pytest.raises(RecordingError, match="model.mini.m draws with .* set scenario.seed"):
+        mini.library.find_or_compile(mini.current, report=silent)
+
+
+def jinja_dice(folder: Path, *, seed: int | None, has_replications: bool = False) -> Mini:
+    mini = Mini(
+        folder,
+        JINJA_DICE,
+        {"x": {"low": 0.1, "high": 0.9, "current": 0.5}},
+        {"v": "select v from m"},
+        project={"models": {"mini": {"+materialized": "table"}}},
+        around=Around(THROWN),
+    )
+    plan = replace(mini.plan, seed=seed, has_replications=has_replications)
+    mini.factory = replace(mini.factory, plan=plan)
+    mini.library = Library.of(Source(mini.factory, mini.parameters, seed), folder / "programs")
+    return mini
 
 
 def test_each_statement_of_a_text_has_its_own_seed() -> None:
