@@ -21,7 +21,7 @@ from search.scenario.verification import differing
 from search.storage.trials import StoredTrial
 from search.study import StudySpec, expand_metrics
 from search.study.replication import over_replications
-from search.study.space import assigned, current_candidate, validate_candidate
+from search.study.space import assigned, current_candidate, typed_whole, validate_candidate
 from search.system.child import Report
 
 EngineChoice = Literal["auto", "compiled", "dbt", "both"]
@@ -63,6 +63,12 @@ def evaluate_once(
         spec = spec_of_trials(spec, stored, overrides, progress)
     start = current_candidate(spec) if repeated is None else repeated.candidate
     values = validate_candidate(spec, start | assigned(spec, assignments))
+    for name, number in typed_whole(spec, assignments).items():
+        values[name] = number
+        progress.note(
+            f"{name} = {number} goes to dbt as the whole number that was typed, where the search's "
+            f"values are decimals: {name}={number}.0"
+        )
     requests = requests_of(spec, [(from_trial or 0, values)])
     with open_workbench(spec, results, progress) as bench:
         outcomes: list[Outcome] = bench.call(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from search.scenario.answers import DbtAnswers
 from search.scenario.given_vars import is_same, is_single, unread_text, unread_vars
-from search.scenario.plan import VarBind
+from search.scenario.plan import Profile, VarBind
 from search.scenario.project import VarReads
 from search.scenario.setting import Setting
+
+_DIVISION = re.compile(r"[^:/]//[^/]")
+"""Not the slashes of an address."""
 
 
 class VarChecks:
@@ -60,11 +64,38 @@ class VarChecks:
                 today, where = defaults[0], "the default where it is read"
             else:
                 continue
-            if is_single(today) and not is_same(today, current):
+            if not is_single(today):
+                continue
+            self._tell_of_type(bind, today, where, answers)
+            if not is_same(today, current):
                 self._setting.complaints.warnings.append(
                     f"parameters.{bind.parameter}.current is {current!r}, but var {bind.var} "
                     f"is {today!r} today ({where})"
                 )
+
+    def _tell_of_type(self, bind: VarBind, today: object, where: str, answers: DbtAnswers) -> None:
+        """Tell where a project divides by a whole number, and the search gives it a decimal."""
+        parameter = self._setting.spec.parameters[bind.parameter]
+        is_decimal = parameter.is_numeric and parameter.kind == "float"
+        if type(today) is not int or not is_decimal:
+            return
+        places = self._reads.places.get(bind.var, [])
+        if not _divides_whole_numbers(answers.profile):
+            places = [place for place in places if self._divides(place)]
+        if places:
+            self._setting.complaints.warnings.append(
+                f"var {bind.var} is the whole number {today} today ({where}), and the search gives "
+                f"decimals such as {float(today)}, which {', '.join(places)} may divide otherwise; "
+                f"with whole numbers for low, high and step parameter {bind.parameter} stays whole"
+            )
+
+    def _divides(self, place: str) -> bool:
+        """Whether a file of the project divides with ``//``."""
+        try:
+            file = self._setting.project.folder / place
+            return _DIVISION.search(file.read_text(encoding="utf-8", errors="replace")) is not None
+        except OSError:
+            return False
 
     def _check_bind(self, bind: VarBind, sql_text: str) -> None:
         if (
@@ -85,3 +116,9 @@ class VarChecks:
             f"parameters.{bind.parameter}.bind.var",
             f"must be a var that the dbt project reads, but no file reads {bind.var!r}{hint}",
         )
+
+
+def _divides_whole_numbers(profile: Profile) -> bool:
+    """Whether ``/`` of whole numbers gives a whole number under a profile."""
+    settings = profile.output.get("settings") or {}
+    return str(settings.get("integer_division", "")).lower() in ("true", "1")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Candidate = dict[str, Scalar]
 """One value for each parameter, in the study file's order."""
+_WHOLE = re.compile(r"[+-]?\d{1,15}")
 
 
 @dataclass(frozen=True)
@@ -274,3 +276,23 @@ def assigned(spec: StudySpec, assignments: Sequence[str]) -> dict[str, Scalar]:
             raise SpecError(f"--set must be name=value, but got {assignment!r}")
         values[name] = parse_value(spec, name, text)
     return values
+
+
+def typed_whole(spec: StudySpec, assignments: Sequence[str]) -> dict[str, int]:
+    """Return the whole numbers among ``name=value`` texts for vars that may be any number.
+
+    To DuckDB ``2`` is a whole number and ``2.0`` none, so that ``7 // x`` differs. Values of a
+    search are all of one type, so a range of any numbers has ``2.0``; who types ``2`` asks for it.
+
+    Args:
+        spec: The study.
+        assignments: Texts that ``assigned`` takes.
+    """
+    whole = {}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        parameter = spec.parameters[name]
+        is_free = parameter.is_numeric and parameter.kind == "float"
+        if is_free and _WHOLE.fullmatch(text.strip()) and any(b.var for b in parameter.bind):
+            whole[name] = int(text)
+    return whole

@@ -5,7 +5,8 @@ anybody. A filter of system calls, which needs no privilege, holds each ``open``
 thread, of the threads and of the programs that it starts until a process of ours has seen its path.
 It is a process because the thread may hold Python's lock while it waits.
 
-Threads that a library had before (the pool of a notebook that used Arrow already) have no filter.
+Threads that a library or a pool of Python's had before (in a notebook that used Arrow already) have
+no filter.
 The kernel could give them one, but for good, and the user's process could never call ``sudo``
 again. So they are counted instead: where one of them was at work meanwhile, nobody can tell what
 it opened.
@@ -18,9 +19,11 @@ Source:
 from __future__ import annotations
 
 import array
+import concurrent.futures.thread
 import contextlib
 import ctypes
 import errno
+import multiprocessing.pool
 import os
 import platform
 import re
@@ -32,6 +35,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from search.system.confinement import in_thread
@@ -48,6 +52,11 @@ _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _TASKS = Path("/proc/self/task")
 _COUNT = re.compile(r"^Seccomp_filters:\s*(\d+)", re.MULTILINE)
 _SWITCHES = re.compile(r"ctxt_switches:\s*(\d+)")
+_WORKERS = frozenset(
+    (function.__name__, function.__code__.co_filename)
+    for function in (concurrent.futures.thread._worker, multiprocessing.pool.worker)
+)
+"""Where the threads of Python's pools wait."""
 
 _WATCHER = r"""
 import array, fcntl, os, select, socket, struct, sys
@@ -180,12 +189,22 @@ class OpenWatch:
         os.close(listener)
         self._filters = before if self._filters is None else self._filters
 
-    def loose_threads(self) -> dict[int, str]:
-        """Return threads of libraries that were there before, each with how often it was at work.
+    def loose_threads(self, caller: int) -> dict[int, str]:
+        """Return threads that were there before, each with how often it was at work.
 
-        Python's own threads are left out: what they open, Python tells.
+        Of Python's own only those of a pool count, which take work from whoever has some: what it
+        opens by a library, nobody tells. The others do what they always did.
+
+        Args:
+            caller: The thread that waits meanwhile, by its native id.
         """
-        known = {thread.native_id for thread in threading.enumerate()} | _that_tell
+        frames = sys._current_frames()
+        own = {
+            thread.native_id
+            for thread in threading.enumerate()
+            if not _is_of_pool(frames.get(thread.ident or 0))
+        }
+        known = own | _that_tell | {caller}
         loose = {}
         for task in _TASKS.iterdir():
             with contextlib.suppress(OSError):  # it may end meanwhile
@@ -278,6 +297,7 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
     if watch is None:
         return function(), None
     loose: dict[int, str] = {}
+    caller = threading.get_native_id()
 
     def work() -> Any:
         nonlocal is_watched
@@ -285,13 +305,23 @@ def run_noticed(function: Callable[[], Any]) -> tuple[Any, Sequence[Opened] | No
             watch.watch_this_thread()
         except OSError:
             is_watched = False
-        loose.update(watch.loose_threads())
+        loose.update(watch.loose_threads(caller))
         return function()
 
     watch.take()
     result = in_thread(work, "watched")
-    is_watched = is_watched and (_knows_threads or watch.loose_threads() == loose)
+    is_watched = is_watched and (_knows_threads or watch.loose_threads(caller) == loose)
     return result, watch.take() if is_watched else None
+
+
+def _is_of_pool(frame: FrameType | None) -> bool:
+    """Whether a thread of Python's waits for work, or does some, in a pool."""
+    while frame is not None:
+        code = frame.f_code
+        if (code.co_name, code.co_filename) in _WORKERS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _filters(status: str) -> int:

@@ -55,6 +55,24 @@ def test_what_cannot_be_compiled_is_refused_when_it_is_asked_for(tmp_path: Path)
         evaluate((spec, tmp_path / "results"), "compiled")
 
 
+def test_a_whole_number_is_taken_as_typed(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    (project / "models" / "split.sql").write_text(
+        "select 7 // {{ var('x') }} + {{ var('x') }} as v"
+    )
+    document = dbt_document(metrics={"v": {"sql": "select v from {{ ref('split') }}"}})
+    spec = load_study(write_study(project, document))
+    for engine in ("both", "dbt"):
+        for typed, expected in (("2", 5.0), ("2.0", 5.5)):
+            found = evaluate_once(
+                spec, assignments=[f"x={typed}"], from_trial=None, results=tmp_path / "results",
+                progress=SilentProgress(), engine=engine,
+            )  # fmt: skip
+            assert found.metrics == {"v": expected}, (engine, typed)
+            assert str(found.values["x"]) == typed
+            assert found.comparison is None or found.comparison.is_equal
+
+
 def test_a_project_that_draws_without_a_seed_is_told(tmp_path: Path) -> None:
     project = copy_project("tiny", tmp_path / "project")
     (project / "models" / "drawn.sql").write_text("select random() + {{ var('x') }} as v")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,23 @@ def test_expressions_that_compute_names(tmp_path: Path) -> None:
     (tmp_path / "dbt_project.yml").write_text("name: p\n")
     reads = DbtProject(tmp_path).var_reads()
     assert reads.computed == ("'a_' ~ y", "name") and set(reads.places) == {"b", "c"}
+
+
+@pytest.mark.dbt
+def test_a_whole_number_of_today_that_is_divided_is_told(tmp_path: Path) -> None:
+    project = copy_project("tiny", tmp_path / "project")
+    file = project / "dbt_project.yml"
+    model = next((project / "models").rglob("*.sql"))
+    words = "var x is the whole number 1 today (dbt_project.yml)"
+
+    def is_told() -> bool:
+        return any(words in told for told in _check(project).warnings)
+
+    model.write_text(model.read_text() + " -- https://example.com")
+    file.write_text(re.sub(r"\bx: 1\.0\b", "x: 1", file.read_text()))
+    assert "x: 1\n" in file.read_text() or "x: 1," in file.read_text()
+    assert not is_told()  # nothing divides by it
+    model.write_text(model.read_text() + "\n-- {{ 7 // var('x') }}")
+    assert is_told()
+    file.write_text(re.sub(r"\bx: 1\b", "x: 1.0", file.read_text()))
+    assert not is_told()

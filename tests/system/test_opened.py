@@ -148,3 +148,26 @@ def test_threads_of_duckdb_hide_nothing(folder: Path) -> None:
         words = [sys.executable, "-c", code, state]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [is_known]
+
+
+def test_a_pool_that_was_there_before_cannot_be_vouched_for(folder: Path) -> None:
+    opened_by(lambda: None)  # skipped where the kernel does not tell
+    code = (
+        "import sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from multiprocessing.pool import ThreadPool\n"
+        "from pyarrow import csv\n"
+        "from search.system.opened import run_noticed\n"
+        "csv.read_csv('b.csv', read_options=csv.ReadOptions(use_threads=False))\n"
+        "mine, theirs = ThreadPoolExecutor(1), ThreadPool(1)\n"
+        "mine.submit(int).result(), theirs.apply(int)\n"
+        "time.sleep(0.2)\n"
+        "read = lambda: csv.read_csv('a.csv', read_options=csv.ReadOptions(use_threads=False))\n"
+        "print(run_noticed(read)[1] is None)\n"
+        "print(run_noticed(lambda: mine.submit(read).result())[1])\n"
+        "print(run_noticed(lambda: theirs.apply(read))[1])\n"
+        "print(mine.submit(lambda: run_noticed(read)[1] is None).result())\n"
+        "mine.shutdown(), theirs.terminate()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "None", "None", "False"], done.stderr

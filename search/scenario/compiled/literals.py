@@ -113,8 +113,8 @@ def same_class(parameter: ParameterSpec, first: Scalar, wanted: Scalar) -> Scala
     assert not isinstance(wanted, str | bool)
     low, high = parameter.bounds
     kind = literal_class(first)
-    if parameter.kind == "integer":
-        step = int(parameter.grid_step or 1)
+    if parameter.kind == "integer" or isinstance(first, int):  # one that was typed
+        step = max(1, int(parameter.grid_step or 1))
         near = [int(first) + way * step * k for k in range(1, _SAME_TRIES) for way in (1, -1)]
         tried: list[Scalar] = [int(wanted), *near]
     else:
