@@ -131,13 +131,15 @@ def slip_of(name: str, known: Collection[str]) -> str | None:
 def project_vars(folder: Path) -> dict[str, Any]:
     """Return what ``dbt_project.yml`` gives the project's own vars.
 
-    Vars under the project's name go before those of all packages, as in dbt.
+    Vars under the project's name go before those of all packages, as in dbt. A mapping under
+    another name is a var as well, and what a package's own vars stand under is one like any other.
     """
     try:
         document = yaml.safe_load((folder / "dbt_project.yml").read_text(encoding="utf-8"))
         given = document.get("vars") or {}
-        own = given.get(document.get("name")) or {}
-        plain = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
+        name = document.get("name")
+        own = given.get(name) or {}
+        plain = {var: value for var, value in given.items() if var != name}
         return {str(name): value for name, value in {**plain, **own}.items()}
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
         return {}  # dbt says better what is wrong with it

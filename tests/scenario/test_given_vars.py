@@ -89,7 +89,7 @@ def test_values_that_are_the_same(today: Any, current: Any, same: bool) -> None:
 def test_the_projects_own_vars_go_before_everyones(tmp_path: Path) -> None:
     text = "name: own\nvars: {a: 1, b: 2, own: {b: 3}, other: {c: 4}}\n"
     (tmp_path / "dbt_project.yml").write_text(text)
-    assert project_vars(tmp_path) == {"a": 1, "b": 3}
+    assert project_vars(tmp_path) == {"a": 1, "b": 3, "other": {"c": 4}}
     (tmp_path / "dbt_project.yml").write_text("[")
     assert project_vars(tmp_path) == {}
 
