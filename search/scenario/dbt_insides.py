@@ -15,7 +15,7 @@ from typing import Any
 
 from search.errors import OUTSIDE, ScenarioError
 from search.scenario.clock import BATCHES, ClockRead
-from search.scenario.duck_limits import strip_resource_settings
+from search.scenario.duck_limits import asked_resources, strip_resource_settings
 from search.scenario.file_names import who_is
 from search.scenario.held_clock import MAKES_FUNCTIONS, has_own_clock, held_datetime, hold_clock
 from search.scenario.own_files import OwnFiles
@@ -143,6 +143,11 @@ class Sender:
         allowed = strip_resource_settings(sql) or "select 1"
         node = getattr(self._sender, "node", None)
         self._reads.saw_statement(allowed, node or "dbt")
+        for name in asked_resources(allowed):
+            self._files.notes[
+                f"{who_is(node)} asks for DuckDB's setting {name}, which is the search's to "
+                "decide: what follows from it is not what dbt gives by hand"
+            ] = None
         self.may_make_functions |= MAKES_FUNCTIONS.search(allowed) is not None
         if self._observer is not None and (told := self._files.observed(allowed, node)):
             self._observer(told, bindings, node, getattr(self._sender, "invocation", None))

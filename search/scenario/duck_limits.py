@@ -32,6 +32,9 @@ RESOURCE_SETTINGS = frozenset(
 DEFAULT_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
 
 _SCOPES = ("global", "session", "local")
+_ASKED = re.compile(
+    rf"\bcurrent_setting\s*\(\s*'({'|'.join(sorted(RESOURCE_SETTINGS))})'", re.IGNORECASE
+)
 _MENTION = re.compile("|".join(sorted(RESOURCE_SETTINGS)), re.IGNORECASE)
 
 
@@ -93,6 +96,16 @@ def _is_resource_setting(statement: str) -> bool:
     if names[:1] not in (["set"], ["reset"], ["pragma"]):
         return False
     return setting_of(names) in RESOURCE_SETTINGS
+
+
+def asked_resources(sql: str) -> list[str]:
+    """Return the settings of ours whose value SQL asks for.
+
+    Example:
+        >>> asked_resources("select current_setting('threads'), current_setting('TimeZone')")
+        ['threads']
+    """
+    return sorted({name.lower() for name in _ASKED.findall(sql)})
 
 
 def setting_of(names: Sequence[str | None]) -> str | None:

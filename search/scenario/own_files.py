@@ -34,7 +34,8 @@ class OwnFiles:
     Attributes:
         written: What was written so far.
         attached: Databases that the project attached, as it names them, and that are only read.
-        notes: What became of what the project writes, one sentence each.
+        notes: What became of what the project writes, and what else its user should know of its
+            statements, one sentence each.
     """
 
     def __init__(self, project_dir: Path, folder: Path, *, given: SetupFiles | None = None) -> None:

@@ -53,8 +53,7 @@ _TASKS = Path("/proc/self/task")
 _COUNT = re.compile(r"^Seccomp_filters:\s*(\d+)", re.MULTILINE)
 _SWITCHES = re.compile(r"ctxt_switches:\s*(\d+)")
 _WORKERS = frozenset(
-    (function.__name__, function.__code__.co_filename)
-    for function in (concurrent.futures.thread._worker, multiprocessing.pool.worker)
+    {("_worker", concurrent.futures.thread.__file__), ("worker", multiprocessing.pool.__file__)}
 )
 """Where the threads of Python's pools wait."""
 

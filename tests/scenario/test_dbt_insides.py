@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from search.errors import ScenarioError
@@ -40,3 +41,13 @@ def test_everything_is_put_back_and_a_plugin_stores_nothing(tmp_path: Path) -> N
         with pytest.raises(ScenarioError, match="plugin excel would store main.sales outside"):
             environment.store_relation(object(), "excel", target)
     assert ([dict(vars(owner)) for owner in owners], tempfile.tempdir, Path.cwd()) == before
+
+
+def test_a_setting_that_the_search_decides_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    files = OwnFiles(tmp_path, tmp_path / "own")
+    sender = Sender(None, ReadLog(tmp_path), files)
+    with duckdb.connect() as connection:
+        for sql in ("select current_setting('TimeZone')", "select current_setting( 'Threads' )"):
+            sender.send(connection, sql, None, lambda cursor, text, _: cursor.execute(text))
+    (told,) = files.notes
+    assert "asks for DuckDB's setting threads, which is the search's to decide" in told

@@ -11,6 +11,7 @@ from search.errors import RecordingError
 from search.scenario.compiled.emission import HOISTED, hoist_actions
 from search.scenario.compiled.flow import BaselineRelation
 from search.scenario.compiled.lifting import hole_texts
+from search.scenario.compiled.node_settings import NodeSettings
 from search.scenario.compiled.program import HOISTED_FILE, Program
 from search.scenario.compiled.replay import author_schema, perform
 from search.scenario.compiled.step_times import StepTimes
@@ -82,6 +83,7 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
         moment=None if times.clock is None else times.clock.at(0),
     ) as connection:
         times.begin()
+        settings = NodeSettings()
         for sql in program.attachments:
             connection.execute(sql)
         connection.execute(f"attach '{escaped(content / HOISTED_FILE)}' as {HOISTED}")
@@ -95,6 +97,8 @@ def _hoist(program: Program, factory: DbtEvaluatorFactory, content: Path, scratc
             is_authors_own = statement is not None and statement.node is None
             times.move(connection, times.of_action(action))
             try:
+                if statement is not None:
+                    settings.enter(connection, statement)
                 with author_schema(connection, factory.plan, is_authors_own):
                     if plan.seed is not None and statement is not None and statement.place:
                         connection.execute(set_seed(plan.seed, statement.place))

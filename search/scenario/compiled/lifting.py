@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from search.scenario.compiled.lexer import Token, tokenize
 from search.scenario.compiled.recording import RUN_VALUE, RecordedStatement, Recording
-from search.scenario.compiled.statements import is_bookkeeping
+from search.scenario.compiled.statements import is_bookkeeping, shortened
 from search.study.values import Scalar
 
 RUN_HOLE = "\x00run"
@@ -121,8 +121,19 @@ def lift(
         {name: rendered(value) for name, value in second_values.items()},
     )
     lifted = []
+    asked: dict[str | None, str] = {}
     for statement, other in zip(left, right, strict=True):
-        template = _template(statement, other, *texts)
+        try:
+            template = _template(statement, other, *texts)
+        except Unliftable as error:
+            if error.names or statement.node not in asked:
+                raise
+            raise Unliftable(
+                f"{error}; it asks for data while it renders its SQL: "
+                f"{shortened(asked[statement.node])}"
+            ) from error
+        if statement.effect.kind == "read" and not statement.is_test:
+            asked[statement.node] = statement.sql
         if template.parameters:
             _refuse_holes_in_names(statement, other, template, relations)
         lifted.append((statement, template))
@@ -218,8 +229,14 @@ def _lift_token(
     if _is_clock(a.text) and _is_clock(b.text):
         builder.text(a.text)
         return
-    what = f"{' or '.join(fitting)} cannot be told apart" if fitting else "computes with a value"
-    raise Unliftable(f"{_place(statement)} {what}: it renders {a.text!r} and {b.text!r}", fitting)
+    texts = f"it renders {a.text!r} and {b.text!r}"
+    if fitting:
+        what = f"{' or '.join(fitting)} cannot be told apart: {texts}"
+    else:
+        names = [name for name, text in first_texts.items() if text != second_texts[name]]
+        whose = names[0] if len(names) == 1 else "a parameter"
+        what = f"renders what is no value of {whose} (Jinja computes it, or each run): {texts}"
+    raise Unliftable(f"{_place(statement)} {what}", fitting)
 
 
 def _readings(

@@ -34,6 +34,8 @@ _INDEX = re.compile(
 """An index that dbt-duckdb names after its table and the moment, for ``indexes`` of a model."""
 _PYTHON_MODEL = "__dbt_python_model_df_"
 """dbt-duckdb's name for what a Python model returned."""
+_OF_PLUGIN = re.compile(r"^create or replace \w+ \S+ as select \* from \w+_df$", re.IGNORECASE)
+"""How dbt-duckdb makes a source of what a plugin loaded."""
 _TEST, _UNIT_TEST = "test.", "unit_test."
 _VERDICT = re.compile(r"\bas\s+should_error\b", re.IGNORECASE)
 """Stands in the one query by which dbt asks for the outcome of a data test."""
@@ -104,6 +106,8 @@ class _Tape:
                 "is a Python model, which dbt alone can run; where no parameter reaches it, let"
                 " scenario.setup run it"
             )
+        elif _OF_PLUGIN.match(sql.strip()):
+            refusal = "takes a source that a plugin loads, which dbt alone can run"
         elif bindings:
             refusal = "sends values apart from its SQL text"
         text = strip_leading_comments(sql)

@@ -15,6 +15,7 @@ from search.errors import ScenarioError
 from search.scenario.compiled.emission import BASELINE, HOISTED, Action, replay_actions, sql_name
 from search.scenario.compiled.flow import TEMP_SCHEMA
 from search.scenario.compiled.lifting import Template, hole_texts
+from search.scenario.compiled.node_settings import NodeSettings
 from search.scenario.compiled.parsing import ParsedStatements
 from search.scenario.compiled.program import Program
 from search.scenario.compiled.recording import RecordedStatement
@@ -147,14 +148,18 @@ class Replay:
         metrics: dict[str, float] = {}
         step = "replay"
         self._times.begin()
+        settings = NodeSettings()
         for action in self.actions:
             self._times.move(self._workspace.connection, self._times.of_action(action))
             if action.kind == "read":
+                settings.enter(self._workspace.connection, None)
                 with stages.stage("metrics"):
                     metrics = self._read(reader, action) or metrics
                 continue
             if action.operation is not None:
-                step = self.program.flow.operations[action.operation].statement.step
+                statement = self.program.flow.operations[action.operation].statement
+                step = statement.step
+                settings.enter(self._workspace.connection, statement)
             with stages.stage(step):
                 self._act(action, texts)
         return metrics

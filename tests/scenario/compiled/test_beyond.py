@@ -81,6 +81,14 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
         },
         r"model\.mini\.m asks for data that a parameter changes",
     ),
+    "query whose answer stands in the SQL": (
+        {
+            "base.sql": BASE,
+            "m.sql": "-- {{ ref('base') }}\n{% set n = run_query('select max(v) from ' ~ "
+            "ref('base')).columns[0].values()[0] if execute else 0 %} select {{ n }} as v",
+        },
+        r"model\.mini\.m .* no value of x, .*it asks for data while it renders its SQL: select max",
+    ),
     "query that holds a parameter": (
         {
             "m.sql": "{% set n = run_query('select count(*) from range(9) where range * 10 > ' ~ "
@@ -134,6 +142,41 @@ def test_what_cannot_be_compiled_is_refused_with_its_place(case: str, tmp_path: 
     assert [one.name for one in mini.library.folder.iterdir()] == ["compiling.lock"]
 
 
+PLUGIN = """
+import pyarrow
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+
+class Plugin(BasePlugin):
+    def initialize(self, config):
+        pass
+
+    def load(self, source_config):
+        return pyarrow.table({"a": [3, 4]})
+"""
+
+
+@pytest.mark.dbt
+def test_a_source_that_a_plugin_loads_is_named(tmp_path: Path) -> None:
+    sources = "sources: [{name: ext, meta: {plugin: loads}, tables: [{name: a}]}]"
+    mini = Mini(
+        tmp_path / "mini",
+        {"m.sql": "select sum(a) * {{ var('x') }} as v from {{ source('ext', 'a') }}"},
+        {"x": RATE},
+        {"v": "select v from m"},
+        around=Around(
+            {"plug/loads.py": PLUGIN, "models/s.yml": sources},
+            profile={
+                "module_paths": [str(tmp_path / "mini/plug")],
+                "plugins": [{"module": "loads"}],
+            },
+        ),
+    )
+    assert by_dbt(mini.factory, [mini.current]) == [{"v": 1.75}]
+    with pytest.raises(RecordingError, match=r"takes a source that a plugin loads"):
+        mini.compile()
+
+
 COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
     "values that only print": (
         {
@@ -170,6 +213,15 @@ COMPILED: dict[str, tuple[dict[str, str], dict[str, Any], tuple[str, ...]]] = {
         {"x": COUNT},
         (),
     ),
+    "settings that hold for their own session alone": (
+        {
+            "a.sql": "{{ config(pre_hook='set integer_division = true') }}"
+            " select 7 / 2 + {{ var('x') }} as v",
+            "m.sql": "select v + 7 / 2 as v from {{ ref('a') }}",
+        },
+        {"x": COUNT},
+        (),
+    ),
     "arithmetic on a very small number": (
         {"m.sql": "select {{ var('x') * 3 }} as v"},
         {"x": {"choices": [0.5, 1e-05], "current": 0.5}},
@@ -194,7 +246,7 @@ def test_what_looks_alike_is_compiled_and_equals_dbt(case: str, tmp_path: Path) 
         tmp_path / "mini",
         models,
         parameters,
-        {"v": "select sum(v) from m"},
+        {"v": "select sum(v) + sum(7 / 2) from m"},
         project={"models": {"mini": {"+materialized": "table"}}},
     )
     mini.compile()
