@@ -21,15 +21,19 @@ checked as (
       when {{ share }} < 0 or {{ share }} > 1
         then error('{{ seed_file(seed) }}: {{ share }} must be from 0 to 1, got ' || {{ share }} || ' in band ' || {{ band }})
   {%- endfor %}
+  {%- for column in columns if column != name and column not in shares %}
+      when {{ column }} < 0
+        then error('{{ seed_file(seed) }}: {{ column }} must be 0 or more, got ' || {{ column }} || ' in band ' || {{ band }})
+  {%- endfor %}
       when lead({{ first }}) over (order by {{ first }}) is null and {{ end }} is not null
         then error(
           '{{ seed_file(seed) }}: {{ end }} of the last band must be empty, or nobody '
           || 'of ' || {{ end }} || ' years and more would be simulated; see band ' || {{ band }}
         )
       when coalesce(lag({{ end }}) over (order by {{ first }}), 0) <> {{ first }}
-        then error('{{ seed }} must start at 0 and have no gaps or overlaps, see band ' || {{ band }})
+        then error('{{ seed_file(seed) }} must start at 0 and have no gaps or overlaps, see band ' || {{ band }})
       when lead({{ first }}) over (order by {{ first }}) is not null and {{ end }} is null
-        then error('{{ seed }}: only the last band may be open, see band ' || {{ band }})
+        then error('{{ seed_file(seed) }}: only the last band may be open, see band ' || {{ band }})
       else {{ first }}
     end as first_year,
     coalesce({{ end }}, 201) as year_after_last

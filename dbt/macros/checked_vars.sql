@@ -26,6 +26,18 @@
   {{ return(value) }}
 {%- endmacro -%}
 
+{%- macro within_ranges(value, ranges) -%}
+  {#- SQL of a value, or an error where a var is out of its range: `ranges` is (var, lowest, highest), both ends
+      allowed. Checked where the SQL runs, so that a search may try values of the vars. -#}
+case
+  {%- for name, lowest, highest in ranges %}
+  when not {{ var(name) }} between {{ lowest }} and {{ highest }}
+    then error('{{ name }} must be from {{ lowest }} to {{ highest }}, got ' || {{ var(name) }})
+  {%- endfor %}
+  else {{ value }}
+end
+{%- endmacro -%}
+
 {%- macro scenario_id() -%}
   {#- SQL literal of the scenario's name; it becomes part of keys and of file names. -#}
   {%- set value = var("scenario_id") | string -%}

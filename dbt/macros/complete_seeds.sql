@@ -50,6 +50,20 @@ where given.{{ column }} is null
   {%- endfor %}
 {%- endmacro -%}
 
+{%- macro range_problems(seed, key, ranges) -%}
+  {#- One row a value out of its range: `ranges` is (column, lowest, highest), both ends allowed. -#}
+  {%- for column, lowest, highest in ranges %}
+    {%- if not loop.first %}
+union all
+    {%- endif %}
+select
+  '{{ seed_file(seed) }}: {{ column }} must be from {{ lowest }} to {{ highest }}, got ' || given.{{ column }}
+  || ' at {{ key }} ' || coalesce(cast(given.{{ key }} as varchar), '(empty)') as problem
+from {{ ref(seed) }} as given
+where given.{{ column }} not between {{ lowest }} and {{ highest }}
+  {%- endfor %}
+{%- endmacro -%}
+
 {%- macro all_problems(relation) -%}
   {#- Every problem of a relation in one text, NULL without one. A scalar, so that the guard of a
       value can ask for it. -#}

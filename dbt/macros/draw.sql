@@ -30,6 +30,7 @@
     "hire_gender": 15,
     "retirement": 16,
     "involuntary": 17,
+    "hire_fte": 18,
     "census_level": 101,
     "census_age": 102,
     "census_birthday": 103,

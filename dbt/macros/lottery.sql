@@ -14,13 +14,21 @@ from (
     case
       when sum({{ share }}) over ({{ over }}) <> 1
         then error(
-          'Shares in {{ relation.identifier }} must sum to 1 within {{ partition or "the table" }}, got '
+          'Shares in {{ relation.identifier }} (seeds/{{ relation.identifier }}.csv) must sum to 1 within {{ partition or "the table" }}, got '
           || sum({{ share }}) over ({{ over }})
+        )
+      when count(*) over (partition by {% if partition %}{{ partition }}, {% endif %}{{ outcome | join(", ") }}) > 1
+        then error(
+          '{{ relation.identifier }} (seeds/{{ relation.identifier }}.csv) has several rows for '
+          || concat_ws(', ', {% if partition %}{{ partition }}, {% endif %}{{ outcome | join(", ") }})
         )
       when {{ share }} is null or {% for column in outcome %}{{ column }} is null{{ " or " if not loop.last }}{% endfor %}
         then error('{{ relation.identifier }} (seeds/{{ relation.identifier }}.csv) has a row with an empty value')
       when {{ share }} < 0 or {{ share }} * {{ slots }} <> floor({{ share }} * {{ slots }})
-        then error('Shares in {{ relation.identifier }} must be multiples of 0.0001 from 0 to 1, got ' || {{ share }})
+        then error(
+          'Shares in {{ relation.identifier }} (seeds/{{ relation.identifier }}.csv) must be multiples of 0.0001 '
+          || 'from 0 to 1, got ' || {{ share }}
+        )
       else {{ share }} * {{ slots }}
     end as share_slots,
     sum({{ share }} * {{ slots }}) over ({{ over }} order by {{ outcome | join(", ") }}) as upper_slot,

@@ -29,6 +29,15 @@ cast({{ rate }} * 10000000000 as bigint)
 {{ cents_times(cents(amount), rate_units(fte)) }}
 {%- endmacro -%}
 
+{%- macro full_time_cents(pay, fte) -%}
+  {#- Cents that a full-time job would pay, rounded half-up; the pay itself where there is no fte. -#}
+case
+  when {{ fte }} <> 1
+    then (2 * {{ cents(pay) }} * 10000 + cast({{ fte }} * 10000 as bigint)) // (2 * cast({{ fte }} * 10000 as bigint))
+  else {{ cents(pay) }}
+end
+{%- endmacro -%}
+
 {%- macro exact(rate) -%}
   {#- A rate as a decimal of ten places, for sums over a few groups. More than 18 digits wide,
       because DuckDB lets the product of two narrower decimals overflow in 18 digits. -#}

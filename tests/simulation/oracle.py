@@ -19,7 +19,7 @@ STREAMS = {
     "termination": 1, "departure_day": 2, "reduction": 3, "promotion": 4, "promotion_raise": 5,
     "raise_month": 6, "hire_day": 7, "hire_age": 8, "hire_birthday": 9, "hire_pay": 10,
     "hire_department": 11, "hire_termination": 12, "hire_departure_day": 13, "rating": 14,
-    "hire_gender": 15, "retirement": 16, "involuntary": 17,
+    "hire_gender": 15, "retirement": 16, "involuntary": 17, "hire_fte": 18,
 }  # fmt: skip
 BANDS = {
     1: (56_000, 80_000),
@@ -94,6 +94,7 @@ class Levers:
     involuntary_share: float | None = None
     time_to_fill_days: int | None = None
     new_hire_ages: str = "company"
+    new_hire_fte: str = "full"
 
     def band(self, level: int, year: int, start: int = 2026) -> tuple[Decimal, Decimal, Decimal]:
         """Return minimum, midpoint and maximum of a level in a year, USD."""
@@ -204,6 +205,7 @@ def simulate_year(
     joiners: Sequence[Person] = (),
     departments: Mapping[str, int] | None = None,
     former: Sequence[tuple[str, int, date]] = (),
+    census_ftes: Sequence[tuple[int, Decimal]] = (),
 ) -> list[Person]:
     """Return everyone employed at any time of the year, changed by the year's events.
 
@@ -214,6 +216,7 @@ def simulate_year(
         joiners: Accepted offers that start in the year.
         departments: People of the census by department; of the opening when left out.
         former: Id, level and last day of who left last year, reductions apart.
+        census_ftes: Level and share of a full-time job of everyone in the census.
     """
     days = 366 if isleap(year) else 365
     new_year, last_day = date(year, 1, 1), date(year, 12, 31)
@@ -255,6 +258,8 @@ def simulate_year(
     ]
     vacancies = _vacancy_days([*former, *leavers], year, levers)
     hired = _hire(weights, hires, hires - max(net, 0), departments, vacancies, year, levers)
+    if levers.new_hire_fte == "census":
+        _work_part_time(hired, census_ftes, year)
     hired += joiners
     _promote_and_raise(opening, year, levers, promoted, adjustments)
     for person in hired:
@@ -465,6 +470,16 @@ def _hire(
     return hired
 
 
+def _work_part_time(
+    hired: list[Person], census_ftes: Sequence[tuple[int, Decimal]], year: int
+) -> None:
+    for person in hired:
+        level = person.job_level
+        like = [fte for at, fte in census_ftes if at == level] or [fte for _, fte in census_ftes]
+        person.fte = sorted(like)[int(person.draw("hire_fte", year) * len(like))]
+        person.pay = cents(Fraction(person.pay) * Fraction(person.fte))
+
+
 def _promoted(opening: list[Person], year: int, levers: Levers) -> set[str]:
     """Return the ids of who is promoted on February 1."""
     promoted = set()
@@ -588,7 +603,8 @@ def _raise_day(person: Person, year: int, levers: Levers) -> date:
 def _promoted_pay(person: Person, year: int, levers: Levers) -> Decimal:
     increase = rate(levers.promotion_raise + (person.draw("promotion_raise", year) - 0.5) * 0.1)
     pay = Fraction(person.pay)
-    wanted = max(pay * (1 + increase), Fraction(levers.band(person.job_level + 1, year)[0]))
+    minimum = cents(Fraction(levers.band(person.job_level + 1, year)[0]) * Fraction(person.fte))
+    wanted = max(pay * (1 + increase), Fraction(minimum))
     return cents(min(wanted, pay * Fraction(13, 10), pay + 500_000))
 
 

@@ -27,6 +27,7 @@ ANCIENT,1890-01-01,1920-01-01,,60000,1,x
 LEVEL,1980-01-01,2010-01-01,,60000,9,x
 HALF,1980-01-01,2010-01-01,,60000,2.5,x
 DAY,1980-02-30,2010-01-01,,60000,1,x
+DIGITS,60-02-03,85-01-01,99-01-01,60000,1,x
 BACKWARDS,1980-01-01,2010-01-01,2009-12-31,60000,1,x
 ,1980-01-01,2010-01-01,,60000,1,x
 NH_2026_000001,1980-01-01,2010-01-01,,60000,1,x
@@ -49,11 +50,13 @@ def test_every_problem_of_a_census_is_named_at_once(foundation, tmp_path):
     assert not outcome["success"]
     [message] = outcome["messages"]
     for expected in (
-        "16 problems",
+        "18 problems",
         "missing employee_id: 1 row",
         "duplicate employee_id: 2 rows, for example TWICE (hired 2010-01-01)",
         "reserved employee_id: 1 row, for example NH_2026_000001",
-        "unreadable birth_date: 1 row, for example DAY (1980-02-30)",
+        "unreadable birth_date: 2 rows, for example DAY (1980-02-30), DIGITS (60-02-03)",
+        "unreadable hire_date: 1 row, for example DIGITS (85-01-01)",
+        "unreadable termination_date: 1 row, for example DIGITS (99-01-01)",
         "missing annual_salary: 1 row, for example NOPAY",
         "unreadable annual_salary: 1 row, for example WORDS (sixty)",
         "negative or zero annual_salary: 2 rows, for example MINUS (-5), ZERO (0)",
@@ -182,6 +185,85 @@ INCOMPLETE = [
         )
     },
     {"insert into config_new_hire_departments values ('Sales', 0.9)": "must sum to 1, got 0.9"},
+    # Values that would be used without a word: percents as whole numbers, below 0, twice, unread.
+    {
+        "update config_new_hire_pay set pay_percentile = 25 where job_level = 1": (
+            "(seeds/config_new_hire_pay.csv): pay_percentile must be from 0 to 1, got 25.0000 at"
+        ),
+        "update config_new_hire_pay set market_multiplier = -1 where job_level = 4": (
+            "market_multiplier must be from 0.1 to 10, got -1.0000 at job_level 4"
+        ),
+        "update config_new_hire_levels set share = -0.1 where job_level = 5": (
+            "config_new_hire_levels.csv): share must be from 0 to 1, got -0.1000 at job_level 5"
+        ),
+        "update config_hazards set base_rate = 4 where hazard = 'promotion'": (
+            "config_hazards.csv): base_rate must be from 0 to 1, got 4.000000 at hazard promotion"
+        ),
+        "update config_hazards set base_rate = 0.1 where hazard = 'termination'": (
+            "base_rate of hazard termination must be empty, got 0.100000"
+        ),
+        "update config_hazards set level_floor = -1 where hazard = 'termination'": (
+            "level_floor must be from 0 to 10, got -1.000 at hazard termination"
+        ),
+        "insert into config_hazards values ('promotoin', 0.1, 0.1, 0)": (
+            "has a row for hazard promotoin, which no model reads"
+        ),
+        "update config_age_bands set termination_multiplier = -0.5 where min_age = 25": (
+            "(seeds/config_age_bands.csv): termination_multiplier must be 0 or more, got -0.5"
+        ),
+        "update config_tenure_bands set promotion_multiplier = -2 where min_tenure = 0": (
+            "(seeds/config_tenure_bands.csv): promotion_multiplier must be 0 or more"
+        ),
+        "insert into config_ratings values ('solid', 0); update config_ratings set share = 0.25 "
+        "where rating = 'solid'": (
+            "config_ratings (seeds/config_ratings.csv) has several rows for solid"
+        ),
+        "update config_new_hire_ages set age = 25 where age = 28": (
+            "config_new_hire_ages (seeds/config_new_hire_ages.csv) has several rows for 25"
+        ),
+        "update config_raise_timing set raise_month = 13 where raise_month = 12": (
+            "raise_month must be from 1 to 12 and raise_day from 1 to 28, got 13 and 1 for"
+        ),
+    },
+    {
+        "insert into config_merit_matrix values ('sollid', 'middle_third', 1.2)": (
+            "config_merit_matrix (seeds/config_merit_matrix.csv) has a row for sollid, middle_third"
+        ),
+        "update config_employment_cost set employer_rate = 7.65": (
+            "config_employment_cost.csv): employer_rate must be from 0 to 1, got 7.6500 at job"
+        ),
+        "insert into config_new_hire_level_ages values (9, 30, 1)": (
+            "config_new_hire_level_ages.csv) has a row for job_level 9, which"
+        ),
+        "update config_new_hire_ages set age = 3 where age = 22": (
+            "config_new_hire_ages.csv): age must be from 14 to 90"
+        ),
+        "insert into config_raise_timing values ('janaury', 1, 1, 1)": (
+            "has a row for raise_timing janaury, which no model reads"
+        ),
+        "insert into comp_levers values "
+        "('default', 26, null, 'cola_rate', 0.01, false, null, 'test')": (
+            "comp_levers: fiscal_year must be empty or from 1950 to 2200, got 26"
+        ),
+        "insert into comp_targets values "
+        "('default', null, 9, 'median_compensation', 1, 0.1, 'low', null, 'test')": (
+            "comp_targets: median_compensation names the unknown job_level 9"
+        ),
+    },
+    {
+        "update config_merit_matrix set multiplier = 12 where rating = 'strong'": (
+            "config_merit_matrix.csv): multiplier must be from 0 to 10, got 12.0000 for strong"
+        ),
+        "update config_new_hire_level_ages set age = 2 where age = 21": "age must be from 14 to 90",
+        "update comp_levers set parameter_value = null where parameter_name = 'cola_rate' and "
+        "scenario_id = 'default'": (
+            "comp_levers: cola_rate has no parameter_value in scenario default"
+        ),
+        "insert into comp_targets values "
+        "(null, null, null, 'promotion_rate', 1, 0.1, 'low', null, 'test')": (
+            "a row of promotion_rate has no scenario_id"
+        ),
+    },
 ]
 
 
@@ -189,9 +271,11 @@ INCOMPLETE = [
     "changes",
     [
         *INCOMPLETE[:2],
-        *(pytest.param(one, marks=pytest.mark.long) for one in INCOMPLETE[2:]),
+        *(pytest.param(one, marks=pytest.mark.long) for one in INCOMPLETE[2:4]),
+        INCOMPLETE[4],
+        *(pytest.param(one, marks=pytest.mark.long) for one in INCOMPLETE[5:]),
     ],
-    ids=["rows", "empty", "overlap", "departments"],
+    ids=["rows", "empty", "overlap", "departments", "wrong", "unread", "out_of_range"],
 )
 def test_a_configuration_that_lacks_a_row_stops_the_build_and_names_it(
     foundation, tmp_path, changes
@@ -204,6 +288,49 @@ def test_a_configuration_that_lacks_a_row_stops_the_build_and_names_it(
     assert not outcome["success"]
     for change, reason in changes.items():
         assert any(reason in message for message in outcome["messages"]), (change, outcome)
+
+
+@pytest.mark.parametrize("rate", [0.12, 0])
+def test_nobody_who_may_leave_is_an_error_and_not_everyones_departure(
+    foundation, years, tmp_path, rate
+):
+    """least(1, null) is 1 in DuckDB: without a factor everybody would be certain to leave."""
+    simulation = foundation.copy(tmp_path)
+    with duckdb.connect(str(simulation.database)) as connection:
+        connection.execute("update config_age_bands set termination_multiplier = 0")
+    levers = {"total_termination_rate": rate, "new_hire_termination_rate": rate}
+    *_, outcome = simulation.invoke(
+        (["run", "--select", "tag:foundation"], {}), years(2026, **levers)
+    )
+    if rate:
+        assert "the multipliers of leaving are 0 for so many of the " in str(outcome["messages"])
+    else:
+        leavers = "select count(*) from fct_workforce_snapshot where not is_active_at_close"
+        assert simulation.query(leavers) == [(0,)]
+
+
+def test_vars_out_of_their_ranges_are_refused(foundation, years, tmp_path):
+    simulation = foundation.copy(tmp_path)
+    wrong = {
+        "max_hire_share": 50,
+        "new_hire_minimum_days": -5,
+        "new_hire_protected_month": 13,
+        "new_hire_pay_spread": 10,
+        "promotion_cap_rate": -0.3,
+        "promotion_month": 13,
+        "promotion_raise_spread": 10,
+        "raise_cap_rate": -0.5,
+        "raise_cap_amount": -1,
+        "raise_minimum_tenure": -1,
+    }
+    # A year once, then only the models that read the vars.
+    reading = "int_headcount_plan int_hiring_events int_promotion_decisions int_raise_events"
+    again = ["run", "--select", *reading.split(), "--threads", "1"]
+    outcomes = simulation.invoke(
+        years(2026), *((again, {"simulation_year": 2026, name: wrong[name]}) for name in wrong)
+    )
+    for name, outcome in zip(wrong, outcomes[1:], strict=True):
+        assert f"{name} must be " in str(outcome["messages"]), outcome["messages"]
 
 
 def test_lever_rows_that_contradict_or_do_nothing_stop_the_build(foundation, tmp_path, years):

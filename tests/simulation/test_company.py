@@ -3,6 +3,7 @@
 from fractions import Fraction
 from statistics import median
 
+import duckdb
 import pytest
 
 pytestmark = pytest.mark.dbt
@@ -115,6 +116,25 @@ def test_metrics_are_those_of_the_people(company):
         " from fct_workforce_snapshot where simulation_year = 2027"
     )[0]
     assert metrics["turnover"] == pytest.approx(leavers / (days / 365))
+
+
+def test_growth_of_a_department_is_over_the_first_january_or_has_no_value(company, tmp_path):
+    simulation = company.copy(tmp_path)
+    with duckdb.connect(str(simulation.database)) as connection:
+        connection.execute("""
+            update fct_workforce_snapshot set department = 'Late'
+            where simulation_year = 2027 and opening_level is not null and job_level = 2;
+            update fct_workforce_snapshot set department = 'Gone'
+            where simulation_year = 2026 and not is_active_at_close and opening_level is not null
+        """)
+    tables = ["run", "--select", "fct_workforce_metrics"]
+    simulation.run((tables, {"simulation_year": 2027, **RULES}))
+    growth = simulation.query(
+        "select department, period, value from fct_workforce_metrics"
+        " where metric = 'payroll_growth_vs_base' and department in ('Late', 'Gone')"
+        " and period <> 'horizon' order by 1, 2"
+    )
+    assert growth == [("Gone", "2026", -1), ("Late", "2027", None)]
 
 
 def _census_people(company, gender):

@@ -21,6 +21,7 @@ REALISTIC = {
     "involuntary_share": 0.3,
     "time_to_fill_days": 45,
     "new_hire_ages": "level",
+    "new_hire_fte": "census",
     "minimum_adjustment_share": 1,
     "equity_pool": 0.01,
 }

@@ -11,6 +11,10 @@ PEOPLE = """
     from {source} order by employee_id
 """
 CENSUS_PERSON = "cast(coalesce(fte, 1) as decimal(6, 4)), gender, rating"
+CENSUS_FTES = """
+    select job_level, cast(coalesce(fte, 1) as decimal(6, 4)) from stg_census
+    where is_active_at_start
+"""
 FORMER = """
     select employee_id, job_level, termination_date from fct_workforce_snapshot
     where simulation_year = {year} and not is_active_at_close and status <> 'reduction'
@@ -31,6 +35,7 @@ def _expected(oracle, simulation, year, levers):
         levers,
         joiners=[oracle.Person(*row) for row in joiners],
         departments=dict(simulation.query("select department, weight from stg_departments")),
+        census_ftes=simulation.query(CENSUS_FTES),
         former=[] if year == 2026 else simulation.query(FORMER.format(year=year - 1)),
     )
     return sorted(
@@ -171,12 +176,14 @@ RULES = {
     "retirement": {"retirement": "seed", "termination_rates": "turnover"},
     "dismissal": {"involuntary_share": 0.35, "retirement": "seed"},
     "backfill": {"time_to_fill_days": 45, "hiring_level_mix": "positions"},
+    "part_time_hires": {"new_hire_fte": "census", "promotion_rate_multiplier": 5.0},
     "level_ages": {"new_hire_ages": "level", "time_to_fill_days": 0},
     "all": {
         "retirement": "seed",
         "involuntary_share": 0.3,
         "time_to_fill_days": 60,
         "new_hire_ages": "level",
+        "new_hire_fte": "census",
         "structure_adjustment_rate": 0.031,
         "hiring_level_mix": "positions",
         "raise_month": "fixed",

@@ -1,6 +1,9 @@
 """Same inputs, same numbers: any thread count, any way of running, any order of runs."""
 
+import shutil
+
 import pytest
+import yaml
 
 pytestmark = pytest.mark.dbt
 
@@ -22,6 +25,39 @@ def test_plain_build_on_two_threads_equals_single_steps_on_one(stepwise, tmp_pat
     plain.run(*((build, {"simulation_year": y}) for y in (2026, 2027, 2028)))
     for table in FACTS:
         assert _rows(plain, table) == _rows(stepwise, table), table
+
+
+@pytest.mark.long
+def test_every_rule_of_a_company_as_it_is_has_the_same_rows_on_1_2_and_8_threads(
+    spread_out, tmp_path
+):
+    founded, census = spread_out
+    variables = yaml.safe_load((founded.project / "realistic.yml").read_text()) | census
+    variables |= {"minimum_adjustment_share": 0.5, "equity_pool": 0.004}
+    tables = (*FACTS, "fct_workforce_metrics", "fct_cost_walk", "fct_monthly_cost")
+    rows = {}
+    for threads in (1, 2, 8):
+        simulation = founded.copy(tmp_path / str(threads))
+        simulation.project = shutil.copytree(
+            founded.project,
+            tmp_path / f"project_{threads}",
+            ignore=shutil.ignore_patterns("target", "logs", "data", "*.duckdb"),
+        )
+        profile = simulation.project / "profiles.yml"
+        profile.write_text(profile.read_text() + f"      settings: {{threads: {threads}}}\n")
+        last = (["run", "--select", "tag:optimization", "tag:company"], 2027)
+        simulation.run(
+            *(
+                (command, {"simulation_year": year, **variables})
+                for command, year in (
+                    (["run", "--select", "tag:simulation"], 2026),
+                    (["run", "--select", "tag:simulation"], 2027),
+                    last,
+                )
+            )
+        )
+        rows[threads] = [_rows(simulation, table) for table in tables]
+    assert rows[1] == rows[2] == rows[8]
 
 
 def test_build_with_every_test_passes_on_the_smallest_company(tmp_path, stepwise):

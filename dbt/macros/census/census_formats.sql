@@ -32,7 +32,10 @@
 
 {%- macro census_date(text, format=none) -%}
   {%- if not format -%}
-case when isfinite(try_cast({{ text }} as date)) then try_cast({{ text }} as date) end
+    {#- A year of two digits would be read as one of the first century. -#}
+case
+  when isfinite(try_cast({{ text }} as date)) and year(try_cast({{ text }} as date)) >= 1000 then try_cast({{ text }} as date)
+end
   {%- else -%}
     {%- set patterns = [] -%}
     {%- for one in format.split("|") -%}
@@ -40,7 +43,7 @@ case when isfinite(try_cast({{ text }} as date)) then try_cast({{ text }} as dat
         "'" ~ one | trim | replace("YYYY", "%Y") | replace("MMM", "%b") | replace("MM", "%m") | replace("DD", "%d") ~ "'"
       ) -%}
     {%- endfor -%}
-    {#- Spreadsheets add a midnight; a year of two digits would be read as one of the first century. -#}
+    {#- Spreadsheets add a midnight. -#}
     {%- set read = "try_strptime(regexp_replace(" ~ text ~ ", '[ T](12|00?):00(:00)?([.]0+)?( AM)?$', ''), ["
       ~ patterns | join(", ") ~ "])" -%}
 case when year({{ read }}) >= 1000 then cast({{ read }} as date) end

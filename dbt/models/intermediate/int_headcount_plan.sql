@@ -74,6 +74,8 @@ checked as (
     end as target_headcount,
     net_change,
     case
+      when not ({{ var("max_hire_share") }} > 0 and {{ var("max_hire_share") }} <= 1)
+        then error('max_hire_share must be above 0 and at most 1, got ' || {{ var("max_hire_share") }})
       when hires > opening_headcount * cast({{ var("max_hire_share") }} as double)
         then error(
           'The headcount plan of {{ simulation_year() }} needs ' || hires || ' hires for ' || opening_headcount

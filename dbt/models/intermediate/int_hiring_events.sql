@@ -1,5 +1,13 @@
 {%- set has_level_ages = choice("new_hire_ages", ["company", "level"]) == "'level'" -%}
+{%- set has_ftes = choice("new_hire_fte", ["full", "census"]) == "'census'" -%}
+{%- set own_columns = (["is_backfill"] if has_backfill() else []) + (["hire_fte"] if has_ftes else []) -%}
+{%- set pay_cents = cents_times(
+  "offers.base_pay_millionths",
+  rate_units("offers.salary_adjustment * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"),
+  places=6
+) -%}
 -- depends_on: {{ ref('stg_new_hire_ages') }}, {{ ref('stg_level_hire_ages') }}, {{ ref('int_vacancies') }}
+-- depends_on: {{ ref('stg_hire_ftes') }}
 with hiring_plan as (
   select * from {{ ref('int_hiring_plan') }}
 ),
@@ -18,7 +26,9 @@ salary_adjustments as (
 
 offers as (
   select
-    pay_bands.job_level,
+    {{ within_ranges('pay_bands.job_level', [
+      ('new_hire_minimum_days', 1, 300), ('new_hire_protected_month', 2, 12), ('new_hire_pay_spread', 0, 1),
+    ]) }} as job_level,
     -- Whole millionths of USD. Wide, because DuckDB lets 18 digits overflow.
     cast(cast(pay_bands.new_hire_base_pay as decimal(28, 6)) * 1000000 as bigint) as base_pay_millionths,
     salary_adjustments.parameter_value as salary_adjustment
@@ -75,7 +85,14 @@ drawn as (
     {{ draw("hire_birthday") }} as birthday_draw,
     {{ draw("hire_pay") }} as pay_draw,
     {{ draw("hire_department") }} as department_draw,
-    {{ draw("hire_gender") }} as gender_draw,
+    -- Worked out only where the census names a gender; otherwise every draw falls on the same row.
+    case
+      when (select max(hire_groups.gender) from hire_groups) is not null then {{ draw("hire_gender") }}
+      else 0
+    end as gender_draw,
+    {%- if has_ftes %}
+    {{ draw("hire_fte") }} as fte_draw,
+    {%- endif %}
     {{ draw("hire_termination") }} as termination_draw,
     {{ draw("hire_departure_day") }} as departure_draw,
     -- Who is hired later cannot stay the minimum days and still leave inside the year.
@@ -150,11 +167,10 @@ described as (
     {%- if has_backfill() %}
     hired.is_backfill,
     {%- endif %}
-    {{ dollars(cents_times(
-      "offers.base_pay_millionths",
-      rate_units("offers.salary_adjustment * (1 + " ~ var("new_hire_pay_spread") ~ " * (hired.pay_draw - 0.5))"),
-      places=6
-    )) }} as annual_salary
+    {%- if has_ftes %}
+    hire_ftes.fte as hire_fte, -- noqa: RF01
+    {%- endif %}
+    {{ dollars(cents_times(pay_cents, rate_units("hire_ftes.fte")) if has_ftes else pay_cents) }} as annual_salary
   from hired
   inner join offers on hired.job_level = offers.job_level
   {%- if has_level_ages %}
@@ -164,6 +180,13 @@ described as (
       and hired.job_level = new_hire_ages.job_level
   {%- else %}
   inner join new_hire_ages on hired.age_slot = new_hire_ages.slot
+  {%- endif %}
+  {%- if has_ftes %}
+  inner join {{ ref('stg_hire_ftes') }} as hire_ftes
+    on
+      hired.job_level = hire_ftes.job_level
+      and hired.fte_draw >= hire_ftes.fte_from
+      and hired.fte_draw < hire_ftes.fte_below
   {%- endif %}
   inner join hire_groups
     on
@@ -176,14 +199,13 @@ described as (
 
 everyone as (
   select
+    *{{ " exclude (" ~ own_columns | join(", ") ~ ")" if own_columns }},
     {%- if has_backfill() %}
-    * exclude (is_backfill),
     case when is_backfill then 'backfill' else 'growth' end as reason,
     {%- else %}
-    *,
     'growth_and_replacement' as reason,
     {%- endif %}
-    cast(1 as decimal(6, 4)) as fte,
+    {{ "hire_fte" if has_ftes else "cast(1 as decimal(6, 4))" }} as fte,
     case
       when termination_date is not null then {{ leaving_status('new_hire_termination', 'new_hire_dismissal') }}
     end as leave_reason,

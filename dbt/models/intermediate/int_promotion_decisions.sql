@@ -24,7 +24,10 @@ raises as (
 
 chances as (
   select
-    rate_multipliers.job_level,
+    {{ within_ranges('rate_multipliers.job_level', [
+      ('promotion_month', 1, 12), ('promotion_minimum_tenure', 0, 10), ('promotion_age_limit', 50, 100),
+      ('promotion_raise_spread', 0, 1), ('promotion_cap_rate', 0, 10), ('promotion_cap_amount', 0, 1000000000),
+    ]) }} as job_level,
     hazards.base_rate * rate_multipliers.parameter_value as level_chance,
     raises.parameter_value as promotion_raise,
     next_level.job_level as next_level,
@@ -40,6 +43,7 @@ eligible as (
     opening_workforce.employee_id,
     opening_workforce.key_high,
     opening_workforce.key_low,
+    opening_workforce.fte,
     chances.*,
     least(1, chances.level_chance * opening_workforce.promotion_multiplier) as probability,
     {{ draw("promotion", "opening_workforce.key_high", "opening_workforce.key_low") }} as promotion_draw
@@ -61,7 +65,8 @@ promoted as (
     {{ promotion_date() }} as promotion_date,
     chosen.job_level as level_before,
     chosen.next_level as level_after,
-    chosen.next_level_minimum,
+    -- Bands are those of a full-time job.
+    {{ dollars(part_time("chosen.next_level_minimum", "chosen.fte")) }} as next_level_minimum,
     chosen.promotion_raise
     + ({{ draw("promotion_raise", "chosen.key_high", "chosen.key_low") }} - 0.5) * {{ var("promotion_raise_spread") }}
       as raise_rate,

@@ -211,7 +211,9 @@ merit_scale as (
 
 level_rates as (
   select
-    merit_rates.job_level,
+    {{ within_ranges('merit_rates.job_level', [
+      ('raise_minimum_tenure', 0, 10), ('raise_cap_rate', 0, 10), ('raise_cap_amount', 0, 1000000000),
+    ]) }} as job_level,
     merit_rates.parameter_value * merit_scale.merit_scale as merit_rate,
     cola_rates.parameter_value as cola_rate,
     -- Cost of living comes first; the caps leave the rest to merit.

@@ -134,10 +134,31 @@ solved as (
     cast(any_value(headcount) as bigint) as headcount,
     any_value(termination_rate) as termination_rate,
     arg_max(trial_factor, termination_multiplier) filter (
-      where trial_factor * termination_multiplier <= 1
+      where termination_multiplier > 0 and trial_factor * termination_multiplier <= 1
     ) as calibration_factor
   from trials
   group by is_hired_last_year
+),
+
+-- Without a solution nobody could be said to stay: least(1, null) is 1.
+reached as (
+  select
+    is_hired_last_year,
+    headcount,
+    termination_rate,
+    case
+      when termination_rate = 0 then 0
+      when calibration_factor is null
+        then error(
+          'the multipliers of leaving are 0 for so many of the ' || headcount || ' people hired '
+          || case when is_hired_last_year then 'last year' else 'before last year' end
+          || ' that their rate of ' || termination_rate || ' cannot be reached in {{ simulation_year() }}; see '
+          || '{{ seed_file("config_age_bands") }}, {{ seed_file("config_tenure_bands") }}, '
+          || '{{ seed_file("config_hazards") }} and {{ seed_file("config_level_hazards") }}'
+        )
+      else calibration_factor
+    end as calibration_factor
+  from solved
 )
 
-select * from solved
+select * from reached

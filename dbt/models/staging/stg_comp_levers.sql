@@ -19,6 +19,19 @@ checked as (
     case
       when levers.parameter_name is null
         then error('comp_levers: unknown parameter_name ''' || comp_levers.parameter_name || '''; see config_levers')
+      when comp_levers.scenario_id is null
+        then error('comp_levers: a row of ' || comp_levers.parameter_name || ' has no scenario_id')
+      when comp_levers.fiscal_year not between 1950 and 2200
+        then error(
+          'comp_levers: fiscal_year must be empty or from 1950 to 2200, got ' || comp_levers.fiscal_year || ' for '
+          || comp_levers.parameter_name
+        )
+      when comp_levers.parameter_value is null and levers.is_required
+        then error(
+          'comp_levers: ' || comp_levers.parameter_name || ' has no parameter_value in scenario '
+          || comp_levers.scenario_id || coalesce(', job_level ' || comp_levers.job_level, '')
+          || coalesce(', fiscal_year ' || comp_levers.fiscal_year, '')
+        )
       when levers.scope = 'company' and comp_levers.job_level is not null
         then error('comp_levers: ' || comp_levers.parameter_name || ' is company-wide, so job_level must be empty')
       when comp_levers.job_level is not null and job_levels.job_level is null

@@ -6,6 +6,10 @@ metrics as (
   select * from {{ ref('stg_metrics') }}
 ),
 
+job_levels as (
+  select * from {{ ref('stg_job_levels') }}
+),
+
 -- A target that no metric answers, or that is set twice, stops the build.
 checked as (
   select
@@ -15,8 +19,17 @@ checked as (
     case
       when metrics.metric is null
         then error('comp_targets: unknown metric ''' || comp_targets.metric || '''; see config_metrics')
+      when comp_targets.scenario_id is null
+        then error('comp_targets: a row of ' || comp_targets.metric || ' has no scenario_id')
+      when comp_targets.fiscal_year not between 1950 and 2200
+        then error(
+          'comp_targets: fiscal_year must be empty or from 1950 to 2200, got ' || comp_targets.fiscal_year || ' for '
+          || comp_targets.metric
+        )
       when comp_targets.job_level is not null and comp_targets.metric <> 'median_compensation'
         then error('comp_targets: ' || comp_targets.metric || ' is not measured by level, so job_level must be empty')
+      when comp_targets.job_level is not null and job_levels.job_level is null
+        then error('comp_targets: ' || comp_targets.metric || ' names the unknown job_level ' || comp_targets.job_level)
       when
         count(*) over (
           partition by
@@ -32,6 +45,7 @@ checked as (
     comp_targets.priority
   from comp_targets
   left join metrics on comp_targets.metric = metrics.metric
+  left join job_levels on comp_targets.job_level = job_levels.job_level
 )
 
 select * from checked

@@ -29,6 +29,24 @@ problems as (
   union all
   {{ named_row_problems('config_hazards', 'hazard', ['termination', 'promotion'], ['level_step', 'level_floor']) }}
   union all
+  {{ range_problems(
+    'config_new_hire_pay', 'job_level', [('pay_percentile', 0, 1), ('market_multiplier', 0.1, 10)]
+  ) }}
+  union all
+  {{ range_problems('config_new_hire_levels', 'job_level', [('share', 0, 1)]) }}
+  union all
+  {{ range_problems('config_hazards', 'hazard', [('base_rate', 0, 1), ('level_step', -1, 1), ('level_floor', 0, 10)]) }}
+  union all
+  select
+    '{{ seed_file("config_hazards") }}: base_rate of hazard termination must be empty, got ' || base_rate
+    || '; its rates are the levers total_termination_rate and new_hire_termination_rate' as problem
+  from hazards
+  where hazard = 'termination' and base_rate is not null
+  union all
+  select '{{ seed_file("config_hazards") }} has a row for hazard ' || hazard || ', which no model reads' as problem
+  from hazards
+  where hazard not in ('termination', 'promotion')
+  union all
   select '{{ seed_file("config_hazards") }} has no base_rate for hazard promotion' as problem
   from hazards
   where hazard = 'promotion' and base_rate is null

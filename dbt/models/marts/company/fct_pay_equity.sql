@@ -26,7 +26,7 @@ sizes as (
 
 reference_groups as (
   select
-    scenario_id,
+    {{ within_ranges('scenario_id', [('equity_minimum_people', 1, 1000000000)]) }} as scenario_id,
     gender as reference_gender
   from sizes
   qualify row_number() over (partition by scenario_id order by people desc, gender asc) = 1

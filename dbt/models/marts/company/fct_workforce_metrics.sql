@@ -118,6 +118,14 @@ summed as (
   group by scenario_id, simulation_year, cell
 ),
 
+first_years as (
+  select
+    scenario_id,
+    min(simulation_year) as simulation_year
+  from summed
+  group by scenario_id
+),
+
 gaps as (
   select
     scenario_id,
@@ -149,9 +157,10 @@ yearly as (
     cast(summed.ranked_cents - (summed.people + 1) * summed.pay_cents as double)
     / nullif(cast(summed.people * summed.pay_cents as double), 0) as gini,
     summed.new_hire_pay / summed.other_pay as new_hire_compression,
-    summed.closing_payroll / first_value(summed.opening_payroll) over (
-      partition by summed.scenario_id, summed.cell order by summed.simulation_year
-    ) - 1 as payroll_growth_vs_base,
+    -- A level or department that was empty on the first January 1 has no base; one that emptied has no payroll.
+    coalesce(summed.closing_payroll, 0) / first_value(
+      case when summed.simulation_year = first_years.simulation_year then summed.opening_payroll end
+    ) over (partition by summed.scenario_id, summed.cell order by summed.simulation_year) - 1 as payroll_growth_vs_base,
     summed.increase_pool / summed.opening_payroll as increase_pool_pct,
     cast(summed.loaded_cost as double) as loaded_cost,
     summed.average_headcount,
@@ -162,6 +171,7 @@ yearly as (
     gaps.median_gap as gender_pay_gap_median,
     gaps.median_gap_within_levels as gender_pay_gap_within_levels
   from summed
+  inner join first_years on summed.scenario_id = first_years.scenario_id
   left join gaps
     on
       summed.scenario_id = gaps.scenario_id

@@ -25,6 +25,13 @@ opening_side as (
   group by grouping sets ((scenario_id, simulation_year, opening_level), (scenario_id, simulation_year)) -- noqa: PRS
 ),
 
+priced as (
+  select
+    *,
+    {{ full_time_cents("annual_salary", "fte") }} as full_time_cents
+  from snapshot
+),
+
 closing_side as (
   select
     scenario_id,
@@ -38,17 +45,16 @@ closing_side as (
     sum(annual_salary) filter (where is_active_at_close) as payroll_closing,
     median(annual_salary) filter (where is_active_at_close) as median_pay_closing,
     -- Sums of cents and of their squares are whole numbers, hence exact in any order.
-    sum({{ cents("annual_salary") }}) filter (where is_active_at_close) as cents_closing,
-    sum(cast({{ cents("annual_salary") }} as hugeint) * {{ cents("annual_salary") }}) filter (
-      where is_active_at_close
-    ) as squared_cents_closing,
+    -- Full-time pay: a part of a job is no lower pay.
+    sum(full_time_cents) filter (where is_active_at_close) as cents_closing,
+    sum(cast(full_time_cents as hugeint) * full_time_cents) filter (where is_active_at_close) as squared_cents_closing,
     sum(opening_salary) filter (where status = 'continuous_active') as continuous_payroll_opening,
     sum(annual_salary) filter (where status = 'continuous_active') as continuous_payroll_closing,
     count(*) filter (where status = 'continuous_active') as headcount_continuous,
     sum(paid_compensation) as paid_compensation,
     sum(days_employed) as days_employed,
     median(merit_rate) as median_merit_increase
-  from snapshot
+  from priced
   group by grouping sets ((scenario_id, simulation_year, job_level), (scenario_id, simulation_year)) -- noqa: PRS
 ),
 
@@ -62,7 +68,8 @@ level_spread as (
       closing_side.headcount_closing * closing_side.squared_cents_closing
       - closing_side.cents_closing * closing_side.cents_closing as double
     )) / cast(closing_side.cents_closing as double) as pay_cv,
-    cast(closing_side.payroll_closing as double) / cast(pay_bands.mid_pay as double) as compa_sum
+    cast(cast(closing_side.cents_closing as decimal(36, 0)) * cast(0.01 as decimal(2, 2)) as double)
+    / cast(pay_bands.mid_pay as double) as compa_sum
   from closing_side
   inner join pay_bands
     on
