@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from search.cli.options import load, results_of, results_option, study_argument
+from search.cli.options import load, results_of, results_option, study_argument, tell_edits
 from search.errors import EXIT_OK
 
 
@@ -28,7 +28,9 @@ def export(study: Path, to: Path, results: Path) -> int:
     from search.study.layout import Layout
 
     spec = load(study, (), (), None)
-    facts = read_facts(Layout(results_of(spec, results), spec.study).folder)
+    found = results_of(spec, results)
+    facts = read_facts(Layout(found, spec.study).folder)
+    tell_edits(spec, found, what="what is exported")
     for path in export_study(facts, to):
         click.echo(path)
     return EXIT_OK

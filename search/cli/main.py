@@ -30,6 +30,7 @@ from search.cli.options import (
     results_of,
     results_option,
     study_argument,
+    tell_edits,
     told_results,
     trial_option,
     var_option,
@@ -213,8 +214,9 @@ def report(study: Path, results: Path, full: bool) -> int:
     from search.study.layout import Layout
 
     spec = load(study, (), (), None)
-    folder = Layout(results_of(spec, results), spec.study).folder
-    click.echo(write_report(folder, is_full=full))
+    found = results_of(spec, results)
+    tell_edits(spec, found, what="the report")
+    click.echo(write_report(Layout(found, spec.study).folder, is_full=full))
     return EXIT_OK
 
 

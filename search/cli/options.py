@@ -113,6 +113,29 @@ def results_of(spec: Any, results: Path, *, is_needed: bool = True) -> Path:
     return find_results(spec, results, is_default=_is_default(), is_needed=is_needed)
 
 
+def tell_edits(spec: Any, results: Path, *, what: str) -> None:
+    """Say so on stderr when the study file is not what the study ran for any more.
+
+    Args:
+        spec: The study as its file is today.
+        results: Folder of all results.
+        what: What is shown, which is of what the study ran for.
+    """
+    from search.errors import StorageError
+    from search.parameter_sets.candidates import stored_study
+
+    try:
+        edited = stored_study(spec, results).edited(spec)
+    except StorageError:  # the published trail is enough for what is shown
+        return
+    if edited:
+        click.echo(
+            f"the study file has other values now ({', '.join(edited)}); {what} shows what the "
+            "study ran for: a run starts the next version",
+            err=True,
+        )
+
+
 def looked_at(spec: Any, results: Path) -> list[Path]:
     """Return the folders of results that ``results_of`` looks at."""
     from search.study.layout import places_of

@@ -45,7 +45,7 @@ def verify_trial(
     """
     stored = stored_study(spec, results)
     if number is None:
-        best = stored.best(spec)
+        best = stored.best(stored.as_ran(spec))
         number = best.number if best is not None else 0
     trial = StoredTrial(stored.trial(number, option="--trial"))
     values, evaluations = trial.candidate, trial.evaluations

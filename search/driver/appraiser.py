@@ -134,11 +134,18 @@ class Appraiser:
             diagnosis=self._followable(end.best),
             effects=effects,
             quality=self._quality(),
-            interchangeable=interchangeable(end.goals, effects),
+            interchangeable=interchangeable(end.goals, effects, self._ranges()),
             importances=self._importances(),
             confirmation=self._confirmation(end.best),
             front=tuple(pareto_front(end.goals, {t.number: t.metrics for t in end.complete})),
         )
+
+    def _ranges(self) -> dict[str, float]:
+        return {
+            name: float(parameter.high) - float(parameter.low)
+            for name, parameter in self._spec.parameters.items()
+            if parameter.low is not None and parameter.high is not None
+        }
 
     # --- what moves what --------------------------------------------------------
 

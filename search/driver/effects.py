@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from search.study.preference import unit_of
@@ -74,16 +75,20 @@ class Interchangeable:
         other: The other one.
         ratio: Change of ``other`` that does what a change of ``parameter`` by 1 does, with sign.
         targets: On how many targets.
+        largest: Change of ``parameter``, without sign, that neither range is too narrow for.
     """
 
     parameter: str
     other: str
     ratio: float
     targets: int
+    largest: float | None = None
 
 
 def interchangeable(
-    goals: Sequence[Goal], effects: Sequence[Effect]
+    goals: Sequence[Goal],
+    effects: Sequence[Effect],
+    ranges: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[Interchangeable, ...]:
     """Return the pairs of numeric parameters that do the same to every target, but for a factor.
 
@@ -92,6 +97,7 @@ def interchangeable(
     Args:
         goals: Resolved.
         effects: Of a step of each parameter at one candidate.
+        ranges: What lies between the lowest and the highest value of each parameter.
     """
     targets = [goal for goal in goals if not goal.is_objective]
     vectors: dict[str, list[float]] = {}
@@ -115,5 +121,7 @@ def interchangeable(
         if abs(product) >= ALIKE * length * other:
             # Change of the right parameter that does what one unit of the left one does.
             ratio = product / other**2 * steps[right] / steps[left]
-            alike.append(Interchangeable(left, right, ratio, len(a)))
+            widths = (ranges.get(left, math.inf), ranges.get(right, math.inf) / abs(ratio))
+            largest = min(widths) if math.isfinite(min(widths)) else None
+            alike.append(Interchangeable(left, right, ratio, len(a), largest))
     return tuple(alike)

@@ -13,10 +13,10 @@ from search.audit.assemble import best_trial, meeting, resolved_goals
 from search.errors import SpecError, UnknownTrialError
 from search.parameter_sets.sets import ParameterSets
 from search.scenario.verdict import VERIFIED, Verification
-from search.storage.attributes import HEAD
+from search.storage.attributes import HEAD, SPEC
 from search.storage.reading import read_study
 from search.storage.trials import StoredTrial, Trial, read_trials
-from search.study import StudySpec
+from search.study import StudySpec, edited_keys, study_as_ran
 from search.study.alternatives import OtherPlan, alternatives
 from search.study.layout import Layout
 from search.study.preference import Preference
@@ -47,6 +47,14 @@ class StoredStudy:
         """Head of the study's audit trail, as the storage remembers it."""
         head = self.attributes.get(HEAD)
         return Anchor.of(head).text if head else None
+
+    def as_ran(self, spec: StudySpec) -> StudySpec:
+        """Return the study as its trials ran, by which its winner and alternatives are known."""
+        return study_as_ran(self.attributes.get(SPEC), spec)
+
+    def edited(self, spec: StudySpec) -> list[str]:
+        """Return the keys that are others in the study file than when the trials ran."""
+        return edited_keys(self.attributes.get(SPEC), spec)
 
     def goals(self, spec: StudySpec) -> tuple[Goal, ...]:
         """Return the study's goals, relative ones resolved as far as that is known."""
@@ -120,6 +128,9 @@ class NamedCandidate:
 class Candidates:
     """Finds candidates of a study by name.
 
+    The best and the alternatives are those that ``status`` and the report show: of what the
+    study ran for, also when its file was edited since.
+
     Args:
         spec: The study.
         results: Folder of all results.
@@ -129,6 +140,7 @@ class Candidates:
         self._spec = spec
         self._sets = ParameterSets(spec)
         self.stored = stored_study(spec, results)
+        self._as_ran = self.stored.as_ran(spec)
 
     def find(self, name: str, *, option: str, plain: str = "set") -> NamedCandidate:
         """Return the candidate of a name.
@@ -146,7 +158,7 @@ class Candidates:
         if name == "active":
             return self._set(None, option)
         if name == "best":
-            best = self.stored.best(self._spec)
+            best = self.stored.best(self._as_ran)
             if best is None:
                 raise SpecError(
                     f"{option} is best, but study {self._spec.study} has no complete trial yet; "
@@ -169,7 +181,7 @@ class Candidates:
         Raises:
             SpecError: If there are not so many.
         """
-        known = self.stored.alternatives(self._spec)
+        known = self.stored.alternatives(self._as_ran)
         if not 1 <= number <= len(known):
             there = "; ".join(f"{at}: {plan.name}" for at, plan in enumerate(known, start=1))
             raise SpecError(
@@ -200,7 +212,7 @@ class Candidates:
         )
 
     def missed(self, metrics: Mapping[str, float]) -> list[str]:
-        """Return the metrics whose targets are missed."""
+        """Return the metrics whose targets, as the study file has them now, are missed."""
         goals = [wanted for wanted in self.stored.goals(self._spec) if wanted.metric in metrics]
         return [
             goal.metric for goal in goals if not goal.is_objective and not all_met((goal,), metrics)

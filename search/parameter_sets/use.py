@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.audit.republish import republish
 from search.errors import NotVerifiedError, TargetsMissedError
-from search.parameter_sets.candidates import Candidates
+from search.parameter_sets.candidates import Candidates, NamedCandidate
 from search.parameter_sets.journal import TRIAL, VALUES, Journal, Origin
 from search.parameter_sets.sets import Applied, Author, ParameterSets
 from search.study import StudySpec
@@ -47,13 +47,10 @@ def apply_chosen(
         candidates = Candidates(spec, results)
         if alternative is not None:
             chosen = candidates.alternative(alternative, option="--alternative")
+            _require_met(spec, candidates, chosen, f"alternative {alternative}, {chosen.label},")
         elif trial is None:
             chosen = candidates.find("best", option="what is applied")
-            if missed := candidates.missed(chosen.metrics):
-                raise TargetsMissedError(
-                    f"the best {chosen.label} misses {', '.join(missed)}; name it to apply it all "
-                    f"the same: --trial {chosen.trial}"
-                )
+            _require_met(spec, candidates, chosen, f"the best {chosen.label}")
         else:
             chosen = candidates.trial(trial, option="--trial")
         verification = candidates.stored.verification(chosen.trial)
@@ -82,6 +79,29 @@ def roll_back(
     """Put an earlier set back into force; see ``ParameterSets.roll_back``."""
     applied = ParameterSets(spec).roll_back(to, author, is_dry_run=is_dry_run)
     return _noted(spec, results, applied, is_dry_run=is_dry_run)
+
+
+def _require_met(
+    spec: StudySpec, candidates: Candidates, chosen: NamedCandidate, called: str
+) -> None:
+    """Refuse a plan that misses what the study file wants now.
+
+    Raises:
+        TargetsMissedError: With the way to apply it all the same.
+    """
+    missed = candidates.missed(chosen.metrics)
+    if not missed:
+        return
+    edited = candidates.stored.edited(spec)
+    since = (
+        f" as the study file has it now ({', '.join(edited)} edited since it ran); run it again, or"
+        if edited
+        else ";"
+    )
+    raise TargetsMissedError(
+        f"{called} misses {', '.join(missed)}{since} name it to apply it all the same: "
+        f"--trial {chosen.trial}"
+    )
 
 
 def _noted(spec: StudySpec, results: Path, applied: Applied, *, is_dry_run: bool) -> Applied:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from search.audit.assemble import best_stored, resolved_goals
-from search.errors import SpecError
 from search.scenario.verdict import VERIFIED, Verification
 from search.storage.attributes import FINGERPRINTS, RUNS, SPEC
 from search.storage.lock import StudyLock
 from search.storage.reading import StudyRecord, read_study
 from search.storage.trials import Trial, read_trials
 from search.storage.urls import masked
-from search.study import StudySpec, changed_keys, study_fingerprint, study_from_document
+from search.study import StudySpec, edited_keys, study_as_ran, study_fingerprint
 from search.study.figures import with_unit
 from search.study.layout import REPORT_NAME, Layout
 from search.study.preference import Preference
@@ -129,11 +128,8 @@ def _latest(spec: StudySpec, latest: StudyRecord) -> dict[str, Any]:
     stored = latest.attributes.get(FINGERPRINTS) or {}
     changed: list[str] = []
     if stored and stored.get("spec") != study_fingerprint(spec):
-        changed = changed_keys(latest.attributes.get(SPEC) or {}, spec.to_document())
-        changed = [key for key in changed if not key.startswith(("resources", "storage"))]
-        changed = changed or ["the study file"]
-    # What ran is judged by what it ran for: an edited file says nothing of it.
-    spec = _own_spec(spec, latest) if changed else spec
+        changed = edited_keys(latest.attributes.get(SPEC), spec) or ["the study file"]
+    spec = study_as_ran(latest.attributes.get(SPEC), spec) if changed else spec
     preference = Preference.stored(spec, latest.attributes)
     goals = resolved_goals(goals_of(spec), latest.trials, preference)
     best = best_stored(trials, goals, preference)
@@ -174,14 +170,6 @@ def _latest(spec: StudySpec, latest: StudyRecord) -> dict[str, Any]:
         "last_failure": _last_failure(latest.trials),
         "changed_since": changed,
     }
-
-
-def _own_spec(spec: StudySpec, latest: StudyRecord) -> StudySpec:
-    """Return the study as the version ran; today's where it cannot be read any more."""
-    try:
-        return study_from_document(latest.attributes.get(SPEC) or {}, file=spec.file)
-    except SpecError:
-        return spec
 
 
 def _is_judged(goal: Goal, metrics: Mapping[str, float]) -> bool:

@@ -2,11 +2,12 @@
 
 from search.study.fingerprint import (
     changed_keys,
+    edited_keys,
     recording_fingerprint,
     scenario_fingerprint,
     study_fingerprint,
 )
-from search.study.loader import json_schema, load_study, study_from_document
+from search.study.loader import json_schema, load_study, study_as_ran, study_from_document
 from search.study.metrics import ExpandedMetric, expand_metrics, metric_ids
 from search.study.models import StudySpec
 from search.study.steps import ExpandedStep, expand
@@ -16,6 +17,7 @@ __all__ = [
     "ExpandedStep",
     "StudySpec",
     "changed_keys",
+    "edited_keys",
     "expand",
     "expand_metrics",
     "json_schema",
@@ -23,6 +25,7 @@ __all__ = [
     "metric_ids",
     "recording_fingerprint",
     "scenario_fingerprint",
+    "study_as_ran",
     "study_fingerprint",
     "study_from_document",
 ]

@@ -73,6 +73,12 @@ def _overwritten_vars(
                 "is tried, so this one would never count; remove it here"
             )
             yield Mistake(("scenario", "vars", var), text)
+        elif scenario.replications is not None and var == scenario.replications.var:
+            text = (
+                f"`{var}` is the var of scenario.replications, which gives it each seed, so this "
+                "one would never count; change scenario.replications.values"
+            )
+            yield Mistake(("scenario", "vars", var), text)
     taken: dict[str, tuple[str | int, ...]] = {}
     for index, step in enumerate(scenario.steps):
         for number, (_, part) in enumerate(step.parts("")):
@@ -245,13 +251,13 @@ def _confirm_seeds(scenario: ScenarioSpec, search: SearchSpec) -> Iterator[Mista
     if not search.confirm_seeds:
         return
     path = ("search", "confirm_seeds")
-    if scenario.replications is None:
+    if scenario.seed is None and scenario.replications is None:
         text = (
-            "needs scenario.replications, whose var takes the fresh seeds, but got "
-            f"{search.confirm_seeds} without; add it or set 0"
+            "needs scenario.seed, or scenario.replications, whose var takes the fresh seeds, but "
+            f"got {search.confirm_seeds} without; add one or set 0"
         )
         yield Mistake(path, text)
-    elif not all(type(value) is int for value in scenario.replications.values):
+    elif not all(type(value) is int for value in scenario.seeds):
         text = "needs whole numbers in scenario.replications.values, to draw fresh ones from"
         yield Mistake(path, text)
 

@@ -93,6 +93,24 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return changed
 
 
+def edited_keys(document: Mapping[str, Any] | None, spec: StudySpec) -> list[str]:
+    """Return the keys of a study file that are others than when the study ran.
+
+    What decides only how and where it is evaluated does not count.
+
+    Args:
+        document: The study file that it ran with; None when that is not known.
+        spec: The study as its file is today.
+    """
+    if not document:
+        return []
+    return [
+        key
+        for key in changed_keys(document, spec.to_document())
+        if key.split(".")[0] not in ("resources", "storage")
+    ]
+
+
 def _scenario_part(document: Mapping[str, Any]) -> dict[str, Any]:
     scenario = _without(
         document["scenario"],

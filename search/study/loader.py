@@ -77,6 +77,21 @@ def study_from_document(
     return _study(Document(value=copy.deepcopy(dict(document))), Path(file), overrides)
 
 
+def study_as_ran(document: Mapping[str, Any] | None, spec: StudySpec) -> StudySpec:
+    """Return the study as a version of it ran; today's where that cannot be read any more.
+
+    What ran is judged by what it ran for: an edited file says nothing of it.
+
+    Args:
+        document: The study file that the version ran with; None when it kept none.
+        spec: The study as its file is today.
+    """
+    try:
+        return study_from_document(document or {}, file=spec.file)
+    except SpecError:
+        return spec
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of the study file, for editors and Dagster's launchpad."""
     schema = StudySpec.model_json_schema()

@@ -23,6 +23,8 @@ def translate(error: ValidationError, root: type[BaseModel], document: Any) -> l
     mistakes: list[Mistake] = []
     for detail in error.errors(include_url=False):
         path = _path_in(document, detail["loc"])
+        if _counts_wrong_entries(detail):
+            continue
         if detail["type"] == ERROR_TYPE:
             mistakes += [
                 Mistake(_path_in(document, (*path, *inner.path)), inner.message)
@@ -31,6 +33,16 @@ def translate(error: ValidationError, root: type[BaseModel], document: Any) -> l
         else:
             mistakes.append(Mistake(path, _message(detail, path, root)))
     return list(dict.fromkeys(mistakes))
+
+
+def _counts_wrong_entries(detail: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong, which is told."""
+    entries = detail["input"]
+    return (
+        detail["type"] == "too_short"
+        and isinstance(entries, list | tuple)
+        and len(entries) >= detail["ctx"]["min_length"]
+    )
 
 
 def _path_in(document: Any, location: tuple[int | str, ...]) -> Path:

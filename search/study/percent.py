@@ -36,8 +36,8 @@ def fraction_of(text: str) -> float | None:
 def read_percentages(document: dict[str, Any]) -> None:
     """Replace every percentage of a study by its fraction, where a fraction is meant.
 
-    Those are tolerances, changes, and the numbers of parameters and targets whose unit is
-    ``fraction``. Elsewhere a percentage stays a text, which the study file's rules refuse.
+    Those are tolerances, changes, probabilities, and the numbers of parameters and targets whose
+    unit is ``fraction``. Elsewhere a percentage stays a text, which the study file's rules refuse.
 
     Args:
         document: The study file as plain values; changed in place.
@@ -52,7 +52,7 @@ def read_percentages(document: dict[str, Any]) -> None:
     for name, target in as_mapping(document.get("targets")).items():
         metric = metrics.get(name, metrics.get(str(name).partition("@")[0]))
         keys = _OF_TARGETS if _unit(metric) == FRACTION else ()
-        _read(target, ("tolerance", "change", *keys))
+        _read(target, ("tolerance", "change", "probability", *keys))
     _read(document.get("search"), ("tolerance",))
 
 
@@ -73,11 +73,11 @@ def too_wide(tolerance: float) -> str | None:
 def unlikely_fractions(spec: StudySpec) -> list[str]:
     """Return a warning for each fraction of a study that is above 1, and so more than 100 %."""
     unlikely = []
-    for place, value in _fractions(spec):
+    for place, value, why in _fractions(spec):
         if abs(value) > 1:
             meant = Decimal(repr(value)) / 100
             unlikely.append(
-                f"{place} is {with_unit(value, FRACTION)}, because its unit is a fraction; "
+                f"{place} is {with_unit(value, FRACTION)}, because {why}; "
                 f"for {value:g} % write {meant.normalize():f} or {value:g}%"
             )
     return unlikely
@@ -128,23 +128,31 @@ def _enough(distance: float) -> str:
     return f"{float(f'{distance * 1.01:.3g}'):g}"
 
 
-def _fractions(spec: StudySpec) -> Iterator[tuple[str, float]]:
+def _fractions(spec: StudySpec) -> Iterator[tuple[str, float, str]]:
+    """Yield the fractions of a study: the key, the number, and why it is one."""
+    is_unit, is_change = "its unit is a fraction", "a change is a fraction of today's value"
     for name, parameter in spec.parameters.items():
         if parameter.unit == FRACTION:
             for key in ("low", "high", "current"):
                 value = getattr(parameter, key)
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    yield f"parameters.{name}.{key}", float(value)
+                    yield f"parameters.{name}.{key}", float(value), is_unit
     for name, target in spec.targets.items():
+        for value in _numbers(target.change):
+            yield f"targets.{name}.change", value, is_change
         metric = spec.metrics.get(name, spec.metrics.get(name.partition("@")[0]))
         if metric is None or metric.unit != FRACTION:
             continue
         for key in ("value", "at_most", "at_least", "between"):
-            level = getattr(target, key)
-            numbers = level.values() if isinstance(level, dict) else level
-            for value in numbers if isinstance(level, dict | tuple) else (level,):
-                if value is not None:
-                    yield f"targets.{name}.{key}", float(value)
+            for value in _numbers(getattr(target, key)):
+                yield f"targets.{name}.{key}", value, is_unit
+
+
+def _numbers(level: Any) -> list[float]:
+    """Return the numbers of a target's level: one, a pair, or one for each repetition."""
+    numbers = level.values() if isinstance(level, dict) else level
+    listed = numbers if isinstance(level, dict | tuple) else (level,)
+    return [float(value) for value in listed if value is not None]
 
 
 def _unit(of: Any) -> Any:

@@ -6,6 +6,7 @@ says what the run said.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,8 @@ def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
     for pair in document.get("interchangeable") or ():
         name, other = pair["parameter"], pair["other"]
         step = 0.001 if parameters.get(name) == "fraction" else 1.0
+        # One that both could make: an exchange of ten times a parameter's range says nothing.
+        step = _at_most(step, pair.get("largest"))
         left = signed(step, parameters.get(name))
         right = signed(-step * pair["ratio"], parameters.get(other))
         lines.append(
@@ -89,6 +92,13 @@ def alike_lines(document: Mapping[str, Any], parameters: Units) -> list[str]:
             f"{right} of {other} change none of them."
         )
     return lines
+
+
+def _at_most(step: float, largest: float | None) -> float:
+    """Return a step divided by tens until it is at most ``largest``."""
+    if not largest or step <= largest:
+        return step
+    return step * 10.0 ** -math.ceil(math.log10(step / largest))
 
 
 def quality_lines(document: Mapping[str, Any], metrics: Units) -> list[str]:

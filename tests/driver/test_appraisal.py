@@ -189,6 +189,14 @@ def test_parameters_that_act_alike_are_told_with_what_replaces_what(tmp_path: Pa
         "merit and cola act alike on all 2 targets: +0.1 points of merit and -0.05 points of cola "
         "change none of them."
     ]
+    # An exchange is told that both ranges are wide enough for.
+    (narrow,) = interchangeable(goals, effects, {"merit": 4.0, "cola": 0.01, "hires": 5.0})
+    assert narrow.largest == pytest.approx(0.02)
+    document = Appraisal("converged", interchangeable=(narrow,)).document({})
+    assert appraisal_text(document, {}, {"merit": "factor", "cola": "fraction"}) == [
+        "merit and cola act alike on all 2 targets: +0.01 factor of merit and -0.5 points of cola "
+        "change none of them."
+    ]
 
 
 @pytest.mark.parametrize(

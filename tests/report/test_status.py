@@ -18,7 +18,11 @@ from trails import START, document, run_record, searched
 from search.audit.earlier import stored_tables
 from search.audit.publish import publish
 from search.cli.main import main
-from search.errors import ResultsMissingError
+from search.cli.options import tell_edits
+from search.errors import ResultsMissingError, TargetsMissedError
+from search.parameter_sets.candidates import Candidates, stored_study
+from search.parameter_sets.sets import Author
+from search.parameter_sets.use import apply_chosen
 from search.report.status import status_summary, status_text
 from search.scenario.outcome import EvaluationRequest, Outcome
 from search.storage.attributes import FINGERPRINTS, RUNS, SPEC, Conclusion, Proposal
@@ -121,6 +125,40 @@ def test_an_edited_file_does_not_contradict_what_ran(
     assert summary["is_all_targets_met"] is True
     text = status_text(summary)
     assert "trial 1 meets every target" in text and "judged by what it ran for" in text
+
+
+def test_every_command_means_the_same_best_after_an_edit(
+    tmp_path: Path, results: Path, store: StudyStore
+) -> None:
+    """Trial 0 would be the best by the edited file; status shows trial 1, and so do the others."""
+    metric = "metric_0"
+    spec = load(tmp_path)
+    edited = study_from_document(
+        changed(spec.to_document(), {"targets": {metric: {"value": 55e6}}}), file=spec.file
+    )
+    assert stored_study(edited, results).best(edited).number == 0  # type: ignore[union-attr]
+    assert status_summary(edited, results)["best"]["trial"] == 1
+    candidates = Candidates(edited, results)
+    assert candidates.find("best", option="--b").trial == 1
+    says = (
+        rf"the best trial 1 misses {metric} as the study file has it now \(targets.{metric}.value"
+    )
+    with pytest.raises(TargetsMissedError, match=says):
+        apply_chosen(
+            edited, results, trial=None, assignments=(), author=Author.of("x", "y"), is_dry_run=True
+        )
+
+
+def test_an_edit_is_told_beside_what_was_found(
+    spec: StudySpec, results: Path, store: StudyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_edits(spec, results, what="the report")
+    assert capsys.readouterr().err == ""
+    target = {"targets": {"metric_0": {"value": 55e6}}}
+    edited = study_from_document(changed(spec.to_document(), target), file=spec.file)
+    tell_edits(edited, results, what="the report")
+    said = capsys.readouterr().err
+    assert "(targets.metric_0.value); the report shows what the study ran for" in said
 
 
 def test_results_are_looked_for_beside_the_study_file_and_every_place_is_named(

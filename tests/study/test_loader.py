@@ -170,7 +170,7 @@ BAD: list[tuple[str, str, str, list[str]]] = [
     ("timeout: 20m", "sampler: bayes", "search.sampler", ["auto, target, tpe", "'bayes'"]),
     ("timeout: 20m", "tolerance: 0", "search.tolerance", ["above 0"]),
     ("  replications: {var: random_seed, values: [1, 2]}\n", "", "search.confirm_seeds",
-     ["needs scenario.replications"]),
+     ["needs scenario.seed, or scenario.replications"]),
     ("values: [1, 2]}", "values: [a, b]}", "search.confirm_seeds", ["whole numbers"]),
     ("memory_budget: 4GB", "memory_budget: 4 gigs", "resources.memory_budget", ["units B, KB", "'4 gigs'"]),
     ("workers: 2", "workers: -1", "resources.workers", ["from 0 to 1024"]),
@@ -233,6 +233,23 @@ def test_each_mistake_names_file_key_and_line(
     for part in says:
         assert any(part in line for line in lines), str(error)
     assert all(line.startswith(f"{path}:") for line in str(error).splitlines())
+
+
+def test_a_wrong_entry_does_not_make_its_list_too_short(tmp_path: Path) -> None:
+    error = _error(_write(tmp_path, GOOD.replace("bind: {var: age}", "bind: {vr: age}")))
+    (line,) = str(error).splitlines()
+    assert "parameters.age.bind.vr: unknown key" in line
+
+
+def test_a_var_that_the_replications_set_is_refused_beside_them(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="is the var of scenario.replications, which gives it"):
+        load_study(_write(tmp_path, GOOD), overrides=["scenario.vars.random_seed=99"])
+
+
+def test_fresh_seeds_may_be_counted_where_the_scenario_has_a_seed_alone(tmp_path: Path) -> None:
+    alone = GOOD.replace("  replications: {var: random_seed, values: [1, 2]}\n", "  seed: 3\n")
+    spec = load_study(_write(tmp_path, alone))
+    assert spec.search.confirm_seeds == 5 and spec.scenario.replications is None
 
 
 @pytest.mark.parametrize(

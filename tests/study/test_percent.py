@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from search.errors import SpecError
 from search.study import StudySpec, load_study
@@ -67,6 +68,11 @@ def test_fractions_above_one_are_told(tmp_path: Path) -> None:
     first, second = unlikely_fractions(load(tmp_path, text))
     assert "parameters.merit.high is 800 %" in first and "for 8 % write 0.08 or 8%" in first
     assert "targets.growth.value is 300 %" in second
+    document = yaml.safe_load(STUDY)
+    document["targets"]["growth"] = {"change": 4}
+    (told,) = unlikely_fractions(load(tmp_path, yaml.safe_dump(document)))
+    assert "targets.growth.change is 400 %, because a change is a fraction" in told
+    assert "for 4 % write 0.04 or 4%" in told
     assert unlikely_metrics({"a": 3.2, "b": 0.5, "c": 7.0}, {"a": "fraction", "b": "fraction"}) == [
         "metric a is 320 % today, because its unit is a fraction; where its SQL gives percent, "
         "divide by 100 or name another unit"

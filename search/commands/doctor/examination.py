@@ -10,6 +10,7 @@ from search.commands.doctor.check_result import CheckResult, finding_of, guarded
 from search.errors import SearchError
 from search.study import StudySpec
 from search.study.budget import MemoryPlan
+from search.study.percent import unlikely_fractions
 
 
 def examine(load: Callable[[], StudySpec], results: Path) -> list[CheckResult]:
@@ -49,6 +50,7 @@ def _examine_study(spec: StudySpec, results: Path) -> list[CheckResult]:
             f"{len(spec.targets)} targets",
         )
     ]
+    findings += [CheckResult("study", "warning", text) for text in unlikely_fractions(spec)]
     plan: MemoryPlan | None = None
     try:
         plan = memory_plan(spec)
