@@ -14,7 +14,7 @@ from dagster_defs.main_database import POOL, MainDatabase
 from dagster_defs.manifest import relations_of
 from dagster_defs.reliance import audit_gaps, not_reproduced, out_of_bounds
 from dagster_defs.scenarios import SCENARIOS
-from dagster_defs.steps import compare_metrics
+from dagster_defs.steps import compare_metrics, written_beside
 from search.report.facts import StudyFacts
 from search.views.appraisal import diagnosis_lines
 
@@ -65,7 +65,10 @@ def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
                 name: metric.value for name, metric in metrics.items() if metric.value is not None
             }
             with duckdb_resource.connect() as connection:
-                compared = compare_metrics(connection, chosen, relations_of(manifest), reproduced)
+                compared = compare_metrics(
+                    connection, chosen, relations_of(manifest), reproduced,
+                    readable=[written_beside(duckdb_resource.path())],
+                )  # fmt: skip
         rows: list[metadata.Row] = [
             {
                 "metric": comparison.metric,

@@ -19,6 +19,7 @@ from search.scenario.metric_reader import read_metric
 from search.scenario.plan import PlannedMetric, TableBind
 from search.scenario.relations import Relations, render_sql
 from search.scenario.seeds import Seeder
+from search.scenario.session import confine
 from search.scenario.steps import StepPlace, StepRunner, refuse_outside_writes
 from search.study import StudySpec, expand, expand_metrics
 from search.study.space import dbt_vars, table_updates
@@ -139,8 +140,7 @@ def _run_steps(run: StepRun, *, report: Callable[[str], None]) -> None:
     scenario = spec.scenario
     memory = memory_plan(spec)
     scratch = create_scratch()
-    # Views of the database may read what the project wrote, so that stays beside it.
-    written = run.database.with_name(f"{run.database.name}.files")
+    written = written_beside(run.database)
     shutil.rmtree(written, ignore_errors=True)
     written.mkdir(parents=True, mode=0o700)
     try:
@@ -226,20 +226,41 @@ class Comparison:
         return math.isclose(self.found, self.reproduced, rel_tol=SAME, abs_tol=SAME)
 
 
+def written_beside(database: Path) -> Path:
+    """Return the folder of what the project wrote: views of the database may read that."""
+    return database.with_name(f"{database.name}.files")
+
+
 def compare_metrics(
     connection: duckdb.DuckDBPyConnection,
     chosen: Chosen,
     relations: Relations,
     measured: Mapping[str, float],
+    *,
+    readable: Sequence[Path] = (),
 ) -> list[Comparison]:
     """Return the study's metrics that can be read at the end, beside those of a trial.
 
     Metrics that are read after each repetition of a step are left out: their tables hold
     only the last one.
 
+    Args:
+        connection: To the main database; it reaches few files from now on, unless the study says
+            ``allow_external_access``.
+        chosen: The scenario and its parameters.
+        relations: The project's relations.
+        measured: The trial's metrics.
+        readable: Files and folders, beside the project and what its vars name, that views of the
+            database may read.
+
     Raises:
         ScenarioError: If a metric cannot be read.
     """
+    project = chosen.project
+    if not chosen.spec.scenario.allow_external_access:
+        given = {**project_vars(project), **chosen.vars}.values()
+        named = (project / value for value in given if isinstance(value, str) and value)
+        confine(connection, [project, *readable, *(path for path in named if path.is_file())])
     compared = []
     for metric in expand_metrics(chosen.spec):
         if metric.step is not None or metric.name not in measured:

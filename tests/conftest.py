@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "scenario"))
@@ -29,7 +30,19 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 # The key that seals caches is made in a folder of the tests, and the home folder stays as it is.
-_CONFIG = tempfile.mkdtemp(prefix="scenario-search-config-")
+_CONFIGS = "scenario-search-config-"
+
+
+def sweep_configs(folder: Path) -> None:
+    """Remove the folders of test processes that were killed."""
+    for left in folder.glob(f"{_CONFIGS}*"):
+        owner = left.name.removeprefix(_CONFIGS).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+sweep_configs(Path(tempfile.gettempdir()))
+_CONFIG = tempfile.mkdtemp(prefix=f"{_CONFIGS}{os.getpid()}-")
 atexit.register(shutil.rmtree, _CONFIG, ignore_errors=True)
 os.environ["XDG_CONFIG_HOME"] = _CONFIG
 

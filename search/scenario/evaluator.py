@@ -300,7 +300,11 @@ class DbtEvaluator(Evaluator):
         """
         if self._plan.world is not None:
             for metric in self._plan.metrics:
-                self._reads.saw_statement(metric.sql, f"metric {metric.name}")
+                self._reads.saw_statement(
+                    metric.sql,
+                    f"metric {metric.name}",
+                    is_confined=not self._plan.allow_external_access,
+                )
             self._look_at_templates()
             for world in (self._plan.world, self._plan.recorded):
                 if world is not None:

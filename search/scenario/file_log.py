@@ -22,9 +22,9 @@ _OPENED = """
 _ATTACHED = "select path from duckdb_databases() where path is not null and not internal"
 _EXTENSIONS = "select install_path from duckdb_extensions() where loaded and installed"
 _DEFINITIONS = """
-    select sql from duckdb_views() where not internal and sql is not null
+    select sql, true from duckdb_views() where not internal and sql is not null
     union all
-    select macro_definition from duckdb_functions()
+    select macro_definition, false from duckdb_functions()
     where not internal and macro_definition is not null
 """
 
@@ -46,8 +46,8 @@ def collect_file_log(connection: Any, log: ReadLog) -> None:
                 log.written.add(path)
         for query in (_ATTACHED, _EXTENSIONS):
             log.files |= {path for (path,) in connection.execute(query).fetchall() if path}
-        for (sql,) in connection.execute(_DEFINITIONS).fetchall():
-            log.saw_patterns(sql)
+        for sql, is_checked in connection.execute(_DEFINITIONS).fetchall():
+            log.saw_patterns(sql, is_checked=is_checked)
         connection.execute("call truncate_duckdb_logs()")
 
 

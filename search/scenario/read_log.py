@@ -71,23 +71,34 @@ class ReadLog:
             for name, value in before.items():
                 setattr(self, name, value)
 
-    def saw_statement(self, sql: str, sender: str | None = None) -> None:
+    def saw_statement(
+        self, sql: str, sender: str | None = None, *, is_confined: bool = False
+    ) -> None:
         """Remember what of a statement asks for the time or may be a pattern of files.
 
         Args:
             sql: Its text.
             sender: dbt's node; None for SQL of the study.
+            is_confined: Whether it may read only what dbt was seen to read: a pattern that it
+                names is no input then, which would open the pattern's folder to it.
         """
         name = sender or STUDYS_OWN
         if name.startswith(_TESTS):
             return
         self.clock |= set(clock_reads(sql, name))
         self.words.setdefault(name, set()).update(_WORD.findall(sql.lower()))
-        self.saw_patterns(sql)
+        if not is_confined:
+            self.saw_patterns(sql)
 
-    def saw_patterns(self, sql: str) -> None:
-        """Remember what of SQL may be a pattern of files."""
-        self.listed |= {literal.replace("''", "'") for literal in _GLOB.findall(sql)}
+    def saw_patterns(self, sql: str, *, is_checked: bool = True) -> None:
+        """Remember what of SQL may be a pattern of files.
+
+        Args:
+            sql: A statement, or a definition that the database keeps.
+            is_checked: Whether DuckDB looked at the files; of a macro it does when that is called.
+        """
+        if is_checked:
+            self.listed |= {literal.replace("''", "'") for literal in _GLOB.findall(sql)}
         if "*" in sql or "?" in sql or "[" in sql:
             self.texts |= {
                 literal.replace("''", "'")

@@ -204,7 +204,8 @@ class StepRunner:
     def saw_statement(self, sql: str) -> None:
         """Notice what files the author's SQL may mean."""
         if self._place.reads is not None:
-            self._place.reads.saw_statement(sql)
+            is_confined = not self._place.allow_external_access
+            self._place.reads.saw_statement(sql, is_confined=is_confined)
 
 
 @contextmanager

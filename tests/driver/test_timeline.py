@@ -8,13 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
-from studies import tiny_document, write_study
+from studies import copy_project, tiny_document, write_study
 
 from search.cli.main import main
+from search.commands.run import RunOptions, run_study
 from search.driver.progress import SilentProgress, TrialNews
 from search.driver.timeline import Timeline, read_timeline
-from search.errors import ResultsMissingError
+from search.errors import ResultsMissingError, SearchError
 from search.scenario.outcome import EvaluationRequest, Outcome
+from search.storage.lock import StudyLock
+from search.study import load_study
 from search.study.layout import Layout
 from search.views.timeline import Stage, stages, timeline_svg, timeline_text
 
@@ -86,3 +89,13 @@ def test_the_command_shows_the_last_run(timeline: Timeline, tmp_path: Path) -> N
     assert json.loads(shown.output) == timeline.document()
     file.write_text("{")
     assert read_timeline(file) is None
+
+
+def test_a_refused_run_leaves_the_timeline_of_the_one_before(tmp_path: Path) -> None:
+    study = load_study(write_study(copy_project("tiny", tmp_path / "project"), tiny_document()))
+    layout = Layout(tmp_path / "results", "tiny")
+    layout.folder.mkdir(parents=True)
+    layout.timeline.write_text("the run before")
+    with StudyLock(layout.lock), pytest.raises(SearchError):
+        run_study(study, RunOptions(layout.results), SilentProgress())
+    assert layout.timeline.read_text() == "the run before"

@@ -150,7 +150,7 @@ def test_an_edit(tmp_path: Path, what: str, engine: str, workers: int) -> None:
 
     for path, content in before.items():
         path.write_bytes(content)
-    again = run_search("run", file, *words, cwd=tmp_path, timeout=400)
+    again = run_search("run", file, *words, cwd=tmp_path, timeout=1200)
     assert again.returncode == 3, again.stderr
     names = [folder.name for folder in results.iterdir() if (folder / "study.db").exists()]
     for study in names:

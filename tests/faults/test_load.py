@@ -44,7 +44,7 @@ def story(results: Path) -> list[tuple[Any, ...]]:
 def test_five_runs_with_one_seed_under_load_have_the_same_trials(
     tmp_path: Path, workers: int
 ) -> None:
-    document = tiny_document(targets=NEVER, search=SEARCH)
+    document = tiny_document(targets=NEVER, search=SEARCH, resources={"memory_budget": "3GB"})
     file = write_study(copy_project("tiny", tmp_path / "project"), document)
     stories = []
     with loaded(2 * (os.cpu_count() or 2)):

@@ -1,6 +1,6 @@
 """Every way out of the database, at every place where SQL of a study runs: all refused.
 
-The default selection takes every seventh way at each place, ``-m long`` all of them.
+The default selection takes every 23rd way at each place, ``-m long`` all of them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 from studies import MIB, factory_of, load, plan_of, tiny_document
+from ways_out import WAYS, everything, fill_outside
 
-from search.errors import SearchError, SpecError
+from search.errors import ScenarioError, SearchError, SpecError
 from search.scenario.baseline import ensure_baseline
 from search.scenario.baseline_recipe import BaselineRecipe
 from search.scenario.compiled.library import Library
@@ -26,87 +27,23 @@ from search.scenario.duck_limits import DuckLimits
 from search.scenario.metric_reader import read_metric
 from search.scenario.outcome import EvaluationRequest
 from search.scenario.plan import PlannedMetric, Profile
+from search.scenario.read_log import ReadLog
 from search.scenario.relations import Relations
 from search.scenario.report_tables import read_tables
 from search.scenario.steps import StepPlace, StepRunner, authors_connection
 from search.scenario.table_binds import check_table_bind, plan_table_bind
+from search.scenario.verification import verify, verify_and_read
 from search.study.parameters import BindSpec, ParameterSpec
 from search.study.report import ReportSpec
 from search.study.scenario import CheckSpec
 from search.study.steps import ExpandedStep
 from search.workers.contract import EvaluatorFactory
 
-READ = {
-    "string": "'{o}/rates.csv'",
-    "quoted name": '"{o}/rates.csv"',
-    "brackets": "('{o}/rates.csv')",
-    "read_csv": "read_csv('{o}/rates.csv')",
-    "read_csv_auto": "read_csv_auto('{o}/rates.csv')",
-    "quoted function": "\"read_csv\"('{o}/rates.csv')",
-    "function with a schema": "main.read_csv('{o}/rates.csv')",
-    "read_text": "read_text('{o}/rates.csv')",
-    "read_blob": "read_blob('{o}/rates.csv')",
-    "read_json": "read_json('{o}/rates.json')",
-    "read_json_auto": "read_json_auto('{o}/rates.json')",
-    "read_ndjson": "read_ndjson('{o}/rates.json')",
-    "json string": "'{o}/rates.json'",
-    "read_parquet": "read_parquet('{o}/rates.parquet')",
-    "parquet_scan": "parquet_scan('{o}/rates.parquet')",
-    "parquet_schema": "parquet_schema('{o}/rates.parquet')",
-    "parquet_metadata": "parquet_metadata('{o}/rates.parquet')",
-    "parquet string": "'{o}/rates.parquet'",
-    "glob": "glob('{o}/*')",
-    "sniff_csv": "sniff_csv('{o}/rates.csv')",
-    "query": "query('from ''{o}/rates.csv''')",
-    "query_table": "query_table(['{o}/rates.csv'])",
-    "list of files": "read_csv(['{o}/rates.csv'])",
-    "pattern": "'{o}/*.csv'",
-    "address": "'http://127.0.0.1:{port}/rates.csv'",
-    "process": "read_text('/proc/self/environ')",
-}
-"""What a query reads from."""
-
-DO = {
-    "copy from": "create table c (a int); copy c from '{o}/rates.csv'",
-    "attach": "attach '{o}/new.db'",
-    "attach to read": "attach '{o}/old.db' (read_only)",
-    "import": "import database '{o}/exported'",
-    "macro": "create macro m() as table from '{o}/rates.csv'; from m()",
-    "prepared": "prepare p as from '{o}/rates.csv'; execute p",
-    "open again": "set enable_external_access = true; from '{o}/rates.csv'",
-    "reset": "reset enable_external_access; from '{o}/rates.csv'",
-    "allow": "set allowed_directories = ['/']; from '{o}/rates.csv'",
-    "search path": "set file_search_path = '{o}'; from 'rates.csv'",
-    "copy": "copy (select 1) to '{o}/new.csv'",
-    "copy parts": "copy (select 1 as a) to '{o}/new' (format parquet, partition_by (a))",
-    "hidden copy": "with x as (copy (select 1) to '{o}/new.csv') select 1",
-    "explained copy": "explain analyze copy (select 1) to '{o}/new.csv'",
-    "prepared copy": "prepare p as copy (select 1) to '{o}/new.csv'; execute p",
-    "export": "export database '{o}/new'",
-    "install": "install httpfs",
-    "load": "load '{o}/some.duckdb_extension'",
-    "persistent secret": "create persistent secret s (type http, bearer_token 'a')",
-    "log": "set log_query_path = '{o}/new.log'",
-    "profile": "pragma enable_profiling; pragma profiling_output = '{o}/new.json'; from range(9)",
-    "secrets' folder": "set secret_directory = '{o}'",
-    "extensions' folder": "set extension_directory = '{o}'; install httpfs",
-}  # fmt: skip
-"""What a statement does."""
-
-QUERIES = {name: f"select count(*) from {what}" for name, what in READ.items()}
-WAYS = QUERIES | DO
-
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     folder = tmp_path / "outside"
-    folder.mkdir()
-    with duckdb.connect(str(folder / "old.db")) as connection:
-        connection.execute("create table t as select 1 as a")
-        connection.execute(f"copy (select 3 as rate) to '{folder / 'rates.csv'}'")
-        connection.execute(f"copy (select 3 as rate) to '{folder / 'rates.json'}'")
-        connection.execute(f"copy (select 3 as rate) to '{folder / 'rates.parquet'}'")
-        connection.execute(f"export database '{folder / 'exported'}'")
+    fill_outside(folder)
     return folder
 
 
@@ -257,16 +194,41 @@ def by_report_table(sql: str, folder: Path) -> None:
     raise SearchError(tables.failure)
 
 
+def by_verification(sql: str, folder: Path) -> None:
+    """What a metric asks when dbt evaluates the winner once more."""
+    factory, _ = factories(sql, folder)
+    said = verify(factory, [OUT], [{"v": 90.0}], CALM.values, report=lambda line: None)
+    assert said.failure is not None, said
+    raise SearchError(said.failure)
+
+
+def by_verified_table(sql: str, folder: Path) -> None:
+    """A table of the report that is read while the winner is verified."""
+    factory, _ = factories("select 1", folder)
+    report = ReportSpec.model_validate({"tables": {"t": {"sql": sql}}})
+    _, tables = verify_and_read(
+        factory, [CALM], [{"v": 20.0}], CALM.values, None, report, report=lambda line: None
+    )
+    assert tables is not None and tables.failure is not None, tables
+    raise SearchError(tables.failure)
+
+
+def by_report_step(sql: str, folder: Path) -> None:
+    """A step that the report runs before it reads its tables."""
+    factory, _ = factories("select 1", folder)
+    asked = {"steps": [{"sql": sql}], "tables": {"t": {"sql": "select 1 as a"}}}
+    report = ReportSpec.model_validate(asked)
+    (tables,) = read_tables(factory, report, [CALM], 1, report=lambda line: None)
+    assert tables.failure is not None, tables.tables
+    raise SearchError(tables.failure)
+
+
 PLACES = (
     *(by_setup, by_step, by_metric, by_cell, by_check),
-    *(by_dbt_engine, by_compiled_engine, by_report_table),
+    *(by_dbt_engine, by_compiled_engine, by_report_table, by_report_step),
+    *(by_verification, by_verified_table),
 )
-EVERY = 7
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+EVERY = 23
 
 
 def cases() -> Iterator[Any]:
@@ -293,5 +255,23 @@ def test_sql_of_a_study_has_no_way_out(
     assert "unexpected" not in str(caught.value)
 
 
-def test_there_are_more_than_forty_ways() -> None:
-    assert len(WAYS) >= 40 and len(PLACES) >= 8
+def test_there_are_more_than_eighty_ways() -> None:
+    assert len(WAYS) >= 80 and len(PLACES) >= 11
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "select 1 -- glob('{o}/*')",
+        "select 1 as glob where 'glob(' <> '{o}/*'",
+    ],
+)
+def test_a_pattern_that_the_study_names_opens_no_folder(
+    before: str, tmp_path: Path, outside: Path
+) -> None:
+    reads = ReadLog(tmp_path)
+    runs = StepRunner(replace(runner(tmp_path)._place, reads=reads))
+    runs.run(step(before.format(o=outside)), dbt_vars={})
+    with pytest.raises(ScenarioError, match="reaches no file"):
+        runs.run(step(f"from '{outside}/rates.csv'"), dbt_vars={})
+    assert "glob" not in {kind for kind, _ in reads.inputs()}
