@@ -96,6 +96,45 @@ def test_a_study_is_an_asset_with_its_check(tiny: Callable[..., Path], tmp_path:
     )
 
 
+@pytest.mark.dbt
+def test_files_that_the_setup_writes_stay_out_of_the_project(tmp_path: Path) -> None:
+    project = tmp_path / "proj"
+    texts = {
+        "dbt_project.yml": "{name: own, version: '1.0', profile: own, vars: {x: 1.0}}",
+        "profiles.yml": "own: {target: dev, outputs: {dev: {type: duckdb, path: own.duckdb}}}",
+        "models/staged.sql": "{{ config(materialized='table', post_hook=\"copy {{ this }} to "
+        "'out/stage.parquet' (format parquet)\") }} select 5 as v",
+        "models/result.sql": "{{ config(materialized='table') }} -- {{ ref('staged') }}\n"
+        "select sum(v) * {{ var('x') }} as y from read_parquet('out/stage.parquet')",
+        "out/stage.parquet": "the user's own",
+    }
+    for name, text in texts.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    study = tmp_path / "study.yml"
+    study.write_text(
+        """
+study: own
+scenario:
+  dbt_project: proj
+  setup: [{dbt: {command: run, select: staged}}]
+  steps: [{dbt: {command: run, select: result}}]
+parameters: {x: {low: 0.5, high: 4, current: 1.0, bind: {var: x}}}
+metrics: {y: {sql: "select y from {{ ref('result') }}"}}
+targets: {y: {value: 10, tolerance: 0.02}}
+search: {max_iterations: 3, sensitivity: none, seed: 7}
+resources: {workers: 0, memory_budget: 2GB}
+"""
+    )
+    assets = study_assets(study, results=tmp_path / "results")
+    done = dg.materialize(assets, resources={"io_manager": dg.mem_io_manager})
+    assert done.success and done.get_asset_check_evaluations()[0].passed
+    assert done.output_for_node("own_best_parameters")["x"] == pytest.approx(2, rel=0.02)
+    left = {str(file.relative_to(project)) for file in project.rglob("*") if file.is_file()}
+    assert left == set(texts)
+    assert (project / "out/stage.parquet").read_text() == "the user's own"
+
+
 def test_the_sensor_sees_a_changed_study(tiny: Callable[..., Path]) -> None:
     file = tiny()
     definitions = study_definitions(file, retune=True)

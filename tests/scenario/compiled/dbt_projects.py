@@ -5,7 +5,8 @@ every strategy, seeds, dbt snapshots, hooks, temporary tables, state that passes
 to the next, relations that an earlier run left behind, odd names, other schemas. Vars stand as
 SQL literals, in Jinja arithmetic, in conditions, loops, lists, configs, macros and hooks. Around
 them stands a world: external models, attached databases, hooks that write files, draws with a
-seed or without, settings, files that are read, environment variables, columns of a literal's type.
+seed or without, settings, files that are read, environment variables, columns of a literal's type,
+tables with rules.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ OTHER = (
 """A database that a project attaches."""
 KINDS = (
     "external,attach,write,draw,settings,file,env,typed,clock,microbatch,sequence,package,use,"
-    "python,named"
+    "python,named,rules"
 )
 WORLD = tuple(os.environ.get("MADE_WORLD", KINDS).split(","))
 """What projects may have around them; MADE_WORLD names some of the kinds."""
@@ -269,6 +270,8 @@ class _Maker:
             options.append("(select k, v from read_csv('data/of_{{ var('s') }}.csv'))")
         if "package" in self.world:
             options.append("{{ ref('packed') }}")
+        if "rules" in self.world:
+            options.append("{{ ref('ruled') }}")
         if "microbatch" in self.world:
             options.append("(select k, v from {{ ref('batched') }})")
         if "python" in self.world:
@@ -525,6 +528,17 @@ class _Maker:
                 "{{ config(materialized='incremental', incremental_strategy='microbatch',"
                 " event_time='happened', batch_size='day', begin='2024-02-26',"
                 f" lookback={lookback}) }}}} select k, v, happened from {{{{ ref('events') }}}}"
+            )
+        if "rules" in kinds:
+            self.setup.append(
+                "create table raw.ruled (k integer primary key, v double default 2.5 check (v < 6),"
+                " w double generated always as (v * 2))"
+            )
+            self.models["ruled.sql"] = (
+                "{{ config(materialized='table', indexes=[{'columns': ['k'], 'unique': true}],"
+                " pre_hook=['insert or replace into raw.ruled (k) values ({{ var(\"turn\") }})',"
+                " 'insert or replace into raw.ruled (k, v) values (7, {{ var(\"f1\") }} * 2)'])"
+                " }} select k, v + w as v from raw.ruled"
             )
         if "python" in kinds:
             self.files["data/native.csv"] = "k,v\n4,2.5\n5,3.5\n"
