@@ -85,11 +85,7 @@ drawn as (
     {{ draw("hire_birthday") }} as birthday_draw,
     {{ draw("hire_pay") }} as pay_draw,
     {{ draw("hire_department") }} as department_draw,
-    -- Worked out only where the census names a gender; otherwise every draw falls on the same row.
-    case
-      when (select max(hire_groups.gender) from hire_groups) is not null then {{ draw("hire_gender") }}
-      else 0
-    end as gender_draw,
+    {{ draw("hire_gender") }} as gender_draw,
     {%- if has_ftes %}
     {{ draw("hire_fte") }} as fte_draw,
     {%- endif %}
