@@ -16,6 +16,7 @@ from search.scenario.survey_numbers import Mart, SeedCell, plain_or_quoted
 from search.study.figures import number_text
 from search.study.mistakes import did_you_mean, listed
 from search.study.percent import fraction_of
+from search.study.yaml_reader import read_yaml
 
 MOST_PARAMETERS = 3
 MOST_OTHERS = 12
@@ -222,9 +223,25 @@ def identifier(text: str) -> str:
     return f"n_{name}"[:80] if name[0].isdigit() else name
 
 
+class _StudyDumper(yaml.SafeDumper):
+    """Puts in quotes what the study file's reader would take for a number, such as 1e9."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_number = not isinstance(read_yaml(text).value, str) if text[:1] in "+-.0123456789" else False
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="'" if text and is_number else None
+    )
+
+
+_StudyDumper.add_representer(str, _text)
+
+
 def flow(value: Any) -> str:
     """Return a value as it stands on one line of YAML."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False)
+    text = yaml.dump(
+        value, Dumper=_StudyDumper, default_flow_style=True, width=math.inf, sort_keys=False
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -25,6 +25,7 @@ from search.errors import ProjectError, SearchError, SpecError
 from search.scenario.survey import SeenVar, Survey, survey_project
 from search.scenario.survey_numbers import Mart, SeedCell
 from search.study import load_study
+from search.study.yaml_reader import read_yaml
 
 
 def quiet(line: str) -> None:
@@ -191,6 +192,12 @@ def test_columns_of_any_name_make_a_file_that_loads(tmp_path: Path, name: str) -
 
 
 # --- what is wrong -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["1e9", "1e999", ".5e3", "017", "true", "1:30", "a: b", "päy", ""])
+def test_a_text_stays_a_text_for_the_study_files_reader(name: str) -> None:
+    assert read_yaml(suggestions.flow({"study": name})).value == {"study": name}
+    assert read_yaml(f"study: {suggestions.flow(name)}").value == {"study": name}
 
 
 @pytest.mark.parametrize(

@@ -328,10 +328,7 @@ def _seen(name: str, uses: set[str]) -> str:
 
 def _summary(program: Program) -> str:
     split = program.split
-    total = sum(
-        statement.effect.kind not in ("read", "nothing") for statement, _ in program.statements
-    )
     return (
-        f"of {total} statements that change something, {len(split.replayed)} are replayed for "
-        f"each candidate and {len(split.hoisted - split.replayed)} run once"
+        f"of {len(program.flow.operations)} recorded statements, {len(split.replayed)} are "
+        f"replayed for each candidate and {len(split.hoisted - split.replayed)} run once"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,9 @@ def test_two_recorders_make_the_program_that_one_makes(
         library = Library.of(source_of(factory, spec, recorders), tmp_path / str(recorders))
         program, _ = library.find_or_compile(current_candidate(spec), report=report)
         assert any("at the same time" in line for line in lines) is (recorders == 2)
+        (counted,) = (line for line in lines if "recorded statements" in line)
+        total, replayed, once = map(int, re.findall(r"\d+", counted))
+        assert 0 < replayed + once <= total
         programs.append(program)
     one, two = programs
     assert [template for _, template in one.statements] == [t for _, t in two.statements]
