@@ -39,7 +39,7 @@ def checks(places: Places, manifest: Path) -> list[dg.AssetChecksDefinition]:
         """The parameters are allowed, real dbt gives the same metrics, the audit is complete."""
         with search_failures():
             facts = facts_of(places, context.partition_key)
-            spec = spec_of_run(facts)
+            spec = spec_of_run(places, context.partition_key, facts)
             faults = {
                 "parameters in bounds": out_of_bounds(facts, spec),
                 "metrics reproduce through dbt": not_reproduced(facts, spec, places.results),

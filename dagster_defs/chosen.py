@@ -14,7 +14,9 @@ from search.parameter_sets.candidates import Candidates
 from search.parameter_sets.journal import Journal
 from search.report.facts import StudyFacts
 from search.report.gathering import read_facts
-from search.study import StudySpec, study_from_document
+from search.storage.own_studies import require_own
+from search.study import StudySpec, changed_keys, study_from_document
+from search.study.layout import Layout
 from search.study.space import current_candidate, validate_candidate
 
 
@@ -63,13 +65,20 @@ def file_spec(places: Places, scenario: str) -> StudySpec:
     if scenario in study_files(places.configs):
         return load_scenario(places, scenario)
     try:
-        return spec_of_run(read_facts(places.results / scenario))
+        return spec_of_run(places, scenario, read_facts(places.results / scenario))
     except AuditError:
         return load_scenario(places, scenario)  # says which scenarios there are
 
 
-def spec_of_run(facts: StudyFacts) -> StudySpec:
-    """Return the study as its latest run had it, changes of that run included."""
+def spec_of_run(places: Places, scenario: str, facts: StudyFacts) -> StudySpec:
+    """Return the study as its latest run had it, changes of that run included.
+
+    Raises:
+        SpecError: If something that runs is not as in its file, and this user never ran it.
+    """
+    today = load_scenario(places, scenario) if scenario in study_files(places.configs) else None
+    changed = changed_keys(facts.document, today.to_document()) if today else ["scenario"]
+    require_own(Layout(places.results, scenario).own_studies, facts.document, changed)
     return study_from_document(facts.document, file=Path(facts.run.study_file or "study.yaml"))
 
 
@@ -81,6 +90,6 @@ def _winner(places: Places, database: MainDatabase, scenario: str) -> Chosen:
             "tune_compensation_parameters and best_parameters first, or simulate the active ones"
         )
     study, trial = rows[0]["study"], rows[0]["trial"]
-    spec = spec_of_run(read_facts(places.results / scenario, study=study))
+    spec = spec_of_run(places, scenario, read_facts(places.results / scenario, study=study))
     values = validate_candidate(spec, best_values(rows))
     return Chosen(spec, values, f"the best parameters of {study}, trial {trial}", trial)

@@ -60,7 +60,7 @@ def evaluate_once(
     repeated = None
     if from_trial is not None:
         repeated = StoredTrial(stored.trial(from_trial, option="--from-trial"))
-        spec = spec_of_trials(spec, stored, overrides, progress)
+        spec = spec_of_trials(spec, stored, overrides, progress, results=results)
     start = current_candidate(spec) if repeated is None else repeated.candidate
     values = validate_candidate(spec, start | assigned(spec, assignments))
     for name, number in typed_whole(spec, assignments).items():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from search.driver.progress import Progress
 from search.errors import SpecError
 from search.parameter_sets.candidates import StoredStudy
 from search.storage.attributes import FINGERPRINTS, SPEC
+from search.storage.own_studies import require_own
 from search.study import StudySpec, changed_keys, study_from_document
+from search.study.layout import Layout
 
 _OF_THE_MACHINE = ("resources", "storage", "apply", "search")
 """Sections that decide how and where to evaluate, and not what comes out."""
@@ -20,7 +23,12 @@ _INPUTS = {
 
 
 def spec_of_trials(
-    spec: StudySpec, stored: StoredStudy, overrides: Sequence[str], progress: Progress
+    spec: StudySpec,
+    stored: StoredStudy,
+    overrides: Sequence[str],
+    progress: Progress,
+    *,
+    results: Path,
 ) -> StudySpec:
     """Return the study as its trials ran, vars and options of that run included.
 
@@ -31,6 +39,10 @@ def spec_of_trials(
         stored: The study in its storage.
         overrides: The options of this call; they go on top.
         progress: Told in what the trials' study differs from the file.
+        results: Folder of all results.
+
+    Raises:
+        SpecError: If something that runs differs, and this user never ran it.
     """
     document = stored.attributes.get(SPEC)
     if not document:
@@ -38,6 +50,7 @@ def spec_of_trials(
     changed = _changed_keys(stored, spec)
     if not changed:
         return spec
+    require_own(Layout(results, spec.study).own_studies, document, changed)
     today = spec.to_document()
     kept = {key: value for key, value in document.items() if key not in _OF_THE_MACHINE}
     own = {key: value for key, value in today.items() if key in _OF_THE_MACHINE}

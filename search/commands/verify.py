@@ -51,7 +51,7 @@ def verify_trial(
     values, evaluations = trial.candidate, trial.evaluations
     if not evaluations:
         raise UnknownTrialError(f"--trial must be a complete trial, but trial {number} is not")
-    spec = spec_of_trials(spec, stored, (), progress)
+    spec = spec_of_trials(spec, stored, (), progress, results=results)
     with open_workbench(spec, results, progress) as bench:
         library = bench.library()
         verification: Verification = bench.call(

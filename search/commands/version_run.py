@@ -28,6 +28,7 @@ from search.scenario.outcome import EvaluationRequest, Outcome
 from search.scenario.verdict import VERIFIED, Verification
 from search.storage.attributes import FINGERPRINTS, INPUTS, RUN_ID, SPEC
 from search.storage.evaluations import ResultCache, ResultKey
+from search.storage.own_studies import note_own
 from search.storage.study_store import StudyStore
 from search.storage.versions import StudyVersion
 from search.study import StudySpec, expand_metrics
@@ -134,6 +135,7 @@ class VersionRun:
             # dbt reads the project for each step; a program does not once it is there.
             pool = UnchangedPool(pool, watched, lambda: spool.keep(()), reads_the_project)
             pool = CachedPool(pool, cache) if cache else pool
+            note_own(self._layout.own_studies, spec.to_document())
             store.set_attributes(
                 {
                     SPEC: spec.to_document(),

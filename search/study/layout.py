@@ -95,6 +95,11 @@ class Layout:
         """When the last run did what."""
         return self.folder / "timeline.json"
 
+    @property
+    def own_studies(self) -> Path:
+        """Seals of the study files that this user ran."""
+        return self.folder / "own-studies.json"
+
     def storage_url(self, spec: StudySpec) -> str:
         """Return the study file's storage, or the default in the study's folder."""
         return spec.storage or f"sqlite:///{self.folder / 'study.db'}"

@@ -27,6 +27,7 @@ from search.report.status import status_summary, status_text
 from search.report.summary import evaluation_text, run_summary, run_text
 from search.storage.lock import StudyLock
 from search.study import load_study
+from search.system.seal import KEY_FILE_VARIABLE
 
 NEVER = {"v": {"value": 1000.0}}
 pytestmark = [pytest.mark.dbt, pytest.mark.usefixtures("without_children")]
@@ -317,6 +318,33 @@ def test_a_trial_is_repeated_with_the_vars_that_it_ran_with(
     assert "DIFFERENT from" in text and "changed since the trial ran: scenario.vars.base" in text
     _, verification = verify_trial(load_study(file), None, results=results, progress=notes)
     assert verification.is_equal
+
+
+def test_what_another_user_ran_is_not_run_again(
+    run: Run, tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tiny(targets=NEVER)
+    folder = run(file, "search.max_iterations=1").folder
+    assert (folder / "own-studies.json").stat().st_mode & 0o077 == 0
+    ran = file.read_text()
+
+    def again() -> Evaluation:
+        return evaluate_once(
+            load_study(file), assignments=(), from_trial=1, results=folder.parent,
+            progress=SilentProgress(),
+        )  # fmt: skip
+
+    metrics = again().metrics
+    file.write_text(ran.replace("sql: select v", "sql: select 7 + v"))
+    assert file.read_text() != ran
+    assert again().metrics == metrics  # as it ran, for who ran it
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key of another"))
+    with pytest.raises(SpecError, match=r"another metrics\.v\.sql .* nothing shows that you"):
+        again()
+    with pytest.raises(SpecError, match="nothing shows that you"):
+        verify_trial(load_study(file), 1, results=folder.parent, progress=SilentProgress())
+    file.write_text(ran.replace("tolerance: ", "priority: low\n    tolerance: "))
+    assert again().metrics == metrics  # what differs are values: the file in hand is what runs
 
 
 ODD = ['it\'s "odd"; drop table labels; --', "{{ var('x') }}", "%s ? $1", "naïve 😀"]

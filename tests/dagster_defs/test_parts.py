@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pytest
 
 from dagster_defs.__main__ import main
 from dagster_defs.asset_checks import faults_result
+from dagster_defs.chosen import spec_of_run
 from dagster_defs.config import Sampler, StudyConfig
 from dagster_defs.locations import ROOT, Places
 from dagster_defs.scenarios import load_scenario, study_files, tags_of
@@ -20,8 +22,10 @@ from dagster_defs.sensors import sensors
 from dagster_defs.steps import Chosen, Comparison
 from dagster_defs.web import Gate
 from search.errors import SpecError
+from search.storage.own_studies import note_own
 from search.study import load_study
 from search.study.space import current_candidate
+from search.system.seal import KEY_FILE_VARIABLE
 
 pytestmark = pytest.mark.dagster
 
@@ -244,3 +248,22 @@ def test_the_instance_needs_a_home(
     monkeypatch.setenv("DAGSTER_HOME", "relative")
     assert main() == 2
     assert "must name the folder" in capsys.readouterr().err
+
+
+def test_a_winner_of_another_user_brings_no_sql_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key"))
+    places = Places(configs=ROOT / "configs", project=ROOT / "dbt", results=tmp_path)
+    (tmp_path / "quick").mkdir()
+    document = load_study(ROOT / "configs" / "quick.yaml").to_document()
+    run = SimpleNamespace(study_file=str(ROOT / "configs" / "quick.yaml"))
+    facts: Any = SimpleNamespace(document=document, run=run)
+    assert spec_of_run(places, "quick", facts).study == "quick"
+    document["scenario"]["allow_external_access"] = True
+    with pytest.raises(SpecError, match=r"another scenario\.allow_external_access"):
+        spec_of_run(places, "quick", facts)
+    with pytest.raises(SpecError, match="another scenario than this one"):
+        spec_of_run(places, "no file of that name", facts)
+    note_own(tmp_path / "quick" / "own-studies.json", document)
+    assert spec_of_run(places, "quick", facts).scenario.allow_external_access
