@@ -14,9 +14,10 @@
 
 {%- macro time_to_fill_days() -%}
   {#- Checked where it is used, so that a search may try values of it. -#}
+{%- set days = var("time_to_fill_days") %}
 case
-  when {{ var("time_to_fill_days") }} between 0 and 364 then cast({{ var("time_to_fill_days") }} as integer)
-  else error('time_to_fill_days must be null or from 0 to 364, got ' || {{ var("time_to_fill_days") }})
+  when {{ days }} between 0 and 364 and {{ days }} % 1 = 0 then cast({{ days }} as integer)
+  else error('time_to_fill_days must be null or a whole number from 0 to 364, got ' || {{ days }})
 end
 {%- endmacro -%}
 

@@ -54,7 +54,12 @@ def message_of(error: BaseException | None) -> str:
     # dbt's errors name the file only in their long form, and only when they know the node.
     has_node = getattr(error, "node", None) is not None
     message = (not has_node and getattr(error, "msg", None)) or str(error) or type(error).__name__
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(message)).split())
+    return " ".join(_uncoloured(str(message)).split())
+
+
+def _uncoloured(text: str) -> str:
+    """Return a text without the colours of a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def node_result(result: Any) -> NodeResult:
@@ -64,7 +69,7 @@ def node_result(result: Any) -> NodeResult:
     return NodeResult(
         unique_id=getattr(node, "unique_id", ""),
         status=str(result.status),
-        message=result.message,
+        message=result.message and _uncoloured(result.message),
         seconds=result.execution_time,
         selector="fqn:" + ".".join(getattr(node, "fqn", ())),
         parents=tuple(getattr(node, "depends_on_nodes", ())),

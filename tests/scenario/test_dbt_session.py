@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -11,6 +12,7 @@ import yaml
 from studies import MIB, copy_project
 
 from search.errors import ScenarioError
+from search.scenario.dbt_results import node_result
 from search.scenario.dbt_session import DbtSession, resolve_profile
 from search.scenario.duck_limits import DuckLimits
 
@@ -132,3 +134,8 @@ def test_the_config_block_of_profiles_yml_counts_as_for_dbt(project: Path, tmp_p
         )
         session.run("run", dbt_vars=VALUES)
         assert result(folder) == [(expected,)]
+
+
+def test_a_message_has_no_colours_of_a_terminal() -> None:
+    coloured = SimpleNamespace(status="fail", message="\x1b[31mgot 1\x1b[0m", execution_time=0.1)
+    assert node_result(coloured).message == "got 1"

@@ -120,6 +120,7 @@ def test_impossible_vars_stop_with_the_reason(foundation, years, tmp_path):
         (years(2026, raise_timing="sometimes"), "raise_timing must be one of january, july"),
         (years(2026, cola_rate=1.5), "cola_rate must be at least 0.0 and below 1.0, got 1.5 (var)"),
         (years(2026, total_termination_rate=0.99), "total_termination_rate must be at least"),
+        (years(2026, time_to_fill_days=4.5), "null or a whole number from 0 to 364, got 4.5"),
         (years(2026, target_growth_rate=0.6), "more than max_hire_share = 0.5 allows"),
         (years(2027), "Run the years in order"),
         (years(2026, scenario_id="a'b"), "scenario_id must be 1 to 100 letters"),
