@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
             "m.sql": "-- {{ ref('base') }}\n{% set n = run_query('select max(v) from ' ~ "
             "ref('base')).columns[0].values()[0] if execute else 0 %} select {{ n }} as v",
         },
-        r"model\.mini\.m .* no value of x, .*it asks for data while it renders its SQL: select max",
+        r"model\.mini\.m .* no value of x .*it asks for data while it renders its SQL: select max",
     ),
     "query that holds a parameter": (
         {
