@@ -28,9 +28,9 @@ def export(study: Path, to: Path, results: Path) -> int:
     from search.study.layout import Layout
 
     spec = load(study, (), (), None)
-    found = results_of(spec, results)
-    facts = read_facts(Layout(found, spec.study).folder)
-    tell_edits(spec, found, what="what is exported")
+    results = results_of(spec, results)
+    facts = read_facts(Layout(results, spec.study).folder)
+    tell_edits(spec, results, what="what is exported")
     for path in export_study(facts, to):
         click.echo(path)
     return EXIT_OK

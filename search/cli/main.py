@@ -214,9 +214,9 @@ def report(study: Path, results: Path, full: bool) -> int:
     from search.study.layout import Layout
 
     spec = load(study, (), (), None)
-    found = results_of(spec, results)
-    tell_edits(spec, found, what="the report")
-    click.echo(write_report(Layout(found, spec.study).folder, is_full=full))
+    results = results_of(spec, results)
+    tell_edits(spec, results, what="the report")
+    click.echo(write_report(Layout(results, spec.study).folder, is_full=full))
     return EXIT_OK
 
 

@@ -112,7 +112,7 @@ def prepare_engine(
         first=_first_outcome(program, spec),
         warnings=(*program.warnings, *_world_warnings(factory)),
         plan=factory.plan,
-        today=None if aside is None else aside.found,
+        today=None if aside is None else aside.tables,
     )
 
 

@@ -199,13 +199,13 @@ class TablesAside:
         spec: What to run and to read.
         values: The candidate.
         world: Takes what the tables follow from.
-        found: The tables; None until they were read without a failure.
+        tables: What was read; None until that succeeded.
     """
 
     spec: ReportSpec
     values: Mapping[str, Scalar]
     world: World | None
-    found: PlanTables | None = None
+    tables: PlanTables | None = None
 
     def read(
         self,
@@ -227,14 +227,14 @@ class TablesAside:
             reads: What was noticed.
             since: When the evaluation began, in seconds since the epoch.
         """
-        if self.found is not None or dict(request.values) != dict(self.values):
+        if self.tables is not None or dict(request.values) != dict(self.values):
             return
         notes = dict(runner.session.files.notes)
         with reads.apart(), contextlib.suppress(SearchError):
             tables = plan_tables(request.trial, self.spec, plan, runner, plan.vars_of(request))
             if self.world is not None and tables.failure is None:
                 self.world.learn(reads, since=since)
-            self.found = tables if tables.failure is None else None
+            self.tables = tables if tables.failure is None else None
         runner.session.files.notes = notes
 
 

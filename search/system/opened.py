@@ -74,10 +74,10 @@ def memory(pid, place, length):
 
 def text(pid, place):
     # A path may end right before memory that nobody has.
-    found = b""
-    while b"\0" not in found and len(found) < 4096:
-        found += memory(pid, place + len(found), 4096 - (place + len(found)) % 4096)
-    return found.split(b"\0")[0]
+    read = b""
+    while b"\0" not in read and len(read) < 4096:
+        read += memory(pid, place + len(read), 4096 - (place + len(read)) % 4096)
+    return read.split(b"\0")[0]
 
 def note(pid, number, args):
     folder, place, flags = (HERE, args[0], args[1]) if number == OPEN else args[:3]
@@ -93,8 +93,8 @@ def note(pid, number, args):
     seen[bool(flags & DIRECTORY), path] = None
 
 while True:
-    for one, event in poll.poll():
-        if one == owner.fileno():
+    for descriptor, event in poll.poll():
+        if descriptor == owner.fileno():
             asked, given, _, _ = owner.recvmsg(1, socket.CMSG_SPACE(4))
             if not asked:
                 poll.unregister(owner)
@@ -112,7 +112,7 @@ while True:
         elif event & select.POLLIN:
             call = bytearray(80)
             try:
-                fcntl.ioctl(one, RECEIVE, call)
+                fcntl.ioctl(descriptor, RECEIVE, call)
             except OSError:
                 continue
             number, pid, _, what, _, _, *args = struct.unpack("=QIIiIQ6Q", bytes(call))
@@ -121,13 +121,14 @@ while True:
             except (OSError, ValueError, struct.error):
                 seen[2, b"?"] = None
             try:
-                fcntl.ioctl(one, SEND, bytearray(struct.pack("=QqiI", number, 0, 0, CONTINUE)))
+                reply = struct.pack("=QqiI", number, 0, 0, CONTINUE)
+                fcntl.ioctl(descriptor, SEND, bytearray(reply))
             except OSError:
                 pass
         else:
-            poll.unregister(one)
-            os.close(one)
-            listeners.discard(one)
+            poll.unregister(descriptor)
+            os.close(descriptor)
+            listeners.discard(descriptor)
     if not is_owned and not listeners:  # a program that a function started may live on
         break
 """
