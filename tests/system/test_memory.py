@@ -41,8 +41,8 @@ def test_a_glance_follows_growth_since_the_last_look() -> None:
     sampler = MemorySampler()
     before = sampler.look()
     block = bytearray(60 * 2**20)
-    assert sampler.glance() - before == pytest.approx(len(block), rel=0.05)
-    assert sampler.look() - before == pytest.approx(len(block), rel=0.05)
+    assert sampler.glance() - before == pytest.approx(len(block), rel=0.15)
+    assert sampler.look() - before == pytest.approx(len(block), rel=0.15)
 
 
 def test_the_thread_looks_at_least_once_and_stops() -> None:
