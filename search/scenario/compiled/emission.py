@@ -229,7 +229,8 @@ class _Emitter:
             if current is not None:
                 self._rename(current, key)
             elif version.producer is None or version_id in self._sources:
-                self._bind(key, version)
+                if self._is_readable(version, reads_at):
+                    self._bind(key, version)
             else:
                 raise RecordingError(f"no statement makes what {'.'.join(key)} must hold")
 
@@ -252,6 +253,19 @@ class _Emitter:
         for key in reads_at:
             visit(key)
         return list(ordered.items())
+
+    def _is_readable(self, version: Version, reads_at: Mapping[Key, int]) -> bool:
+        """Whether all is there that a view of the baseline mentions.
+
+        DuckDB keeps a view whose tables were renamed, and nothing that succeeds reads it; made
+        anew it would be refused.
+        """
+        relation = version.relation
+        if version.kind != "view" or relation is None:
+            return True
+        known = {one.relation.name.lower() for one in self._flow.versions if one.relation}
+        there = {name for _, name in reads_at} | {relation.name.lower()}
+        return not (version.names & known) - there
 
     def _bind(self, key: Key, version: Version) -> None:
         is_baseline_view = version.relation is not None and version.kind == "view"

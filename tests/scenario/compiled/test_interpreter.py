@@ -145,6 +145,11 @@ def folder() -> Iterator[Path]:
 )
 @given(script=scripts())
 @example(script=Script(SETUP, ["alter table w rename to d"], {"a": metric("a"), "d": metric("d")}))
+@example(
+    script=Script(
+        SETUP, ["alter table a rename to x", "alter table w rename to c"], {"s2.c": metric("s2.c")}
+    )
+)
 def test_a_replay_yields_what_all_statements_in_order_yield(script: Script, folder: Path) -> None:
     check(script, Path(tempfile.mkdtemp(dir=folder)))
 
