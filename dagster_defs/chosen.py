@@ -15,7 +15,7 @@ from search.parameter_sets.journal import Journal
 from search.report.facts import StudyFacts
 from search.report.gathering import read_facts
 from search.storage.own_studies import require_own
-from search.study import StudySpec, changed_keys, study_from_document
+from search.study import StudySpec, edited_keys, study_from_document
 from search.study.layout import Layout
 from search.study.space import current_candidate, validate_candidate
 
@@ -77,7 +77,7 @@ def spec_of_run(places: Places, scenario: str, facts: StudyFacts) -> StudySpec:
         SpecError: If something that runs is not as in its file, and this user never ran it.
     """
     today = load_scenario(places, scenario) if scenario in study_files(places.configs) else None
-    changed = changed_keys(facts.document, today.to_document()) if today else ["scenario"]
+    changed = edited_keys(facts.document, today) if today else ["scenario"]
     require_own(Layout(places.results, scenario).own_studies, facts.document, changed)
     return study_from_document(facts.document, file=Path(facts.run.study_file or "study.yaml"))
 

@@ -124,9 +124,4 @@ def changed_inputs(
 
 def _changed_keys(stored: StoredStudy, spec: StudySpec) -> list[str]:
     """Return the keys of the study file that decide metrics and differ from the trials' study."""
-    document = stored.attributes.get(SPEC) or {}
-    return [
-        key
-        for key in changed_keys(document, spec.to_document())
-        if document and key.split(".")[0] not in _OF_THE_MACHINE
-    ]
+    return [key for key in stored.edited(spec) if key.split(".")[0] not in _OF_THE_MACHINE]

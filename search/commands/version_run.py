@@ -135,10 +135,11 @@ class VersionRun:
             # dbt reads the project for each step; a program does not once it is there.
             pool = UnchangedPool(pool, watched, lambda: spool.keep(()), reads_the_project)
             pool = CachedPool(pool, cache) if cache else pool
-            note_own(self._layout.own_studies, spec.to_document())
+            document = spec.to_document()
+            note_own(self._layout.own_studies, document)
             store.set_attributes(
                 {
-                    SPEC: spec.to_document(),
+                    SPEC: document,
                     FINGERPRINTS: self._session.fingerprints,
                     INPUTS: self._session.inputs,
                 }

@@ -261,9 +261,7 @@ class Verifier:
 
     def _ask(self, function: Callable[..., Any], *arguments: Any, report: Report) -> Any:
         """Call a function where dbt is at hand."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)  # in slices, so that an interrupt arrives
-            interrupt.check()
+        interrupt.wait_for(self._thread)
         # The system may have ended a process that only waited; another one does as well.
         if self._child.is_alive:
             return self._child.call(function, *arguments, report=report)

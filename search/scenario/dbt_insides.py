@@ -65,12 +65,25 @@ def configure_connection(connection: Any, output: Mapping[str, Any]) -> None:
         untyped.configure_cursor(connection)
 
 
-_VALID: set[tuple[type, str]] = set()
+_Kept = dict[tuple[type, str], Any]
+
+_VALID: _Kept = {}
 """Documents that dbt found to fit their JSON schema, as Python writes them, by their class."""
-_CODE: dict[tuple[type, str], Any] = {}
+_CODE: _Kept = {}
 """Jinja templates as Python code, by the kind of environment and their text."""
 _MAX_KEPT = 20_000
 """Documents, and templates, that a process keeps before it starts anew."""
+
+
+def _once(kept: _Kept, key: tuple[type, str], make: Callable[[], Any]) -> Any:
+    """Return what is kept under a key, made now where it is not; nothing is kept of a failure."""
+    if key not in kept:
+        made = make()
+        if len(kept) >= _MAX_KEPT:
+            kept.clear()
+        kept[key] = made
+    return kept[key]
+
 
 COLLECT_AFTER = (5_000, 10, 5)
 """Thresholds of Python's garbage collector while dbt is at work."""
@@ -274,24 +287,13 @@ def _memory_changes() -> Iterator[tuple[Any, str, Any]]:
     compiled: Any = MacroFuzzEnvironment.compile
 
     def validate_once(cls: Any, mapping: Any) -> None:
-        document = (cls, repr(mapping))
-        if document not in _VALID:
-            validate.__func__(cls, mapping)
-            if len(_VALID) >= _MAX_KEPT:
-                _VALID.clear()
-            _VALID.add(document)
+        _once(_VALID, (cls, repr(mapping)), lambda: validate.__func__(cls, mapping))
 
     def compile_once(self: Any, source: Any, *args: Any, **options: Any) -> Any:
         # All environments of dbt's class are alike but for what they make of undefined names.
         if not isinstance(source, str) or args or options:
             return compiled(self, source, *args, **options)
-        template = (type(self), source)
-        if template not in _CODE:
-            code = compiled(self, source)
-            if len(_CODE) >= _MAX_KEPT:
-                _CODE.clear()
-            _CODE[template] = code
-        return _CODE[template]
+        return _once(_CODE, (type(self), source), lambda: compiled(self, source))
 
     enable_test_caching()
     yield dbtClassMixin, "validate", classmethod(validate_once)

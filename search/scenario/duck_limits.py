@@ -92,10 +92,18 @@ def strip_resource_settings(sql: str) -> str:
 
 
 def _is_resource_setting(statement: str) -> bool:
+    return setting_in(statement) in RESOURCE_SETTINGS
+
+
+def setting_in(statement: str) -> str | None:
+    """Return which setting a statement makes or takes back; None for a statement of another kind.
+
+    Example:
+        >>> setting_in("set global threads = 4"), setting_in("select 1")
+        ('threads', None)
+    """
     names = [token.name for token in tokenize(statement) if token.is_significant]
-    if names[:1] not in (["set"], ["reset"], ["pragma"]):
-        return False
-    return setting_of(names) in RESOURCE_SETTINGS
+    return setting_of(names) if names[:1] in (["set"], ["reset"], ["pragma"]) else None
 
 
 def asked_resources(sql: str) -> list[str]:

@@ -264,7 +264,7 @@ class _Statement:
 
     def text_at(self, index: int) -> str:
         """Return the text of a significant token; empty behind the last."""
-        return self._tokens[self._places[index]].text if index < len(self._places) else ""
+        return self.texts[index] if index < len(self.texts) else ""
 
     def attached(self, start: int) -> int:
         """Return the number of the token behind ATTACH that begins the path."""

@@ -70,7 +70,7 @@ def runs(key: str) -> bool:
         return not rest or rest[0] not in _DATA_OF_SCENARIO
     if section == "parameters":
         return len(rest) < 2 or rest[1] == "bind"
-    return section in ("metrics", "report", "checks") and (not rest or rest[-1] not in _TEXTS)
+    return section in ("metrics", "report") and (not rest or rest[-1] not in _TEXTS)
 
 
 def _seal_of(document: Mapping[str, Any]) -> str:

@@ -56,9 +56,7 @@ class Ahead(Generic[Answer]):
         Raises:
             SearchError: Whatever the function raised, or ``WorkerError`` if its process died.
         """
-        while self._thread.is_alive():
-            self._thread.join(0.5)  # in slices, so that an interrupt arrives
-            interrupt.check()
+        interrupt.wait_for(self._thread)
         if self._error is not None:
             raise self._error
         return self._answer[0]

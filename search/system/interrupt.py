@@ -29,6 +29,8 @@ SAVING_SECONDS = 4.5
 """How long a run may take to save and end; ``ray job stop`` and supervisors kill not much later."""
 ONE_SIGNAL_SECONDS = 0.3
 """Signals this close together are one: a terminal that closes sends several."""
+_SLICE_SECONDS = 0.5
+"""Longest wait before a pending interrupt is noticed."""
 _CUT_SHORT = b"scenario-search: ended at once; what was stored is kept, the same command goes on\n"
 
 
@@ -85,6 +87,17 @@ def check() -> None:
     """
     if _request.is_made and not _request.is_being_answered:
         raise KeyboardInterrupt
+
+
+def wait_for(thread: threading.Thread) -> None:
+    """Wait until a thread has ended; in slices, so that an interrupt arrives.
+
+    Raises:
+        KeyboardInterrupt: As ``check``.
+    """
+    while thread.is_alive():
+        thread.join(_SLICE_SECONDS)
+        check()
 
 
 @contextlib.contextmanager

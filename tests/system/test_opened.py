@@ -25,6 +25,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def printed(code: str, *words: str) -> list[str]:
+    """Run code in a process of its own, and return the lines that it prints."""
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def opened_by(function: object) -> set[Opened]:
     _, opened = run_noticed(function)  # type: ignore[arg-type]
     if opened is None:
@@ -61,8 +67,7 @@ def test_a_watch_that_is_started_first_sees_into_each_confinement(folder: Path) 
         "for opened in (run_confined(look, []), run_confined(look, []), look()):\n"
         "    print(any(each.path.endswith('a.csv') for each in opened or ()))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True", "True"]
+    assert printed(code) == ["True", "True", "True"]
 
 
 def test_folders_are_told_and_what_is_only_written_is_not(folder: Path) -> None:
@@ -106,9 +111,7 @@ def test_a_folder_read_by_threads_of_a_library(folder: Path, state: str, told: l
     for number in range(20):
         table = pyarrow.table({"v": list(range(1000))})
         parquet.write_table(table, folder / "parts" / f"{number}.parquet")
-    words = [sys.executable, "-c", IN_A_POOL, state]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == told
+    assert printed(IN_A_POOL, state) == told
 
 
 def test_a_program_that_outlives_its_process_can_still_open_files(folder: Path) -> None:
@@ -145,9 +148,7 @@ def test_threads_of_duckdb_hide_nothing(folder: Path) -> None:
         "print(run_noticed(work)[1] is not None)\n"
     )
     for state, is_known in (("told", "True"), ("untold", "False")):
-        words = [sys.executable, "-c", code, state]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == [is_known]
+        assert printed(code, state) == [is_known]
 
 
 def test_a_pool_that_was_there_before_cannot_be_vouched_for(folder: Path) -> None:
@@ -169,5 +170,4 @@ def test_a_pool_that_was_there_before_cannot_be_vouched_for(folder: Path) -> Non
         "print(mine.submit(lambda: run_noticed(read)[1] is None).result())\n"
         "mine.shutdown(), theirs.terminate()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "None", "None", "False"], done.stderr
+    assert printed(code) == ["False", "None", "None", "False"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from search.errors import RecordingError
@@ -263,9 +264,13 @@ class _Emitter:
         relation = version.relation
         if version.kind != "view" or relation is None:
             return True
-        known = {one.relation.name.lower() for one in self._flow.versions if one.relation}
         there = {name for _, name in reads_at} | {relation.name.lower()}
-        return not (version.names & known) - there
+        return not (version.names & self._baseline_names) - there
+
+    @cached_property
+    def _baseline_names(self) -> set[str]:
+        relations = (version.relation for version in self._flow.versions)
+        return {relation.name.lower() for relation in relations if relation is not None}
 
     def _bind(self, key: Key, version: Version) -> None:
         is_baseline_view = version.relation is not None and version.kind == "view"

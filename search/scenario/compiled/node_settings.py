@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from search.scenario.compiled.lexer import tokenize
 from search.scenario.compiled.recording import RecordedStatement
-from search.scenario.duck_limits import setting_of
+from search.scenario.duck_limits import setting_in
 from search.system.sql_text import escaped
 
 _HOOK = re.compile(r"^operation\..*-(on-run-(?:start|end))-\d+$")
@@ -46,8 +45,7 @@ class NodeSettings:
             self._before = {}
             self._session = session
         if statement is not None and statement.effect.kind == "setting":
-            tokens = [token for token in tokenize(statement.sql) if token.is_significant]
-            name = setting_of([token.name for token in tokens])
+            name = setting_in(statement.sql)
             if name is not None and name not in self._before:
                 for value, _ in connection.execute(_SETTING, [name]).fetchall():
                     self._before[name] = value
