@@ -76,6 +76,29 @@ cast('0x' || substr(md5({{ employee_id }}), 9, 8) as bigint)
 ((({{ slot }}) * 4294967296 + ({{ slots }}) - 1) // ({{ slots }}) / cast(4294967296 as double))
 {%- endmacro -%}
 
+{%- macro slots_of_levels(people, job_levels, attribute) -%}
+  {#- Slots for each value of an attribute at each level, as many as people have it there, in the order of the values:
+      a hire gets one by least_draw. A level without people has those of all levels together. Whole-number weights:
+      people. The arguments name relations and a column. -#}
+select
+  job_level,
+  {{ attribute }},
+  cast(weight as bigint) as weight,
+  cast(sum(weight) over (partition by job_level order by {{ attribute }}) - weight as bigint) as first_slot,
+  cast(sum(weight) over (partition by job_level) as bigint) as slots
+from (
+  select job_level, {{ attribute }}, count(*) as weight
+  from {{ people }}
+  group by job_level, {{ attribute }}
+  union all
+  select {{ job_levels }}.job_level, {{ people }}.{{ attribute }}, count(*) as weight
+  from {{ job_levels }}
+  cross join {{ people }}
+  where {{ job_levels }}.job_level not in (select job_level from {{ people }})
+  group by {{ job_levels }}.job_level, {{ people }}.{{ attribute }}
+) as weighted
+{%- endmacro -%}
+
 {%- macro slot(draw) -%}
   {#- The row of a 10,000-row lottery table (see the lottery macro) that a draw falls on. -#}
 cast(floor({{ draw }} * {{ lottery_slots() }}) as integer)

@@ -12,43 +12,8 @@ job_levels as (
   select * from {{ ref('stg_job_levels') }}
 ),
 
-by_level as (
-  select
-    job_level,
-    fte,
-    count(*) as weight
-  from people
-  group by job_level, fte
-),
-
-everyone as (
-  select
-    fte,
-    count(*) as weight
-  from people
-  group by fte
-),
-
-weighted as (
-  select * from by_level
-  union all
-  select
-    job_levels.job_level,
-    everyone.fte,
-    everyone.weight
-  from job_levels
-  cross join everyone
-  where job_levels.job_level not in (select by_level.job_level from by_level)
-),
-
 slotted as (
-  select
-    job_level,
-    fte,
-    cast(weight as bigint) as weight,
-    cast(sum(weight) over (partition by job_level order by fte) - weight as bigint) as first_slot,
-    cast(sum(weight) over (partition by job_level) as bigint) as slots
-  from weighted
+  {{ slots_of_levels("people", "job_levels", "fte") }}
 ),
 
 ranged as (

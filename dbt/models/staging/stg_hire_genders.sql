@@ -9,43 +9,8 @@ job_levels as (
   select * from {{ ref('stg_job_levels') }}
 ),
 
-by_level as (
-  select
-    job_level,
-    gender,
-    count(*) as weight
-  from people
-  group by job_level, gender
-),
-
-everyone as (
-  select
-    gender,
-    count(*) as weight
-  from people
-  group by gender
-),
-
-weighted as (
-  select * from by_level
-  union all
-  select
-    job_levels.job_level,
-    everyone.gender,
-    everyone.weight
-  from job_levels
-  cross join everyone
-  where job_levels.job_level not in (select by_level.job_level from by_level)
-),
-
-numbered as (
-  select
-    job_level,
-    gender,
-    cast(weight as bigint) as weight,
-    cast(sum(weight) over (partition by job_level order by gender) - weight as bigint) as first_slot,
-    cast(sum(weight) over (partition by job_level) as bigint) as slots
-  from weighted
+slotted as (
+  {{ slots_of_levels("people", "job_levels", "gender") }}
 )
 
-select * from numbered
+select * from slotted
